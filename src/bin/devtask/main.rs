@@ -1,0 +1,2 @@
+//! The program: arguments in, events out.
+fn main() {}

@@ -1,0 +1,204 @@
+//! What happened in a run: the only road to the screen, the run log, JSON, `why`, timings.
+//!
+//! Floor 1. Data with a versioned JSON form, one object a line; readers ignore what they do not know.
+//! It knows no clock: whoever emits an event supplies the time.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Outcome, Reason, TaskName};
+
+/// The version written into every line.
+pub const VERSION: u32 = 1;
+
+/// One thing that happened, with its time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The version of this form: [`VERSION`].
+    pub v: u32,
+    /// When, as RFC 3339 in UTC.
+    #[serde(with = "rfc3339")]
+    pub time: SystemTime,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// A run begins.
+    RunStarted {
+        /// Its id; log files and records refer to it.
+        run: String,
+        /// The selected tasks.
+        roots: Vec<TaskName>,
+    },
+    /// What is scheduled, in topological order.
+    Plan {
+        /// The scheduled tasks.
+        tasks: Vec<TaskName>,
+    },
+    /// What is to be done with a task, and why.
+    Decision {
+        /// The task.
+        task: TaskName,
+        /// What is to be done.
+        action: Decided,
+        /// Why; empty unless it runs.
+        reasons: Vec<Reason>,
+    },
+    /// A task begins to execute.
+    TaskStarted {
+        /// The task.
+        task: TaskName,
+    },
+    /// One line a task wrote. Not in the run log: the task's own log has it.
+    Log {
+        /// The task.
+        task: TaskName,
+        /// Where it wrote.
+        stream: Stream,
+        /// The line without its end; what is no UTF-8 is replaced.
+        line: String,
+    },
+    /// Lines that were not passed on because the reader was too slow; the task's log has them.
+    LogGap {
+        /// The task.
+        task: TaskName,
+        /// How many.
+        lines: u64,
+    },
+    /// Something the user should know that is no failure.
+    Warning {
+        /// The task it concerns, if one.
+        task: Option<TaskName>,
+        /// One sentence.
+        message: String,
+    },
+    /// A task ended.
+    TaskFinished(Box<Finished>),
+    /// A message a task wants shown at the end (spec section 3).
+    Message {
+        /// The task.
+        task: TaskName,
+        /// The message.
+        text: String,
+    },
+    /// The run is over.
+    RunFinished {
+        /// How many tasks ended in which way.
+        counts: BTreeMap<Outcome, usize>,
+        /// How the run ended.
+        status: RunStatus,
+        /// Wall-clock time in milliseconds.
+        duration_ms: f64,
+    },
+    /// Something a later version writes.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What is to be done with a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decided {
+    /// It executes.
+    Run,
+    /// It would execute (dry run).
+    WouldRun,
+    /// It is fresh: its results are handed on.
+    Cached,
+    /// It has no command.
+    Skip,
+}
+
+/// Where a line was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a task ended, with what a person needs to see of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The task.
+    pub task: TaskName,
+    /// How it ended.
+    pub status: Outcome,
+    /// Its exit code, if it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// How long it executed, in milliseconds; none if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<f64>,
+    /// Why it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// What went wrong, where the exit code does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The upstream tasks whose failure kept it from running.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<TaskName>,
+    /// The first line of what it executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Its working directory relative to the root, if it is not the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Its log file, relative to the root where it lies beneath it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Lines it wrote in all.
+    #[serde(default)]
+    pub lines: u64,
+    /// The last lines it wrote, if it failed; a later reader finds them in the log.
+    #[serde(skip)]
+    pub tail: Vec<String>,
+    /// Why its result is not recorded as fresh although it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_fresh: Option<Reason>,
+    /// Whether something it left running in the background had to be detached and ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaky: bool,
+    /// Whether its failure counts for the run (spec section 2: a failure may be soft).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub soft: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Everything that counts succeeded.
+    Succeeded,
+    /// A task failed, and its failure counts.
+    Failed,
+    /// It was ended from outside.
+    Interrupted,
+}
+
+mod rfc3339 {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&humantime::format_rfc3339_millis(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(from)?;
+        humantime::parse_rfc3339(&text).map_err(D::Error::custom)
+    }
+}

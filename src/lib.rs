@@ -1,0 +1,17 @@
+//! devtask runs tasks and reruns only what has to be rerun.
+
+pub mod config;
+pub mod diagnostic;
+pub mod event;
+pub mod fingerprint;
+pub mod graph;
+pub mod loader;
+pub mod model;
+pub mod pattern;
+pub mod plan;
+pub mod process;
+pub mod report;
+pub mod scan;
+pub mod schedule;
+pub mod session;
+pub mod store;

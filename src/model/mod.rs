@@ -1,0 +1,29 @@
+//! The words everybody uses: names, ids, tasks, conditions, outcomes, reasons.
+//!
+//! Floor 0. Plain data with the rules that belong to the data itself; it knows no file, no clock, no
+//! process, and imports no other room.
+
+mod condition;
+mod declaration;
+mod digest;
+mod file;
+mod id;
+mod name;
+mod outcome;
+mod process;
+mod reason;
+mod task;
+
+pub use condition::Condition;
+pub use declaration::{Declaration, EdgeRef};
+pub use digest::Digest;
+pub use file::{DirRecord, FileKind, FileRecord, StatIdentity};
+pub use id::{TaskId, TaskSet};
+pub use name::{NameFault, TaskName};
+pub use outcome::Outcome;
+pub use process::{
+    Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, WatchFiles,
+    Watchdog,
+};
+pub use reason::{FileChange, Reason, UpstreamChange};
+pub use task::{Action, Interpreter, Task, TaskKind, Written};

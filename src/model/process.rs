@@ -1,0 +1,169 @@
+//! What is declared about a long-running process (spec section 6). Durations are seconds as written,
+//! kept as [`Duration`].
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use super::Written;
+
+/// The declaration of a process, beside the fields it shares with every task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessSpec {
+    /// Whether `up` without names starts it (`start.enable`).
+    pub autostart: bool,
+    /// How it is known to be ready; also asked for liveness afterwards.
+    pub ready: Option<Probe>,
+    /// When it is restarted.
+    pub restart: Restart,
+    /// How it is stopped.
+    pub shutdown: Shutdown,
+    /// Files whose change restarts it.
+    pub watch: WatchFiles,
+    /// Sockets opened for it (socket activation).
+    pub listen: Vec<Listen>,
+    /// The watchdog it has to feed.
+    pub watchdog: Option<Watchdog>,
+    /// Ports allocated for it, by name.
+    pub ports: BTreeMap<String, Port>,
+}
+
+impl ProcessSpec {
+    /// Whether there is a way to tell that it is ready: a probe, a TCP `listen` or a port (spec section 2).
+    #[must_use]
+    pub fn can_be_ready(&self) -> bool {
+        self.ready.is_some()
+            || !self.ports.is_empty()
+            || self.listen.iter().any(|l| matches!(l.kind, ListenKind::Tcp { .. }))
+    }
+}
+
+/// A readiness probe and its timing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// What is asked.
+    pub kind: ProbeKind,
+    /// Time before the first probe.
+    pub initial_delay: Duration,
+    /// Time between probes.
+    pub period: Duration,
+    /// Time one probe may take.
+    pub probe_timeout: Duration,
+    /// Time until it must have become ready; `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// Successes in a row that make it ready.
+    pub success_threshold: u32,
+    /// Failures in a row that make it unhealthy.
+    pub failure_threshold: u32,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProbeKind {
+    /// A shell command exits with 0.
+    Exec(Written<String>),
+    /// An HTTP GET answers with a status below 400.
+    Http {
+        /// Host to ask.
+        host: String,
+        /// Port to ask; as written, since it may be a substituted port.
+        port: Written<String>,
+        /// Path to ask for.
+        path: String,
+        /// `http` or `https`.
+        scheme: String,
+    },
+    /// A TCP connection is accepted.
+    Tcp {
+        /// Host to connect to.
+        host: String,
+        /// Port to connect to.
+        port: Written<String>,
+    },
+    /// It says `READY=1` on its notify socket.
+    Notify,
+    /// A line of its log matches this pattern.
+    Log(String),
+}
+
+/// When a process is restarted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// After which exits.
+    pub on: RestartOn,
+    /// How often at most (within `window`, if there is one); `None`: without limit.
+    pub max: Option<u32>,
+    /// The sliding window in which restarts are counted.
+    pub window: Option<Duration>,
+}
+
+/// After which exits a process is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartOn {
+    /// After none.
+    Never,
+    /// After every exit.
+    Always,
+    /// After an exit other than 0.
+    OnFailure,
+}
+
+/// How a process is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// The signal number sent first.
+    pub signal: i32,
+    /// Time until SIGKILL.
+    pub grace: Duration,
+}
+
+/// Files whose change restarts a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchFiles {
+    /// Paths to look at.
+    pub paths: Vec<Written<String>>,
+    /// Extensions that count; empty: all.
+    pub extensions: Vec<String>,
+    /// Patterns that do not count.
+    pub ignore: Vec<String>,
+}
+
+/// A socket opened for a process before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Its name in `LISTEN_FDNAMES`.
+    pub name: String,
+    /// What it is bound to.
+    pub kind: ListenKind,
+}
+
+/// What a listening socket is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenKind {
+    /// A TCP address, `host:port`.
+    Tcp {
+        /// The address.
+        address: Written<String>,
+    },
+    /// A unix stream socket.
+    UnixStream {
+        /// Its path.
+        path: PathBuf,
+        /// Permission bits.
+        mode: Option<u32>,
+    },
+}
+
+/// A watchdog that the process has to feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// The longest silence.
+    pub interval: Duration,
+    /// Whether it is armed only once the process is ready.
+    pub require_ready: bool,
+}
+
+/// A port allocated for a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The port tried first.
+    pub allocate: u16,
+}

@@ -1,0 +1,168 @@
+//! A task as it was declared, with every default filled in (spec section 1.2).
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+
+use super::{ProcessSpec, TaskName};
+
+/// Something as its file has it, and with `${…}` substituted. The key is made from what was written,
+/// so that a moved tree stays fresh (spec section 4.1); what runs is the value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Written<T> {
+    /// As written.
+    pub written: T,
+    /// After substitution.
+    pub value: T,
+}
+
+impl<T: Clone> Written<T> {
+    /// Something without substitutions.
+    pub fn plain(value: T) -> Self {
+        Self { written: value.clone(), value }
+    }
+}
+
+impl From<&str> for Written<String> {
+    fn from(text: &str) -> Self {
+        Self::plain(text.to_owned())
+    }
+}
+
+/// What a task executes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Nothing: it only gathers edges (`devenv:enterShell`).
+    None,
+    /// Script text for the task's interpreter.
+    Script(Written<String>),
+    /// An executable, spawned directly (devenv's `command`).
+    Command(PathBuf),
+}
+
+/// Who runs script text (spec section 1.2, `package` and `binary`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// A program name looked up on `PATH`, or a path (a program, or a directory with `bin/`).
+    pub package: Written<String>,
+    /// The program's name where it differs from the package's.
+    pub binary: Option<String>,
+}
+
+impl Default for Interpreter {
+    fn default() -> Self {
+        Self { package: "bash".into(), binary: None }
+    }
+}
+
+/// Whether a task ends by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskKind {
+    /// It runs to its end.
+    OneShot,
+    /// It stays up until it is stopped.
+    Process(Box<ProcessSpec>),
+}
+
+/// One task. Built by the loader from task files, or by hand with [`Task::shell`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Global name.
+    pub name: TaskName,
+    /// The project that declares it.
+    pub project: Arc<str>,
+    /// One line for people.
+    pub description: Option<String>,
+    /// What it executes.
+    pub action: Action,
+    /// Who runs its script and its status.
+    pub interpreter: Interpreter,
+    /// Script text that says with exit 0 that there is nothing to do.
+    pub status: Option<Written<String>>,
+    /// Files, directories, globs, `!`negations whose change makes it run (spec section 4.4).
+    pub exec_if_modified: Vec<Written<String>>,
+    /// Directories relative patterns of `exec_if_modified` are looked up from: the task's `cwd`, and in
+    /// devenv's JSON also the directory devtask was started in.
+    pub pattern_bases: Vec<PathBuf>,
+    /// Files it produces, relative to `cwd` (spec section 4.5).
+    pub outputs: Vec<Written<String>>,
+    /// Names, or `PREFIX_*`, of surrounding variables that count as inputs.
+    pub track_env: Vec<String>,
+    /// Where it runs: absolute.
+    pub cwd: PathBuf,
+    /// JSON for `$DEVENV_TASK_INPUT`.
+    pub input: Option<Written<Map<String, Value>>>,
+    /// Its own variables.
+    pub env: BTreeMap<String, Written<String>>,
+    /// Variables of its file: `[env]` over dotenv files.
+    pub file_env: BTreeMap<String, Written<String>>,
+    /// Shell variables that become exports (bash only).
+    pub exports: Vec<String>,
+    /// Whether its output is always shown.
+    pub show_output: bool,
+    /// Whether it ends by itself.
+    pub kind: TaskKind,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// How often it is tried again after a failure.
+    pub retries: u32,
+    /// Whether it owns the terminal while it runs.
+    pub interactive: bool,
+    /// A named lock held while it runs.
+    pub lock: Option<String>,
+}
+
+impl Task {
+    /// A task without a command.
+    #[must_use]
+    pub fn empty(name: TaskName, cwd: &Path) -> Self {
+        Self {
+            name,
+            project: "".into(),
+            description: None,
+            action: Action::None,
+            interpreter: Interpreter::default(),
+            status: None,
+            exec_if_modified: Vec::new(),
+            pattern_bases: vec![cwd.to_owned()],
+            outputs: Vec::new(),
+            track_env: Vec::new(),
+            cwd: cwd.to_owned(),
+            input: None,
+            env: BTreeMap::new(),
+            file_env: BTreeMap::new(),
+            exports: Vec::new(),
+            show_output: false,
+            kind: TaskKind::OneShot,
+            timeout: None,
+            retries: 0,
+            interactive: false,
+            lock: None,
+        }
+    }
+
+    /// Whether there is something to execute.
+    #[must_use]
+    pub fn has_command(&self) -> bool {
+        !matches!(self.action, Action::None)
+    }
+
+    /// Whether it is a long-running process.
+    #[must_use]
+    pub fn is_process(&self) -> bool {
+        matches!(self.kind, TaskKind::Process(_))
+    }
+
+    /// Whether it can ever be skipped: only tasks with `execIfModified`, `outputs` or `status` can
+    /// (spec section 4).
+    #[must_use]
+    pub fn can_be_fresh(&self) -> bool {
+        !self.is_process()
+            && (!self.exec_if_modified.is_empty() || !self.outputs.is_empty() || self.status.is_some())
+    }
+}

@@ -1,0 +1,1 @@
+//! Walking, stat cache, hashing.

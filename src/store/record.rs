@@ -1,0 +1,50 @@
+//! What is remembered of a task.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Digest;
+
+/// The state of a task as of its last execution (spec section 4.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// What became of the last execution.
+    pub state: RecordState,
+    /// Results of the last success, if the last execution was one.
+    pub success: Option<Success>,
+    /// The run of the last execution.
+    pub run: String,
+    /// When the last execution ended (or began, if it never ended): milliseconds since the epoch.
+    pub at_ms: u64,
+    /// How long the last success executed, in milliseconds: the scheduler's estimate. Outlives failures.
+    pub typical_ms: Option<u64>,
+}
+
+/// What became of an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecordState {
+    /// It began; nothing is known of its end. Written before a task starts.
+    Begun,
+    /// It failed.
+    Failed,
+    /// It succeeded with inputs that stayed as they were.
+    Fresh,
+    /// It succeeded, but this input changed meanwhile.
+    ChangedWhileRunning(String),
+}
+
+/// What a success left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Success {
+    /// The key it ran with (spec section 4.1).
+    pub key: Digest,
+    /// Its output: compact JSON text.
+    pub output: Option<String>,
+    /// Its exports: name and value, in the order they were written.
+    pub exports: Vec<(String, Vec<u8>)>,
+    /// Messages to show.
+    pub messages: Vec<String>,
+    /// Digest of the declared outputs as it left them; none if it declares none.
+    pub outputs: Option<Digest>,
+    /// How long it executed, in milliseconds.
+    pub duration_ms: u64,
+}
