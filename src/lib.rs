@@ -15,3 +15,6 @@ pub mod scan;
 pub mod schedule;
 pub mod session;
 pub mod store;
+
+pub use graph::{TaskDraft, TaskGraph};
+pub use model::{Condition, Task};

@@ -43,6 +43,11 @@ impl TaskName {
         Ok(Self(text.into()))
     }
 
+    /// Stands in until a real name is known; never leaves the crate.
+    pub(crate) fn placeholder() -> Self {
+        Self("devtask:unnamed".into())
+    }
+
     /// The rules that hold for local names (without a colon) too.
     ///
     /// # Errors

@@ -1,1 +1,13 @@
-//! What is wanted.
+//! What is wanted: from the names a user typed to the set of tasks that a run schedules.
+//!
+//! Floor 3, pure. A plan is not a verdict: whether a task is fresh is judged when its upstream is done.
+//! It knows nothing of files or of what ran before.
+
+mod modes;
+mod select;
+
+pub use modes::{Mode, Plan};
+pub use select::{SelectFault, default_selection, select};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,383 @@
-//! The scheduler.
+//! The scheduler: a machine without hands.
+//!
+//! Floor 4, pure. It hands out [`Effect`]s and is told [`Observation`]s; it knows no clock, no file, no
+//! process. All of spec section 2 that concerns time order lives here: when an edge is satisfied or
+//! broken ([`edge`]), who goes first and what must wait ([`queue`]), and every change of a task's phase
+//! (one function: `Scheduler::enter`).
+//!
+//! ```text
+//!            every edge settled                 judged stale             slot, lock, terminal free
+//!  Waiting ────────────────────▶ Checking ──────────────────▶ Queued ─────────────────────────▶ Starting
+//!     │ one broken                  │ fresh / no command                                           │ began
+//!     ▼                             ▼                                                              ▼
+//!   Done(DependencyFailed)        Done(Cached, Skipped)      Done(…) ◀── ended ── Up ◀─ ready ─ Running
+//! ```
+
+mod edge;
+mod queue;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use queue::Queue;
+
+use crate::{
+    graph::TaskGraph,
+    model::{Outcome, TaskId},
+    plan::Plan,
+};
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Judge whether the task must run; answer with [`Observation::Judged`].
+    Check(TaskId),
+    /// Execute it; answer with [`Observation::Began`] (if it did) and [`Observation::Ended`].
+    Start(TaskId),
+    /// End it; it still answers with [`Observation::Ended`].
+    Stop(TaskId),
+}
+
+/// What became of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// The answer to [`Effect::Check`].
+    Judged(TaskId, Verdict),
+    /// It has begun executing: `@started` holds.
+    Began(TaskId),
+    /// A process passed its readiness probe: `@ready` holds.
+    Ready(TaskId),
+    /// It is over.
+    Ended(TaskId, Outcome),
+}
+
+/// Whether a task must run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It must.
+    Stale,
+    /// It is fresh: cached.
+    Fresh,
+    /// It has no command: skipped.
+    NoCommand,
+}
+
+/// How a run is to be scheduled.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many one-shot tasks may execute at once; at least 1. Processes hold no slot (spec section 3).
+    pub jobs: usize,
+    /// Whether the first failure that counts ends the run.
+    pub fail_fast: bool,
+    /// Expected duration of each task in milliseconds, by id; missing ones count as 1.
+    pub durations: Vec<u64>,
+}
+
+/// Where a task is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not every edge into it is settled.
+    Waiting,
+    /// Its freshness is being judged.
+    Checking,
+    /// It must run and waits for a slot.
+    Queued,
+    /// It holds a slot and is about to execute.
+    Starting,
+    /// It executes.
+    Running,
+    /// A process that is ready.
+    Up,
+    /// It is over.
+    Done(Outcome),
+}
+
+/// How far a task has come: all that the edges out of it depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    /// Where it is.
+    phase: Phase,
+    /// It began executing at some time.
+    began: bool,
+    /// It was ready at some time.
+    was_ready: bool,
+    /// It is a long-running process.
+    is_process: bool,
+}
+
+/// What the scheduler knows of one task.
+#[derive(Clone, Debug)]
+struct State {
+    progress: Progress,
+    /// Edges into it that are not settled yet.
+    pending: usize,
+    /// Upstream tasks that broke an edge into it.
+    broken_by: Vec<TaskId>,
+    /// A stop was asked for.
+    stopping: bool,
+}
+
+/// Schedules one run of a plan.
+#[derive(Debug)]
+pub struct Scheduler {
+    graph: Arc<TaskGraph>,
+    plan: Plan,
+    fail_fast: bool,
+    states: Vec<State>,
+    queue: Queue,
+    effects: VecDeque<Effect>,
+    /// Tasks being checked, starting or running, one-shot: while there is one, the run is not quiet.
+    busy: usize,
+    open: usize,
+    cancelled: bool,
+}
+
+impl Scheduler {
+    /// A scheduler for `plan`; its first effects can be had at once.
+    #[must_use]
+    pub fn new(graph: Arc<TaskGraph>, plan: Plan, options: &Options) -> Self {
+        let scheduled = plan.scheduled();
+        let state = |id: TaskId| State {
+            progress: Progress {
+                phase: Phase::Waiting,
+                began: false,
+                was_ready: false,
+                is_process: graph.task(id).is_process(),
+            },
+            pending: graph.upstream(id).filter(|e| scheduled.contains(e.task)).count(),
+            broken_by: Vec::new(),
+            stopping: false,
+        };
+        let mut scheduler = Self {
+            queue: Queue::new(&graph, &plan, options),
+            states: graph.ids().map(state).collect(),
+            fail_fast: options.fail_fast,
+            effects: VecDeque::new(),
+            busy: 0,
+            open: plan.order().len(),
+            cancelled: false,
+            graph: Arc::clone(&graph),
+            plan: plan.clone(),
+        };
+        for &id in plan.order() {
+            if scheduler.states[id.index()].pending == 0 {
+                scheduler.enter(id, Phase::Checking);
+            }
+        }
+        scheduler
+    }
+
+    /// The next thing to do, if there is one now.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Takes note of what happened. Observations that come too late (a verdict after a cancel) are ignored.
+    pub fn observe(&mut self, observation: Observation) {
+        match observation {
+            Observation::Judged(id, verdict) if self.phase(id) == Phase::Checking => match verdict {
+                Verdict::Stale => self.enter(id, Phase::Queued),
+                Verdict::Fresh => self.enter(id, Phase::Done(Outcome::Cached)),
+                Verdict::NoCommand => self.enter(id, Phase::Done(Outcome::Skipped)),
+            },
+            Observation::Began(id) if self.phase(id) == Phase::Starting => self.enter(id, Phase::Running),
+            Observation::Ready(id) if self.phase(id) == Phase::Running => self.enter(id, Phase::Up),
+            Observation::Ended(id, outcome)
+                if matches!(self.phase(id), Phase::Starting | Phase::Running | Phase::Up) =>
+            {
+                self.enter(id, Phase::Done(outcome));
+                if self.fail_fast && outcome == Outcome::Failed && !self.is_soft(id) {
+                    self.cancel();
+                }
+            }
+            _ => {}
+        }
+        self.settle();
+    }
+
+    /// Ends the run: nothing new starts, what runs gets [`Effect::Stop`].
+    pub fn cancel(&mut self) {
+        if std::mem::replace(&mut self.cancelled, true) {
+            return;
+        }
+        // What was never handed out never began.
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Start(id) => self.enter(id, Phase::Done(Outcome::Cancelled)),
+                Effect::Stop(_) => self.effects.push_back(effect),
+                Effect::Check(_) => {}
+            }
+        }
+        for id in self.plan.order().to_vec() {
+            match self.phase(id) {
+                Phase::Waiting | Phase::Checking | Phase::Queued => {
+                    self.enter(id, Phase::Done(Outcome::Cancelled));
+                }
+                Phase::Starting | Phase::Running | Phase::Up => self.stop(id),
+                Phase::Done(_) => {}
+            }
+        }
+    }
+
+    /// Whether every scheduled task is over.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Whether the run was ended by [`cancel`](Self::cancel) or by the first failure.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// How the task ended, once it has.
+    #[must_use]
+    pub fn outcome(&self, id: TaskId) -> Option<Outcome> {
+        match self.phase(id) {
+            Phase::Done(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// The upstream tasks that keep it from running.
+    #[must_use]
+    pub fn broken_by(&self, id: TaskId) -> &[TaskId] {
+        &self.states[id.index()].broken_by
+    }
+
+    /// Whether a failure of the task does not count for the run: it is no root, has a scheduled edge out
+    /// of it, and all of these are `@completed` (spec section 2).
+    #[must_use]
+    pub fn is_soft(&self, id: TaskId) -> bool {
+        let mut edges =
+            self.graph.downstream(id).filter(|e| self.plan.scheduled().contains(e.task)).peekable();
+        !self.plan.roots().contains(id) && edges.peek().is_some() && edges.all(|e| e.conditions.is_soft())
+    }
+
+    /// What is scheduled.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn phase(&self, id: TaskId) -> Phase {
+        self.states[id.index()].progress.phase
+    }
+
+    /// The one road into a phase: counts, queues and edges follow from here.
+    fn enter(&mut self, id: TaskId, phase: Phase) {
+        let state = &mut self.states[id.index()];
+        let before = state.progress;
+        state.progress.phase = phase;
+        state.progress.began |= phase == Phase::Running;
+        state.progress.was_ready |= phase == Phase::Up;
+        let now = state.progress;
+        self.busy += usize::from(now.is_busy());
+        self.busy -= usize::from(before.is_busy());
+        if before.phase == Phase::Queued && phase != Phase::Starting {
+            self.queue.withdraw(id);
+        }
+        if before.holds_slot() && !now.holds_slot() {
+            self.queue.release(id);
+        }
+        match phase {
+            Phase::Checking => self.effects.push_back(Effect::Check(id)),
+            Phase::Queued => self.queue.push(id),
+            Phase::Starting => self.effects.push_back(Effect::Start(id)),
+            Phase::Done(_) => self.open -= 1,
+            Phase::Waiting | Phase::Running | Phase::Up => {}
+        }
+        if !self.cancelled {
+            self.settle_edges(id, before);
+        }
+    }
+
+    /// Settles the edges out of a task that has got further than `before`. Iterative, so that a failure
+    /// may travel down a chain of any length.
+    fn settle_edges(&mut self, id: TaskId, before: Progress) {
+        let graph = Arc::clone(&self.graph);
+        let mut moved = vec![(id, before)];
+        while let Some((upstream, before)) = moved.pop() {
+            let now = self.states[upstream.index()].progress;
+            for edge in graph.downstream(upstream) {
+                let status = edge::status(edge.conditions, now);
+                if status == edge::Status::Pending
+                    || edge::status(edge.conditions, before) != edge::Status::Pending
+                    || !self.plan.scheduled().contains(edge.task)
+                {
+                    continue;
+                }
+                let state = &mut self.states[edge.task.index()];
+                state.pending -= 1;
+                if status == edge::Status::Broken {
+                    state.broken_by.push(upstream);
+                }
+                if state.pending > 0 {
+                    continue;
+                }
+                if state.broken_by.is_empty() {
+                    self.enter_checking(edge.task);
+                } else {
+                    let before = state.progress;
+                    state.progress.phase = Phase::Done(Outcome::DependencyFailed);
+                    self.open -= 1;
+                    moved.push((edge.task, before));
+                }
+            }
+        }
+    }
+
+    /// A task whose edges are all satisfied is judged next. Nothing downstream depends on that phase, so
+    /// this does not settle edges (and does not recurse).
+    fn enter_checking(&mut self, id: TaskId) {
+        self.states[id.index()].progress.phase = Phase::Checking;
+        self.busy += 1;
+        self.effects.push_back(Effect::Check(id));
+    }
+
+    /// Hands out what the state now allows: starts, and the end of processes nobody needs any more.
+    fn settle(&mut self) {
+        while !self.cancelled
+            && let Some(id) = self.queue.pop()
+        {
+            self.enter(id, Phase::Starting);
+        }
+        if self.busy == 0 && self.open > 0 && !self.cancelled {
+            self.stop_processes();
+        }
+    }
+
+    /// Nothing more happens by itself: what is still up was only needed by tasks that are over, unless a
+    /// process is itself a root, which runs until it ends.
+    fn stop_processes(&mut self) {
+        let up: Vec<TaskId> =
+            self.plan.order().iter().copied().filter(|id| self.phase(*id) == Phase::Up).collect();
+        if up.iter().any(|id| self.plan.roots().contains(*id)) {
+            return;
+        }
+        for id in up {
+            self.stop(id);
+        }
+    }
+
+    fn stop(&mut self, id: TaskId) {
+        if !std::mem::replace(&mut self.states[id.index()].stopping, true) {
+            self.effects.push_back(Effect::Stop(id));
+        }
+    }
+}
+
+impl Progress {
+    /// Whether something will happen to the task without anybody else moving.
+    fn is_busy(self) -> bool {
+        matches!(self.phase, Phase::Checking | Phase::Queued | Phase::Starting | Phase::Running)
+    }
+
+    /// Whether it counts against the limit of tasks that execute at once, and holds its lock.
+    fn holds_slot(self) -> bool {
+        matches!(self.phase, Phase::Starting | Phase::Running | Phase::Up)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Shapes people look at.
