@@ -1,0 +1,226 @@
+//! What a key is made of.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use crate::model::{Action, Digest, FileKind, Task, TaskName};
+
+/// The digest of some bytes.
+#[must_use]
+pub fn digest_of(bytes: &[u8]) -> Digest {
+    Digest(xxh3_128(bytes))
+}
+
+/// Everything the key of a task is made of (spec section 4.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The small parts. Values are digests only: an environment may hold secrets (hazard D7).
+    pub parts: BTreeMap<Part, Digest>,
+    /// The matched files, sorted by path.
+    pub files: Vec<FileRow>,
+}
+
+/// One small part of a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Part {
+    /// Script text before substitution, or the bytes of the command file.
+    Exec,
+    /// Who runs the script.
+    Interpreter,
+    /// The arguments after `--`.
+    Arguments,
+    /// The working directory, relative to the root.
+    Cwd,
+    /// The patterns of `execIfModified` and `outputs`, as written.
+    Patterns,
+    /// The names in `exports`.
+    ExportList,
+    /// One top-level key of `input`.
+    Input(String),
+    /// One variable of `env`, `[env]` or a dotenv file, as written.
+    Env(String),
+    /// One tracked variable of the surrounding environment.
+    TrackedEnv(String),
+    /// One top-level key of an upstream's output (`None`: an output that is no object).
+    UpstreamOutput(TaskName, Option<String>),
+    /// One export of an upstream.
+    UpstreamExport(TaskName, String),
+    /// The content of an upstream's declared outputs.
+    UpstreamFiles(TaskName),
+}
+
+/// One matched file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRow {
+    /// Its path, relative to the root where it lies beneath it.
+    pub path: Vec<u8>,
+    /// What it is, with its executable bit.
+    pub kind: FileKind,
+    /// Its content.
+    pub digest: Digest,
+}
+
+/// What one upstream task hands on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handed<'a> {
+    /// The upstream task.
+    pub task: &'a TaskName,
+    /// Its output JSON.
+    pub output: Option<&'a Value>,
+    /// Its exports.
+    pub exports: &'a [(String, Vec<u8>)],
+    /// The digest of its declared outputs, if there is an edge to it and it declares any.
+    pub files: Option<Digest>,
+}
+
+/// What the manifest of a task is made from.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// The bytes of the command file, for a task that is one.
+    pub command: Option<Digest>,
+    /// The arguments after `--`, if it is a root.
+    pub arguments: &'a [Vec<u8>],
+    /// Its working directory, relative to the root.
+    pub cwd: &'a [u8],
+    /// Its input with the command line's merged in, before substitution.
+    pub input: Option<&'a Map<String, Value>>,
+    /// The tracked variables that are set.
+    pub tracked: &'a [(String, Vec<u8>)],
+    /// Everything handed on from upstream.
+    pub upstream: &'a [Handed<'a>],
+}
+
+impl Manifest {
+    /// The manifest of a task.
+    #[must_use]
+    pub fn new(facts: &Facts<'_>, files: Vec<FileRow>) -> Self {
+        let mut manifest = Self { parts: BTreeMap::new(), files };
+        manifest.add_declared(facts);
+        manifest.add_environment(facts);
+        for handed in facts.upstream {
+            manifest.add_upstream(handed);
+        }
+        manifest
+    }
+
+    /// The key: equal exactly if every part and every file is.
+    #[must_use]
+    pub fn key(&self) -> Digest {
+        let mut hash = Xxh3::new();
+        for (part, digest) in &self.parts {
+            // Debug spells a part unambiguously: strings are quoted and escaped.
+            hash.update(format!("{part:?}\0").as_bytes());
+            hash.update(&digest.0.to_le_bytes());
+        }
+        for file in &self.files {
+            hash.update(&(file.path.len() as u64).to_le_bytes());
+            hash.update(&file.path);
+            hash.update(&kind_tag(file.kind));
+            hash.update(&file.digest.0.to_le_bytes());
+        }
+        Digest(hash.digest128())
+    }
+
+    /// Takes over what `earlier` recorded of an upstream whose results are not known (a dry run does not
+    /// execute it, and assumes that it hands on the same).
+    pub fn assume_upstream(&mut self, earlier: &Self, task: &TaskName) {
+        let of_task = |part: &Part| part.upstream() == Some(task);
+        self.parts.retain(|part, _| !of_task(part));
+        let taken = earlier.parts.iter().filter(|(part, _)| of_task(part));
+        self.parts.extend(taken.map(|(part, digest)| (part.clone(), *digest)));
+    }
+
+    fn add(&mut self, part: Part, bytes: &[u8]) {
+        self.parts.insert(part, digest_of(bytes));
+    }
+
+    fn add_declared(&mut self, facts: &Facts<'_>) {
+        let task = facts.task;
+        match &task.action {
+            Action::None => {}
+            Action::Script(script) => self.add(Part::Exec, script.written.as_bytes()),
+            Action::Command(_) => {
+                let digest = facts.command.unwrap_or(Digest(0));
+                self.parts.insert(Part::Exec, digest);
+            }
+        }
+        let interpreter = [Some(&task.interpreter.package.written), task.interpreter.binary.as_ref()];
+        self.add(Part::Interpreter, &frames(interpreter.into_iter().flatten()));
+        self.add(Part::Arguments, &frames(facts.arguments));
+        self.add(Part::Cwd, facts.cwd);
+        let patterns = task.exec_if_modified.iter().map(|p| format!("in {}", p.written));
+        let outputs = task.outputs.iter().map(|p| format!("out {}", p.written));
+        self.add(Part::Patterns, &frames(patterns.chain(outputs)));
+        self.add(Part::ExportList, &frames(&task.exports));
+        for (key, value) in facts.input.into_iter().flatten() {
+            self.add(Part::Input(key.clone()), value.to_string().as_bytes());
+        }
+    }
+
+    fn add_environment(&mut self, facts: &Facts<'_>) {
+        for (name, value) in facts.task.file_env.iter().chain(&facts.task.env) {
+            self.add(Part::Env(name.clone()), value.written.as_bytes());
+        }
+        for (name, value) in facts.tracked {
+            self.add(Part::TrackedEnv(name.clone()), value);
+        }
+    }
+
+    fn add_upstream(&mut self, handed: &Handed<'_>) {
+        let task = handed.task;
+        match handed.output {
+            Some(Value::Object(keys)) => {
+                for (key, value) in keys {
+                    let part = Part::UpstreamOutput(task.clone(), Some(key.clone()));
+                    self.add(part, value.to_string().as_bytes());
+                }
+            }
+            Some(value) => self.add(Part::UpstreamOutput(task.clone(), None), value.to_string().as_bytes()),
+            None => {}
+        }
+        for (name, value) in handed.exports {
+            self.add(Part::UpstreamExport(task.clone(), name.clone()), value);
+        }
+        if let Some(files) = handed.files {
+            self.parts.insert(Part::UpstreamFiles(task.clone()), files);
+        }
+    }
+}
+
+impl Part {
+    /// The upstream task the part belongs to, if it does to one.
+    #[must_use]
+    pub const fn upstream(&self) -> Option<&TaskName> {
+        match self {
+            Self::UpstreamOutput(task, _) | Self::UpstreamExport(task, _) | Self::UpstreamFiles(task) => {
+                Some(task)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Strings laid end to end so that no two lists give the same bytes.
+fn frames<T: AsRef<[u8]>>(items: impl IntoIterator<Item = T>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for item in items {
+        let item = item.as_ref();
+        bytes.extend((item.len() as u64).to_le_bytes());
+        bytes.extend(item);
+    }
+    bytes
+}
+
+const fn kind_tag(kind: FileKind) -> [u8; 2] {
+    match kind {
+        FileKind::File { executable } => [0, executable as u8],
+        FileKind::Directory => [1, 0],
+        FileKind::BrokenLink => [2, 0],
+        FileKind::Special => [3, 0],
+    }
+}

@@ -1,0 +1,159 @@
+//! The environment of a task: who wins over whom (spec section 3).
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+};
+
+use crate::model::Task;
+
+/// A complete environment, by name.
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
+
+/// The most one `NAME=value` and its end may take on Linux (`MAX_ARG_STRLEN`); other systems limit only
+/// the sum, of which this is a safe part.
+pub(crate) const ONE_VARIABLE: usize = 128 * 1024;
+
+/// Variables that tie git to one repository. A hook's environment carries them, and a git called by a task
+/// would write into the index of the commit in progress (hazard C23).
+const GIT_LOCAL: [&str; 15] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// What goes into an environment, in the order of the specification: later wins.
+pub(crate) struct Layers<'a> {
+    /// The surrounding environment.
+    pub(crate) ambient: &'a [(OsString, OsString)],
+    /// The task, for `[env]`, dotenv and `env`.
+    pub(crate) task: &'a Task,
+    /// `DEVENV_TASK_INPUT`, if there is any input.
+    pub(crate) input: Option<String>,
+    /// Exports of the upstream closure, in topological order.
+    pub(crate) exports: &'a [(String, Vec<u8>)],
+    /// The variables nothing can override; none: it is unset.
+    pub(crate) reserved: &'a [(&'static str, Option<OsString>)],
+}
+
+/// The environment of a task.
+pub(crate) fn assemble(layers: &Layers<'_>) -> Environment {
+    let mut env: Environment = layers
+        .ambient
+        .iter()
+        .filter(|(name, _)| !GIT_LOCAL.iter().any(|git| name == git))
+        .cloned()
+        .collect();
+    for (name, value) in &layers.task.file_env {
+        env.insert(name.into(), value.value.clone().into());
+    }
+    match &layers.input {
+        Some(input) => env.insert("DEVENV_TASK_INPUT".into(), input.into()),
+        None => env.remove(OsStr::new("DEVENV_TASK_INPUT")),
+    };
+    for (name, value) in layers.exports {
+        env.insert(name.into(), OsString::from_vec(value.clone()));
+    }
+    for (name, value) in &layers.task.env {
+        env.insert(name.into(), value.value.clone().into());
+    }
+    for (name, value) in layers.reserved {
+        match value {
+            Some(value) => env.insert((*name).into(), value.clone()),
+            None => env.remove(OsStr::new(name)),
+        };
+    }
+    env
+}
+
+/// The surrounding variables a task tracks: `NAME` or `PREFIX_*`, sorted by name.
+pub(crate) fn tracked(ambient: &[(OsString, OsString)], names: &[String]) -> Vec<(String, Vec<u8>)> {
+    let wanted = |name: &OsStr| {
+        names.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.as_bytes().starts_with(prefix.as_bytes()),
+            None => name == OsStr::new(pattern),
+        })
+    };
+    let mut found: Vec<(String, Vec<u8>)> = ambient
+        .iter()
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.as_bytes().to_vec()))
+        .collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{TaskName, Written};
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        list.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect()
+    }
+
+    #[test]
+    fn later_layers_win_in_the_order_of_the_specification() {
+        let layers = ["ambient", "file", "export", "task", "reserved"];
+        // Variable `n` is set by the layers from 0 to n, so its value must be layer n's.
+        let mut task = Task::empty(TaskName::new("a:b").unwrap(), "/".as_ref());
+        let value = |layer: usize| Written::plain(layers[layer].to_owned());
+        task.file_env = (1..5).map(|n| (format!("V{n}"), value(1))).collect();
+        task.env = (3..5).map(|n| (format!("V{n}"), value(3))).collect();
+        let ambient: Vec<_> = (0..5).map(|n| (format!("V{n}").into(), "ambient".into())).collect();
+        let exports: Vec<_> = (2..5).map(|n| (format!("V{n}"), b"export".to_vec())).collect();
+        let env = assemble(&Layers {
+            ambient: &ambient,
+            task: &task,
+            input: None,
+            exports: &exports,
+            reserved: &[("V4", Some("reserved".into()))],
+        });
+        for (n, layer) in layers.iter().enumerate() {
+            assert_eq!(env[OsStr::new(&format!("V{n}"))], *layer, "V{n}");
+        }
+    }
+
+    #[test]
+    fn what_must_not_leak_does_not() {
+        let task = Task::empty(TaskName::new("a:b").unwrap(), "/".as_ref());
+        let mut ambient = pairs(&[
+            ("GIT_DIR", "/x"),
+            ("GIT_INDEX_FILE", "/x"),
+            ("GIT_AUTHOR_NAME", "me"),
+            ("DEVENV_TASK_INPUT", "{}"),
+            ("DEVENV_TASKS_OUTPUTS", "{}"),
+        ]);
+        ambient.push(("RAW".into(), OsString::from_vec(vec![0xff, 0xfe])));
+        let env = assemble(&Layers {
+            ambient: &ambient,
+            task: &task,
+            input: None,
+            exports: &[],
+            reserved: &[("DEVENV_TASKS_OUTPUTS", None)],
+        });
+        let names: Vec<_> = env.keys().map(|n| n.to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["GIT_AUTHOR_NAME", "RAW"]);
+        assert_eq!(env[OsStr::new("RAW")].as_bytes(), [0xff, 0xfe]);
+    }
+
+    #[test]
+    fn tracked_variables_are_named_or_share_a_prefix() {
+        let ambient = pairs(&[("CC", "gcc"), ("CI_JOB", "1"), ("CI", "true"), ("CCX", "no")]);
+        let found = tracked(&ambient, &["CI_*".into(), "CC".into(), "UNSET".into()]);
+        assert_eq!(found, [("CC".to_owned(), b"gcc".to_vec()), ("CI_JOB".to_owned(), b"1".to_vec())]);
+    }
+}

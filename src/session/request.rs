@@ -1,0 +1,86 @@
+//! What a run is asked to do.
+
+use std::{ffi::OsString, time::Duration};
+
+use serde_json::{Map, Value};
+
+use crate::plan::Mode;
+
+/// Whether the lines tasks write are passed on as events while they run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LiveLines {
+    /// Not at all; the logs have them.
+    #[default]
+    Off,
+    /// All of them: a slow reader slows the tasks down, as any pipe does.
+    All,
+    /// What the reader keeps up with: a slow terminal never holds up a task (hazard C8).
+    Lossy,
+}
+
+/// One run: which tasks, and how. Start with [`Request::run`].
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Names as a user types them (spec section 1.1); empty: the default selection.
+    pub names: Vec<String>,
+    /// How much of the graph is scheduled around them.
+    pub mode: Mode,
+    /// Merged over the `input` of the roots.
+    pub inputs: Map<String, Value>,
+    /// Arguments for the roots' scripts, as `"$@"`.
+    pub arguments: Vec<OsString>,
+    /// How many one-shot tasks may execute at once; none: the session's number.
+    pub jobs: Option<usize>,
+    /// Whether the first failure that counts ends the run.
+    pub fail_fast: bool,
+    /// Whether the roots execute even if they are fresh.
+    pub force: bool,
+    /// Whether every task executes even if it is fresh.
+    pub refresh: bool,
+    /// Whether nothing executes, and only the decisions are told.
+    pub dry_run: bool,
+    /// Overrides every task's own limit.
+    pub timeout: Option<Duration>,
+    /// Overrides every task's own number.
+    pub retries: Option<u32>,
+    /// Whether lines are passed on as events.
+    pub lines: LiveLines,
+    /// How many last lines of a failed task its event carries.
+    pub tail: usize,
+}
+
+impl Request {
+    /// A run of these tasks with everything upstream of them.
+    #[must_use]
+    pub fn run<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            names: names.into_iter().map(Into::into).collect(),
+            mode: Mode::default(),
+            inputs: Map::new(),
+            arguments: Vec::new(),
+            jobs: None,
+            fail_fast: false,
+            force: false,
+            refresh: false,
+            dry_run: false,
+            timeout: None,
+            retries: None,
+            lines: LiveLines::default(),
+            tail: 25,
+        }
+    }
+
+    /// Only judges: nothing executes, nothing is written.
+    #[must_use]
+    pub fn dry(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+
+    /// How much of the graph is scheduled.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+}

@@ -1,0 +1,169 @@
+//! What tasks hand on, and who sees it (spec section 3, environment; section 4.1, key).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{
+    fingerprint::Handed,
+    graph::TaskGraph,
+    model::{Digest, Outcome, TaskId},
+    store::Success,
+};
+
+/// The result of one task of a run, as far as others need it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TaskResult {
+    /// How it ended; none while it has not, or when it is not scheduled.
+    pub(crate) outcome: Option<Outcome>,
+    /// What it hands on. Shared: a chain of tasks passes it along without copies.
+    pub(crate) handed: Arc<HandedOn>,
+    /// Digest of its declared outputs; of those passed through, for a task without a command.
+    pub(crate) files: Option<Digest>,
+    /// In a dry run: it would execute, so what it hands on is not known.
+    pub(crate) would_run: bool,
+    /// In a dry run: it executes whenever asked, and is assumed to hand on what it did before.
+    pub(crate) assumed: bool,
+    /// Upstream tasks that hand on something, upstream first: what this one sees.
+    pub(crate) visible: Arc<Vec<TaskId>>,
+}
+
+/// Output, exports and messages of a task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct HandedOn {
+    pub(crate) output: Option<Value>,
+    /// In the order they were written; the value's bytes need not be UTF-8.
+    pub(crate) exports: Vec<(String, Vec<u8>)>,
+    pub(crate) messages: Vec<String>,
+}
+
+impl HandedOn {
+    /// Whether a task downstream could see it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.output.is_none() && self.exports.is_empty()
+    }
+
+    /// What a record of a success holds.
+    pub(crate) fn from_record(success: &Success) -> Self {
+        Self {
+            // A record holds only what was once parsed, so this never drops anything.
+            output: success.output.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            exports: success.exports.clone(),
+            messages: success.messages.clone(),
+        }
+    }
+}
+
+/// The results of a run, by task.
+#[derive(Debug)]
+pub(crate) struct Results {
+    graph: Arc<TaskGraph>,
+    all: Vec<TaskResult>,
+    /// The place of each task in the topological order.
+    rank: Vec<u32>,
+}
+
+impl Results {
+    pub(crate) fn new(graph: Arc<TaskGraph>) -> Self {
+        let mut rank = vec![0; graph.len()];
+        for (at, id) in (0u32..).zip(graph.topological()) {
+            rank[id.index()] = at;
+        }
+        Self { all: vec![TaskResult::default(); graph.len()], graph, rank }
+    }
+
+    pub(crate) fn get(&self, id: TaskId) -> &TaskResult {
+        &self.all[id.index()]
+    }
+
+    /// Takes the result of a task; what it sees is filled in from its upstream.
+    pub(crate) fn set(&mut self, id: TaskId, mut result: TaskResult) {
+        result.visible = self.visible(id);
+        self.all[id.index()] = result;
+    }
+
+    /// The upstream closure of a task through every edge but `@started`, of that what hands on something,
+    /// in topological order. Built from the closures of the direct upstream, so that a long chain in which
+    /// nobody hands on anything costs nothing.
+    pub(crate) fn visible(&self, id: TaskId) -> Arc<Vec<TaskId>> {
+        let mut sets: Vec<Arc<Vec<TaskId>>> = Vec::new();
+        let mut own: Vec<TaskId> = Vec::new();
+        for edge in self.graph.upstream(id).filter(|e| e.conditions.hands_on()) {
+            let upstream = self.get(edge.task);
+            if !upstream.handed.is_empty() {
+                own.push(edge.task);
+            }
+            if !upstream.visible.is_empty() && !sets.iter().any(|s| Arc::ptr_eq(s, &upstream.visible)) {
+                sets.push(Arc::clone(&upstream.visible));
+            }
+        }
+        if let (true, [only]) = (own.is_empty(), sets.as_slice()) {
+            return Arc::clone(only);
+        }
+        own.extend(sets.iter().flat_map(|set| set.iter().copied()));
+        own.sort_by_key(|id| self.rank[id.index()]);
+        own.dedup();
+        Arc::new(own)
+    }
+
+    /// Everything the key of a task is made of that comes from upstream.
+    pub(crate) fn upstream(&self, id: TaskId) -> Vec<Handed<'_>> {
+        let mut handed: BTreeMap<TaskId, Handed<'_>> = BTreeMap::new();
+        let of = |task: TaskId| Handed {
+            task: self.graph.name(task),
+            output: self.get(task).handed.output.as_ref(),
+            exports: &self.get(task).handed.exports,
+            files: None,
+        };
+        for &task in self.visible(id).iter() {
+            handed.insert(task, of(task));
+        }
+        for edge in self.graph.upstream(id).filter(|e| e.conditions.hands_on()) {
+            let files = self.get(edge.task).files;
+            if files.is_some() {
+                handed.entry(edge.task).or_insert_with(|| of(edge.task)).files = files;
+            }
+        }
+        handed.into_values().collect()
+    }
+
+    /// The digest a task without a command passes on: that of everything its direct upstream declares.
+    pub(crate) fn files_passed_through(&self, id: TaskId) -> Option<Digest> {
+        let mut parts: Vec<(&str, Digest)> = self
+            .graph
+            .upstream(id)
+            .filter(|e| e.conditions.hands_on())
+            .filter_map(|e| Some((self.graph.name(e.task).as_str(), self.get(e.task).files?)))
+            .collect();
+        parts.sort();
+        let mut hash = Xxh3::new();
+        for (name, digest) in &parts {
+            hash.update(name.as_bytes());
+            hash.update(&[0]);
+            hash.update(&digest.0.to_le_bytes());
+        }
+        (!parts.is_empty()).then(|| Digest(hash.digest128()))
+    }
+
+    /// Direct upstream tasks that would run in this dry run (through tasks without a command, too).
+    pub(crate) fn upstream_would_run(&self, id: TaskId) -> Option<TaskId> {
+        let mut edges = self.graph.upstream(id).filter(|e| e.conditions.hands_on());
+        edges.find(|e| self.get(e.task).would_run).map(|e| e.task)
+    }
+
+    /// `DEVENV_TASKS_OUTPUTS` of a task: upstream task name to its output.
+    pub(crate) fn outputs_json(&self, id: TaskId) -> serde_json::Map<String, Value> {
+        let outputs = self.visible(id).iter().filter_map(|task| {
+            let output = self.get(*task).handed.output.clone()?;
+            Some((self.graph.name(*task).to_string(), output))
+        });
+        outputs.collect()
+    }
+
+    /// The exports a task sees, in the order they are to be applied: later ones win.
+    pub(crate) fn exports(&self, id: TaskId) -> Vec<(String, Vec<u8>)> {
+        let visible = self.visible(id);
+        visible.iter().flat_map(|task| self.get(*task).handed.exports.iter().cloned()).collect()
+    }
+}
