@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Outcome, Reason, TaskName};
+use crate::model::{Compared, Outcome, Reason, TaskName};
 
 /// The version written into every line.
 pub const VERSION: u32 = 1;
@@ -35,6 +35,9 @@ pub enum What {
         run: String,
         /// The selected tasks.
         roots: Vec<TaskName>,
+        /// Whether nothing is executed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dry_run: bool,
     },
     /// What is scheduled, in topological order.
     Plan {
@@ -49,6 +52,12 @@ pub enum What {
         action: Decided,
         /// Why; empty unless it runs.
         reasons: Vec<Reason>,
+        /// What was compared and found equal; told in a dry run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compared: Option<Compared>,
+        /// Its last success, if its last execution was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_success: Option<LastSuccess>,
     },
     /// A task begins to execute.
     TaskStarted {
@@ -99,6 +108,17 @@ pub enum What {
     /// Something a later version writes.
     #[serde(other)]
     Unknown,
+}
+
+/// A task's last success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSuccess {
+    /// When it ended, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The run it was part of.
+    pub run: String,
 }
 
 /// What is to be done with a task.
@@ -174,6 +194,31 @@ pub struct Finished {
     /// Whether its failure counts for the run (spec section 2: a failure may be soft).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soft: bool,
+}
+
+impl Finished {
+    /// The end of a task that executed nothing.
+    #[must_use]
+    pub fn without_execution(task: TaskName, status: Outcome) -> Self {
+        Self {
+            task,
+            status,
+            exit_code: None,
+            signal: None,
+            duration_ms: None,
+            reasons: Vec::new(),
+            error: None,
+            because: Vec::new(),
+            command: None,
+            cwd: None,
+            log: None,
+            lines: 0,
+            tail: Vec::new(),
+            not_fresh: None,
+            leaky: false,
+            soft: false,
+        }
+    }
 }
 
 /// How a run ended.

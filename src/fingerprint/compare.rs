@@ -2,27 +2,8 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
-use serde::{Deserialize, Serialize};
-
 use super::manifest::{FileRow, Manifest, Part};
-use crate::model::{Digest, FileChange, FileKind, Reason, TaskName, UpstreamChange};
-
-/// How much was compared and found equal, for people who want to know what a verdict rests on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compared {
-    /// Matched files.
-    pub files: usize,
-    /// Variables of `env`, `[env]` and dotenv files.
-    pub env: usize,
-    /// Tracked variables.
-    pub tracked_env: usize,
-    /// Keys of `input`.
-    pub input: usize,
-    /// Things handed on from upstream.
-    pub upstream: usize,
-    /// Whether the command is the same.
-    pub command: bool,
-}
+use crate::model::{Compared, Digest, FileChange, FileKind, Reason, TaskName, UpstreamChange};
 
 /// Why `now` has another key than `before`; empty exactly if the keys are equal.
 #[must_use]
@@ -42,6 +23,12 @@ pub fn compare(before: &Manifest, now: &Manifest) -> Vec<Reason> {
     reasons.sort_by_key(order);
     reasons.dedup();
     reasons
+}
+
+/// The paths of the files that differ, as bytes.
+#[must_use]
+pub fn changed_paths(before: &[FileRow], now: &[FileRow]) -> Vec<Vec<u8>> {
+    differing(before, now).into_iter().map(|(row, _)| row.path.clone()).collect()
 }
 
 /// What of `now` is as it was in `before`.
@@ -92,13 +79,22 @@ fn part_reason(part: &Part, before: &Manifest, now: &Manifest) -> Reason {
     }
 }
 
-/// Both lists are sorted by path: one pass over the two.
 fn file_reasons(before: &[FileRow], now: &[FileRow]) -> Vec<Reason> {
-    let mut reasons = Vec::new();
+    let reason = |(row, change): (&FileRow, FileChange)| Reason::File {
+        path: String::from_utf8_lossy(&row.path).into_owned(),
+        change,
+    };
+    differing(before, now).into_iter().map(reason).collect()
+}
+
+/// In what way each file differs. Both lists are sorted by path: one pass over the two.
+#[must_use]
+pub fn differing<'a>(before: &'a [FileRow], now: &'a [FileRow]) -> Vec<(&'a FileRow, FileChange)> {
+    let mut found = Vec::new();
     let (mut old, mut new) = (before.iter().peekable(), now.iter().peekable());
     loop {
         let side = match (old.peek(), new.peek()) {
-            (None, None) => return reasons,
+            (None, None) => return found,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some(o), Some(n)) => o.path.cmp(&n.path),
@@ -111,8 +107,7 @@ fn file_reasons(before: &[FileRow], now: &[FileRow]) -> Vec<Reason> {
             _ => Some(FileChange::Added),
         };
         if let (Some(row), Some(change)) = (is.or(was), change) {
-            let path = String::from_utf8_lossy(&row.path).into_owned();
-            reasons.push(Reason::File { path, change });
+            found.push((row, change));
         }
     }
 }
@@ -132,11 +127,8 @@ fn file_change(was: &FileRow, is: &FileRow) -> Option<FileChange> {
 }
 
 fn same_files(before: &[FileRow], now: &[FileRow]) -> usize {
-    let changed_or_new = file_reasons(before, now)
-        .iter()
-        .filter(|r| !matches!(r, Reason::File { change: FileChange::Removed, .. }))
-        .count();
-    now.len() - changed_or_new
+    let differs = |(_, change): &(&FileRow, FileChange)| *change != FileChange::Removed;
+    now.len() - differing(before, now).iter().filter(|d| differs(d)).count()
 }
 
 /// Files first, then the declaration, then the environment, then what came from upstream.

@@ -3,7 +3,9 @@ use std::path::Path;
 use serde_json::json;
 
 use super::*;
-use crate::model::{Action, Digest, FileChange, FileKind, Reason, Task, TaskName, UpstreamChange, Written};
+use crate::model::{
+    Action, Compared, Digest, FileChange, FileKind, Reason, Task, TaskName, UpstreamChange, Written,
+};
 
 /// Everything a manifest is made from, with one field changed by each case.
 struct World {

@@ -112,6 +112,11 @@ impl TaskGraph {
         &self.tasks[id.index()]
     }
 
+    /// Changes what tasks are, but for their names: edges stay as they are.
+    pub(crate) fn each_task(&mut self, mut change: impl FnMut(&mut Task)) {
+        self.tasks.iter_mut().for_each(&mut change);
+    }
+
     /// Where the task is declared, if it comes from a file.
     #[must_use]
     pub fn place(&self, id: TaskId) -> Option<&Place> {

@@ -25,5 +25,5 @@ pub use process::{
     Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, WatchFiles,
     Watchdog,
 };
-pub use reason::{FileChange, Reason, UpstreamChange};
+pub use reason::{Compared, FileChange, Reason, UpstreamChange};
 pub use task::{Action, Interpreter, Task, TaskKind, Written};

@@ -129,3 +129,20 @@ pub enum UpstreamChange {
     /// The content of its declared outputs.
     OutputFiles,
 }
+
+/// How much was compared and found equal, for people who want to know what a verdict rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Matched files.
+    pub files: usize,
+    /// Variables of `env`, `[env]` and dotenv files.
+    pub env: usize,
+    /// Tracked variables.
+    pub tracked_env: usize,
+    /// Keys of `input`.
+    pub input: usize,
+    /// Things handed on from upstream.
+    pub upstream: usize,
+    /// Whether the command is the same.
+    pub command: bool,
+}

@@ -129,6 +129,8 @@ pub struct Scheduler {
     busy: usize,
     open: usize,
     cancelled: bool,
+    /// Tasks that ended without ever being started, not yet told.
+    passed_over: Vec<(TaskId, Outcome)>,
 }
 
 impl Scheduler {
@@ -155,6 +157,7 @@ impl Scheduler {
             busy: 0,
             open: plan.order().len(),
             cancelled: false,
+            passed_over: Vec::new(),
             graph: Arc::clone(&graph),
             plan: plan.clone(),
         };
@@ -169,6 +172,12 @@ impl Scheduler {
     /// The next thing to do, if there is one now.
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
+    }
+
+    /// Tasks that have ended, since the last call, without an effect: a dependency failed, or the run was
+    /// ended before their turn.
+    pub fn take_passed_over(&mut self) -> Vec<(TaskId, Outcome)> {
+        std::mem::take(&mut self.passed_over)
     }
 
     /// Takes note of what happened. Observations that come too late (a verdict after a cancel) are ignored.
@@ -202,7 +211,10 @@ impl Scheduler {
         // What was never handed out never began.
         for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Start(id) => self.enter(id, Phase::Done(Outcome::Cancelled)),
+                Effect::Start(id) => {
+                    self.enter(id, Phase::Done(Outcome::Cancelled));
+                    self.passed_over.push((id, Outcome::Cancelled));
+                }
                 Effect::Stop(_) => self.effects.push_back(effect),
                 Effect::Check(_) => {}
             }
@@ -211,6 +223,7 @@ impl Scheduler {
             match self.phase(id) {
                 Phase::Waiting | Phase::Checking | Phase::Queued => {
                     self.enter(id, Phase::Done(Outcome::Cancelled));
+                    self.passed_over.push((id, Outcome::Cancelled));
                 }
                 Phase::Starting | Phase::Running | Phase::Up => self.stop(id),
                 Phase::Done(_) => {}
@@ -321,6 +334,7 @@ impl Scheduler {
                     let before = state.progress;
                     state.progress.phase = Phase::Done(Outcome::DependencyFailed);
                     self.open -= 1;
+                    self.passed_over.push((edge.task, Outcome::DependencyFailed));
                     moved.push((edge.task, before));
                 }
             }

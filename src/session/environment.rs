@@ -51,12 +51,8 @@ pub(crate) struct Layers<'a> {
 
 /// The environment of a task.
 pub(crate) fn assemble(layers: &Layers<'_>) -> Environment {
-    let mut env: Environment = layers
-        .ambient
-        .iter()
-        .filter(|(name, _)| !GIT_LOCAL.iter().any(|git| name == git))
-        .cloned()
-        .collect();
+    let mut env: Environment =
+        layers.ambient.iter().filter(|(name, _)| !GIT_LOCAL.iter().any(|git| name == git)).cloned().collect();
     for (name, value) in &layers.task.file_env {
         env.insert(name.into(), value.value.clone().into());
     }

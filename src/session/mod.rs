@@ -1,1 +1,201 @@
-//! Runs.
+//! Runs: from a graph and a request to results, with everything the rooms below can do.
+//!
+//! Floor 7. A [`Session`] holds the tree: the lock, the store, the file table, the children. Each
+//! [`Request`] becomes a [`Run`] with a scheduler of its own. The room reads neither home nor environment
+//! by itself and prints nothing: who opens a session says what it may use.
+//!
+//! | file | story |
+//! |---|---|
+//! | `drive` | effects out, observations in: one run from start to summary |
+//! | `judge` | is a task fresh, and if not, why (spec section 4) |
+//! | `execute` | one task by the record protocol (hazards, section 0) |
+//! | `results` | what is handed on, and who sees it (spec section 3) |
+//! | `environment`, `script`, `harvest` | what a task is given, how it is run, what it leaves |
+//! | `memory` | the store, opened as late and given up as early as is right |
+//! | `emit`, `runlog` | events to the reader and to the run's log |
+
+mod context;
+mod drive;
+mod emit;
+mod environment;
+mod execute;
+mod harvest;
+mod judge;
+mod memory;
+mod open;
+mod request;
+mod results;
+mod run;
+mod runlog;
+mod script;
+mod shared;
+
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use tokio::sync::mpsc;
+
+pub use context_names::log_file_name;
+pub use open::{SessionBuilder, Wait};
+pub use request::{LiveLines, Request};
+pub use run::{Run, RunControl, RunSummary};
+pub use runlog::read_run;
+
+use crate::{
+    graph::TaskGraph,
+    model::{TaskId, TaskName},
+    plan::{Plan, SelectFault, default_selection, select},
+    store::{Owner, StoreError, Table, TaskRecord},
+};
+use context::RunContext;
+use drive::Driver;
+use emit::Emitter;
+use runlog::RunLog;
+use shared::Shared;
+
+mod context_names {
+    /// The name of the log file of a task within a run's directory.
+    #[must_use]
+    pub fn log_file_name(task: &str) -> String {
+        super::context::log_name(task, "log")
+    }
+}
+
+/// An open tree: what runs are started in.
+#[derive(Clone, Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    notices: Arc<Vec<String>>,
+}
+
+/// Why a session or a run cannot be had. A failed task is not among these: it is an outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Another process holds the tree, and waiting was not wanted.
+    #[error("{0} holds this tree")]
+    Held(Owner),
+    /// Waiting for the tree was given up.
+    #[error("stopped waiting for the tree")]
+    StoppedWaiting,
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A name selects nothing.
+    #[error("{}", unknown_names(.0))]
+    Unknown(Vec<SelectFault>),
+    /// The run needs a long-running process.
+    #[error("{0} is a process, and running processes is not supported yet")]
+    NeedsProcess(TaskName),
+    /// The system refused something that every run needs.
+    #[error("cannot {what}: {error}")]
+    System {
+        /// What was to be done.
+        what: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A part of the library broke down.
+    #[error("internal failure: {0}")]
+    Internal(String),
+}
+
+fn unknown_names(faults: &[SelectFault]) -> String {
+    let names: Vec<String> = faults.iter().map(|f| format!("`{}`", f.typed)).collect();
+    format!("nothing is called {}", names.join(" or "))
+}
+
+impl Session {
+    /// Starts to open a session over `graph`.
+    #[must_use]
+    pub fn builder(graph: impl Into<Arc<TaskGraph>>) -> SessionBuilder {
+        SessionBuilder::new(graph.into())
+    }
+
+    /// Starts a run. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`].
+    pub fn start(&self, request: Request) -> Result<Run, SessionError> {
+        let roots = self.select(&request.names)?;
+        let plan = Plan::new(&self.shared.graph, roots, request.mode);
+        self.refuse_processes(&plan, &request)?;
+        let id = runlog::run_id(SystemTime::now());
+        let log = if request.dry_run { RunLog::none() } else { self.run_log(&id) };
+        let (emitter, events) = Emitter::new(log);
+        let durations = self.durations(&plan);
+        let roots = plan.roots().clone();
+        let run = Arc::new(RunContext::new(Arc::clone(&self.shared), request, id, roots, emitter));
+        let (commands, heard) = mpsc::unbounded_channel();
+        let driver = tokio::spawn(Driver::new(run, plan, durations).drive(heard));
+        Ok(Run { events, commands: RunControl(commands), driver })
+    }
+
+    /// The tasks these names select; without names the default selection (spec section 1.1).
+    ///
+    /// # Errors
+    /// [`SessionError::Unknown`] with every name that selects nothing.
+    pub fn select(&self, names: &[String]) -> Result<Vec<TaskId>, SessionError> {
+        let project = self.shared.project.as_deref();
+        if names.is_empty() {
+            return Ok(default_selection(&self.shared.graph, self.shared.default_project.as_deref()));
+        }
+        select(&self.shared.graph, project, names).map_err(SessionError::Unknown)
+    }
+
+    /// What happened while opening that the user should know.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// The record of a task's last execution, if there is one.
+    #[must_use]
+    pub fn record(&self, name: &TaskName) -> Option<TaskRecord> {
+        self.shared.memory.record(name.as_str())
+    }
+
+    /// Ends what is left, closes the store and lets go of the tree.
+    ///
+    /// # Errors
+    /// Why results were not saved.
+    pub async fn close(self) -> Result<Vec<String>, String> {
+        self.shared.warden.end_everything(execute::GRACE).await;
+        let shared = Arc::clone(&self.shared);
+        let closed = tokio::task::spawn_blocking(move || shared.memory.close()).await;
+        closed.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    fn refuse_processes(&self, plan: &Plan, request: &Request) -> Result<(), SessionError> {
+        let graph = &self.shared.graph;
+        let process = plan.order().iter().find(|id| graph.task(**id).is_process());
+        match process {
+            Some(id) if !request.dry_run => Err(SessionError::NeedsProcess(graph.name(*id).clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// A run that cannot be logged runs all the same.
+    fn run_log(&self, id: &str) -> RunLog {
+        let made = std::fs::create_dir_all(self.shared.runs_dir())
+            .and_then(|()| std::fs::create_dir_all(self.shared.log_dir().join(id)))
+            .and_then(|()| RunLog::create(&self.shared.runs_dir(), id));
+        made.unwrap_or(RunLog::none())
+    }
+
+    /// How long each task took when it last succeeded, for the order of starting.
+    fn durations(&self, plan: &Plan) -> Vec<u64> {
+        let mut durations = vec![1; self.shared.graph.len()];
+        let Some(snapshot) = self.shared.memory.snapshot() else { return durations };
+        for &id in plan.order() {
+            let name = self.shared.graph.name(id).as_str().as_bytes();
+            let record: Option<TaskRecord> = snapshot.get(Table::Tasks, name).ok().flatten();
+            durations[id.index()] = record.and_then(|r| r.typical_ms).unwrap_or(1).max(1);
+        }
+        durations
+    }
+
+    /// The directory of the state.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.shared.state_dir.clone()
+    }
+}

@@ -55,6 +55,26 @@ impl HandedOn {
     }
 }
 
+/// What a task receives from one task upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) task: TaskId,
+    pub(crate) handed: Arc<HandedOn>,
+    /// The content of its declared outputs, if there is an edge to it.
+    pub(crate) files: Option<Digest>,
+}
+
+impl Received {
+    pub(crate) fn as_handed<'a>(&'a self, graph: &'a TaskGraph) -> Handed<'a> {
+        Handed {
+            task: graph.name(self.task),
+            output: self.handed.output.as_ref(),
+            exports: &self.handed.exports,
+            files: self.files,
+        }
+    }
+}
+
 /// The results of a run, by task.
 #[derive(Debug)]
 pub(crate) struct Results {
@@ -108,24 +128,19 @@ impl Results {
     }
 
     /// Everything the key of a task is made of that comes from upstream.
-    pub(crate) fn upstream(&self, id: TaskId) -> Vec<Handed<'_>> {
-        let mut handed: BTreeMap<TaskId, Handed<'_>> = BTreeMap::new();
-        let of = |task: TaskId| Handed {
-            task: self.graph.name(task),
-            output: self.get(task).handed.output.as_ref(),
-            exports: &self.get(task).handed.exports,
-            files: None,
-        };
+    pub(crate) fn received(&self, id: TaskId) -> Vec<Received> {
+        let mut received: BTreeMap<TaskId, Received> = BTreeMap::new();
+        let of = |task: TaskId| Received { task, handed: Arc::clone(&self.get(task).handed), files: None };
         for &task in self.visible(id).iter() {
-            handed.insert(task, of(task));
+            received.insert(task, of(task));
         }
         for edge in self.graph.upstream(id).filter(|e| e.conditions.hands_on()) {
             let files = self.get(edge.task).files;
             if files.is_some() {
-                handed.entry(edge.task).or_insert_with(|| of(edge.task)).files = files;
+                received.entry(edge.task).or_insert_with(|| of(edge.task)).files = files;
             }
         }
-        handed.into_values().collect()
+        received.into_values().collect()
     }
 
     /// The digest a task without a command passes on: that of everything its direct upstream declares.

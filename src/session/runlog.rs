@@ -69,9 +69,8 @@ pub(crate) fn run_id(now: SystemTime) -> String {
 /// The ids of the runs whose log is in `dir`, oldest first.
 pub(crate) fn known_runs(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut ids: Vec<String> = entries
-        .filter_map(|e| e.file_name().to_str()?.strip_suffix(".jsonl").map(str::to_owned))
-        .collect();
+    let mut ids: Vec<String> =
+        entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".jsonl").map(str::to_owned)).collect();
     ids.sort();
     ids
 }

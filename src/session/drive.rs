@@ -1,0 +1,493 @@
+//! One run from its first effect to its summary: the only `select!` over everything that can happen.
+//!
+//! The driver carries effects out of the scheduler to those who do them and their observations back. It
+//! decides nothing itself: order is the scheduler's, freshness is [`judge`]'s, a task's fate is
+//! [`execute`]'s.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    os::unix::ffi::OsStrExt as _,
+    sync::Arc,
+    time::Instant,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    context::RunContext,
+    execute::{Executed, Halt, Orders, Start, execute},
+    judge::{self, Judged, Question},
+    results::{HandedOn, Results, TaskResult},
+    run::RunSummary,
+    runlog,
+};
+use crate::{
+    event::{Decided, Finished, LastSuccess, RunStatus, What},
+    model::{Outcome, Reason, TaskId},
+    plan::Plan,
+    schedule::{Effect, Observation, Options, Scheduler, Verdict},
+    store::Batch,
+};
+
+/// What a run is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// End: SIGTERM, grace, SIGKILL.
+    Interrupt,
+    /// End now: SIGKILL.
+    Kill,
+    /// Stop everything for a while.
+    Pause,
+    /// Go on.
+    Resume,
+}
+
+/// Drives one run.
+pub(crate) struct Driver {
+    run: Arc<RunContext>,
+    scheduler: Scheduler,
+    results: Results,
+    /// Verdicts of tasks that have not been started yet.
+    verdicts: HashMap<TaskId, Judged>,
+    questions: Vec<Question>,
+    work: JoinSet<Done>,
+    saves: JoinSet<()>,
+    running: HashMap<TaskId, watch::Sender<Orders>>,
+    orders: Orders,
+    began: (mpsc::UnboundedSender<TaskId>, mpsc::UnboundedReceiver<TaskId>),
+    warned: std::collections::HashSet<(TaskId, String)>,
+    summary: RunSummary,
+    interrupted: bool,
+}
+
+/// What some work came to.
+enum Done {
+    Judged(Vec<Judged>),
+    Executed(Box<Executed>),
+}
+
+impl Driver {
+    pub(crate) fn new(run: Arc<RunContext>, plan: Plan, durations: Vec<u64>) -> Self {
+        let graph = Arc::clone(&run.shared.graph);
+        let options = Options {
+            jobs: run.request.jobs.unwrap_or(run.shared.jobs),
+            fail_fast: run.request.fail_fast,
+            durations,
+        };
+        let mut driver = Self {
+            results: Results::new(Arc::clone(&graph)),
+            scheduler: Scheduler::new(graph, plan, &options),
+            verdicts: HashMap::new(),
+            questions: Vec::new(),
+            work: JoinSet::new(),
+            saves: JoinSet::new(),
+            running: HashMap::new(),
+            orders: Orders::default(),
+            began: mpsc::unbounded_channel(),
+            warned: std::collections::HashSet::new(),
+            summary: RunSummary::new(run.id.clone()),
+            interrupted: false,
+            run,
+        };
+        driver.recall_unscheduled();
+        driver
+    }
+
+    /// Runs to the end.
+    pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
+        let started = Instant::now();
+        self.announce();
+        let mut listening = true;
+        loop {
+            self.pump();
+            if self.work.is_empty() && self.scheduler.is_done() {
+                break;
+            }
+            tokio::select! {
+                Some(done) = self.work.join_next() => self.done(done),
+                Some(id) = self.began.1.recv() => self.scheduler.observe(Observation::Began(id)),
+                command = commands.recv(), if listening => match command {
+                    Some(command) => self.obey(command),
+                    // Whoever started the run has let go of it.
+                    None => { listening = false; self.obey(Command::Interrupt); }
+                },
+            }
+        }
+        self.conclude(started).await
+    }
+
+    /// What unscheduled upstream tasks (`--mode single`) handed on when they last succeeded: a task must
+    /// see, and be keyed by, the same as in a run that schedules them.
+    fn recall_unscheduled(&mut self) {
+        let graph = Arc::clone(&self.run.shared.graph);
+        let scheduled = self.scheduler.plan().scheduled();
+        let needed = Plan::new(&graph, scheduled.iter(), crate::plan::Mode::Before);
+        let missing: Vec<TaskId> =
+            needed.order().iter().copied().filter(|id| !scheduled.contains(*id)).collect();
+        for id in missing {
+            let record = self.run.shared.memory.record(graph.name(id).as_str());
+            let success = record.and_then(|r| r.success);
+            let files = match graph.task(id).has_command() {
+                true => success.as_ref().and_then(|s| s.outputs),
+                false => self.results.files_passed_through(id),
+            };
+            let handed = HandedOn::of(success.as_ref());
+            self.results.set(id, TaskResult { handed, files, ..TaskResult::default() });
+        }
+    }
+
+    fn announce(&self) {
+        let graph = &self.run.shared.graph;
+        let names = |ids: &mut dyn Iterator<Item = TaskId>| ids.map(|id| graph.name(id).clone()).collect();
+        let plan = self.scheduler.plan();
+        self.run.emitter.emit(What::RunStarted {
+            run: self.run.id.clone(),
+            roots: names(&mut plan.roots().iter()),
+            dry_run: self.run.request.dry_run,
+        });
+        self.run.emitter.emit(What::Plan { tasks: names(&mut plan.order().iter().copied()) });
+    }
+
+    /// Carries out every effect there is now.
+    fn pump(&mut self) {
+        loop {
+            while let Some(effect) = self.scheduler.next_effect() {
+                match effect {
+                    Effect::Check(id) => self.check(id),
+                    Effect::Start(id) => self.start(id),
+                    Effect::Stop(id) => self.stop(id),
+                }
+            }
+            let passed_over = self.scheduler.take_passed_over();
+            if passed_over.is_empty() {
+                break;
+            }
+            for (id, outcome) in passed_over {
+                self.passed_over(id, outcome);
+            }
+        }
+        // Those that could not start at once look at their inputs again when they do.
+        for verdict in self.verdicts.values_mut() {
+            verdict.snapshot = None;
+        }
+        if !self.questions.is_empty() {
+            let questions = std::mem::take(&mut self.questions);
+            let shared = Arc::clone(&self.run.shared);
+            self.work.spawn_blocking(move || Done::Judged(judge::judge(&shared, questions)));
+        }
+    }
+
+    /// Judges at once what needs no look at files, and leaves the rest to be judged together.
+    fn check(&mut self, id: TaskId) {
+        let graph = Arc::clone(&self.run.shared.graph);
+        let task = graph.task(id);
+        if !task.has_command() {
+            return self.pass_through(id);
+        }
+        let question = self.question(id);
+        if task.can_be_fresh() && task.status.is_none() {
+            self.questions.push(question);
+            return;
+        }
+        let reason = match task.status {
+            _ if question.force => Reason::Forced,
+            Some(_) => Reason::StatusDecides,
+            None => Reason::AlwaysRuns,
+        };
+        let record = self.run.shared.memory.record(task.name.as_str());
+        self.judged(Judged::without_files(id, reason, record));
+    }
+
+    /// A task without a command is done when its upstream is, and hands that on.
+    fn pass_through(&mut self, id: TaskId) {
+        let result = TaskResult {
+            outcome: Some(Outcome::Skipped),
+            files: self.results.files_passed_through(id),
+            would_run: self.results.upstream_would_run(id).is_some(),
+            ..TaskResult::default()
+        };
+        self.results.set(id, result);
+        self.decide(id, Decided::Skip, None);
+        self.finish(id, self.ended_as(id, Outcome::Skipped));
+        self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
+    }
+
+    fn question(&self, id: TaskId) -> Question {
+        let request = &self.run.request;
+        let arguments = self.run.arguments_of(id).iter().map(|a| a.as_bytes().to_vec()).collect();
+        let assumed = |id: &TaskId| self.results.get(*id).assumed;
+        Question {
+            id,
+            force: request.refresh || (request.force && self.run.roots.contains(id)),
+            arguments,
+            input: self.run.written_input_of(id),
+            received: self.results.received(id),
+            assumed: match request.dry_run {
+                true => self.scheduler.plan().order().iter().copied().filter(assumed).collect(),
+                false => Vec::new(),
+            },
+            upstream_would_run: self.results.upstream_would_run(id),
+            explain: request.dry_run,
+        }
+    }
+
+    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(Done::Judged(all)) => all.into_iter().for_each(|judged| self.judged(judged)),
+            Ok(Done::Executed(executed)) => self.executed(*executed),
+            // A panic in our own code: the run cannot be trusted to go on.
+            Err(error) => {
+                self.run
+                    .emitter
+                    .emit(What::Warning { task: None, message: format!("internal failure: {error}") });
+                self.summary.internal_failure = true;
+                self.obey(Command::Kill);
+                self.abandon_running();
+            }
+        }
+    }
+
+    /// After a panic nobody will tell how the tasks on its thread ended.
+    fn abandon_running(&mut self) {
+        let ids: Vec<TaskId> = self.scheduler.plan().order().to_vec();
+        for id in ids {
+            self.scheduler.observe(Observation::Ended(id, Outcome::Cancelled));
+        }
+    }
+
+    fn judged(&mut self, judged: Judged) {
+        let id = judged.id;
+        if self.scheduler.outcome(id).is_some() {
+            return; // the run was ended meanwhile
+        }
+        self.warn_unmatched(&judged);
+        if judged.reasons.is_empty() {
+            self.fresh(judged);
+            return;
+        }
+        let action = if self.run.request.dry_run { Decided::WouldRun } else { Decided::Run };
+        self.decide(id, action, Some(&judged));
+        self.verdicts.insert(id, judged);
+        self.scheduler.observe(Observation::Judged(id, Verdict::Stale));
+        self.start_at_once();
+    }
+
+    /// Starts what the last verdict allows while its snapshot is new.
+    fn start_at_once(&mut self) {
+        while let Some(effect) = self.scheduler.next_effect() {
+            match effect {
+                Effect::Check(id) => self.check(id),
+                Effect::Start(id) => self.start(id),
+                Effect::Stop(id) => self.stop(id),
+            }
+        }
+    }
+
+    fn fresh(&mut self, judged: Judged) {
+        let id = judged.id;
+        self.decide(id, Decided::Cached, Some(&judged));
+        let result = TaskResult {
+            outcome: Some(Outcome::Cached),
+            handed: HandedOn::of(judged.fresh.as_ref()),
+            files: judged.fresh.as_ref().and_then(|s| s.outputs),
+            ..TaskResult::default()
+        };
+        self.results.set(id, result);
+        self.finish(id, self.ended_as(id, Outcome::Cached));
+        self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
+    }
+
+    fn decide(&self, id: TaskId, action: Decided, judged: Option<&Judged>) {
+        let last = judged.and_then(|j| j.record.as_ref()).and_then(|record| {
+            let success = record.success.as_ref()?;
+            Some(LastSuccess {
+                at_ms: record.at_ms,
+                duration_ms: success.duration_ms,
+                run: record.run.clone(),
+            })
+        });
+        self.run.emitter.emit(What::Decision {
+            task: self.run.shared.graph.name(id).clone(),
+            action,
+            reasons: judged.map(|j| j.reasons.clone()).unwrap_or_default(),
+            compared: judged.and_then(|j| j.compared),
+            last_success: last,
+        });
+    }
+
+    fn warn_unmatched(&mut self, judged: &Judged) {
+        for (pattern, base) in &judged.unmatched {
+            if self.warned.insert((judged.id, pattern.clone())) {
+                let place = self.run.shared.display(base);
+                let place = if place.is_empty() { ".".to_owned() } else { place };
+                self.run.warn(judged.id, &format!("`{pattern}` matches nothing in {place}"));
+            }
+        }
+    }
+
+    fn start(&mut self, id: TaskId) {
+        let Some(judged) = self.verdicts.remove(&id) else { return };
+        if self.run.request.dry_run {
+            return self.pretend(judged);
+        }
+        let (orders, heard) = watch::channel(self.orders);
+        self.running.insert(id, orders);
+        let start = Start {
+            question: self.question(id),
+            reasons: judged.reasons,
+            changed: judged.changed,
+            snapshot: judged.snapshot,
+            record: judged.record,
+            outputs: self.results.outputs_json(id),
+            exports: self.results.exports(id),
+        };
+        let (run, began) = (Arc::clone(&self.run), self.began.0.clone());
+        self.work.spawn(async move { Done::Executed(Box::new(execute(run, start, heard, began).await)) });
+    }
+
+    /// A dry run: nothing executes, and what would hand on something else makes others run too.
+    fn pretend(&mut self, judged: Judged) {
+        let id = judged.id;
+        let counts = !judged.reasons.iter().any(|r| matches!(r, Reason::AlwaysRuns | Reason::StatusDecides));
+        if counts {
+            self.summary.would_run.push(self.run.shared.graph.name(id).clone());
+        }
+        let success = judged.record.as_ref().and_then(|r| r.success.as_ref());
+        let result = TaskResult {
+            outcome: Some(Outcome::Succeeded),
+            handed: HandedOn::of(success),
+            files: success.and_then(|s| s.outputs),
+            would_run: counts,
+            assumed: !counts,
+            ..TaskResult::default()
+        };
+        self.results.set(id, result);
+        self.scheduler.observe(Observation::Began(id));
+        self.scheduler.observe(Observation::Ended(id, Outcome::Succeeded));
+    }
+
+    fn stop(&mut self, id: TaskId) {
+        if let Some(orders) = self.running.get(&id) {
+            orders.send_modify(|o| o.halt = o.halt.max(Halt::Terminate));
+        }
+    }
+
+    fn executed(&mut self, executed: Executed) {
+        let id = executed.id;
+        self.running.remove(&id);
+        let outcome = executed.finished.status;
+        if let Some(batch) = executed.save {
+            self.save(batch);
+        }
+        self.results.set(
+            id,
+            TaskResult {
+                outcome: Some(outcome),
+                handed: executed.handed,
+                files: executed.files,
+                ..TaskResult::default()
+            },
+        );
+        // Told before the scheduler knows, so that a fail-fast end is told after its cause.
+        self.finish(id, executed.finished);
+        while let Ok(began) = self.began.1.try_recv() {
+            self.scheduler.observe(Observation::Began(began));
+        }
+        self.scheduler.observe(Observation::Ended(id, outcome));
+    }
+
+    /// Makes a result durable while the run goes on: a dependent may start before that (limits, first page).
+    fn save(&mut self, batch: Batch) {
+        let run = Arc::clone(&self.run);
+        self.saves.spawn(async move {
+            if let Err(why) = run.shared.memory.save(batch).await {
+                run.not_saved(&why);
+            }
+        });
+    }
+
+    fn passed_over(&mut self, id: TaskId, outcome: Outcome) {
+        let mut finished = self.ended_as(id, outcome);
+        let graph = &self.run.shared.graph;
+        finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
+        self.results.set(id, TaskResult { outcome: Some(outcome), ..TaskResult::default() });
+        self.finish(id, finished);
+    }
+
+    fn ended_as(&self, id: TaskId, outcome: Outcome) -> Finished {
+        Finished::without_execution(self.run.shared.graph.name(id).clone(), outcome)
+    }
+
+    /// Tells that a task is over, and takes its part of the summary.
+    fn finish(&mut self, id: TaskId, mut finished: Finished) {
+        finished.soft = finished.status == Outcome::Failed && self.scheduler.is_soft(id);
+        if finished.status == Outcome::Failed && !finished.soft {
+            self.summary.failed = true;
+            self.summary.first_exit_code = self.summary.first_exit_code.or(finished.exit_code);
+        }
+        let handed = &self.results.get(id).handed;
+        let task = finished.task.clone();
+        if let (Some(output), true) = (&handed.output, finished.status.is_success()) {
+            self.summary.outputs.insert(task.to_string(), output.clone());
+        }
+        let messages: Vec<String> = handed.messages.clone();
+        self.summary.outcomes.push((task.clone(), finished.status));
+        self.run.emitter.emit(What::TaskFinished(Box::new(finished)));
+        for text in messages {
+            self.summary.messages.push((task.clone(), text));
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Pause => self.orders.paused = true,
+            Command::Resume => self.orders.paused = false,
+            Command::Interrupt => self.orders.halt = self.orders.halt.max(Halt::Terminate),
+            Command::Kill => self.orders.halt = Halt::Kill,
+        }
+        if self.orders.halt != Halt::No {
+            self.interrupted = true;
+            self.scheduler.cancel();
+        }
+        for running in self.running.values() {
+            running.send_replace(self.orders);
+        }
+    }
+
+    async fn conclude(mut self, started: Instant) -> RunSummary {
+        while self.saves.join_next().await.is_some() {}
+        if !self.run.request.dry_run {
+            if let Some(batch) = self.run.shared.stat_cache_changes()
+                && let Err(why) = self.run.shared.memory.save(batch).await
+            {
+                self.run.not_saved(&why);
+            }
+            runlog::prune(&self.run.shared.runs_dir(), &self.run.shared.log_dir());
+        }
+        let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
+        for (_, outcome) in &self.summary.outcomes {
+            *counts.entry(*outcome).or_default() += 1;
+        }
+        self.summary.not_saved = self.run.why_not_saved();
+        self.summary.status = match (self.interrupted, self.summary.failed) {
+            (true, _) => RunStatus::Interrupted,
+            (false, true) => RunStatus::Failed,
+            (false, false) => RunStatus::Succeeded,
+        };
+        self.summary.duration = started.elapsed();
+        for (task, text) in std::mem::take(&mut self.summary.messages) {
+            self.run.emitter.emit(What::Message { task: task.clone(), text: text.clone() });
+            self.summary.messages.push((task, text));
+        }
+        self.run.emitter.emit(What::RunFinished {
+            counts,
+            status: self.summary.status,
+            duration_ms: self.summary.duration.as_secs_f64() * 1000.0,
+        });
+        self.run.emitter.finish();
+        self.summary
+    }
+}

@@ -1,0 +1,54 @@
+//! The road of events from wherever they happen to the run's log and its reader.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::runlog::RunLog;
+use crate::event::{Event, VERSION, What};
+
+/// How many lines may be under way to a reader. Everything else an event says is small and bounded by the
+/// number of tasks; lines are not, so a reader that does not read holds up whoever writes them.
+const LINES_UNDER_WAY: usize = 1024;
+
+/// An event, and the place it takes until it is read.
+pub(crate) type Parcel = (Event, Option<OwnedSemaphorePermit>);
+
+/// Sends events.
+#[derive(Debug)]
+pub(crate) struct Emitter {
+    to: mpsc::UnboundedSender<Parcel>,
+    log: Mutex<RunLog>,
+    lines: Arc<Semaphore>,
+}
+
+impl Emitter {
+    pub(crate) fn new(log: RunLog) -> (Self, mpsc::UnboundedReceiver<Parcel>) {
+        let (to, from) = mpsc::unbounded_channel();
+        let lines = Arc::new(Semaphore::new(LINES_UNDER_WAY));
+        (Self { to, log: Mutex::new(log), lines }, from)
+    }
+
+    /// Tells what happened.
+    pub(crate) fn emit(&self, what: What) {
+        let event = Event { v: VERSION, time: SystemTime::now(), what };
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).write(&event);
+        // Nobody may be listening any more; the log has it.
+        let _ = self.to.send((event, None));
+    }
+
+    /// Passes a line on, once there is room.
+    pub(crate) async fn emit_line(&self, what: What) {
+        // The semaphore is never closed.
+        let room = Arc::clone(&self.lines).acquire_owned().await.ok();
+        let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, room));
+    }
+
+    /// Completes the log.
+    pub(crate) fn finish(&self) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).finish();
+    }
+}

@@ -1,0 +1,291 @@
+//! Judging freshness (spec section 4): many tasks at once, so that they share one walk of the tree.
+//!
+//! Synchronous; the driver calls it on a blocking thread. The order in which reasons are looked for is the
+//! order in which they are told: what the user asked for, what became of the last run, what changed, what
+//! happened to the outputs.
+
+use std::{path::PathBuf, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    environment,
+    memory::{Explanation, Memory},
+    results::{HandedOn, Received},
+    shared::Shared,
+};
+use crate::{
+    fingerprint::{Compared, Facts, FileRow, Manifest, compare, count, differing, digest_of},
+    model::{Action, Digest, FileChange, Reason, Task, TaskId},
+    pattern::PatternSet,
+    scan::{FileSet, Problem, relative_name},
+    store::{RecordState, Success, TaskRecord},
+};
+
+/// What is asked about one task.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) id: TaskId,
+    /// Execute even if it is fresh.
+    pub(crate) force: bool,
+    /// Arguments after `--`, if it is a root.
+    pub(crate) arguments: Vec<Vec<u8>>,
+    /// Its input with the command line's merged in, before substitution.
+    pub(crate) input: Option<Map<String, Value>>,
+    /// What it receives from upstream.
+    pub(crate) received: Vec<Received>,
+    /// Upstream tasks that a dry run does not execute, assumed to hand on what they did before.
+    pub(crate) assumed: Vec<TaskId>,
+    /// An upstream task that would run in a dry run.
+    pub(crate) upstream_would_run: Option<TaskId>,
+    /// Whether to count what was compared, for `why`.
+    pub(crate) explain: bool,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) id: TaskId,
+    /// Why it must run; empty: it is fresh.
+    pub(crate) reasons: Vec<Reason>,
+    /// What the last success left, if it is fresh.
+    pub(crate) fresh: Option<Success>,
+    /// What was compared and found equal.
+    pub(crate) compared: Option<Compared>,
+    /// The record it was judged by.
+    pub(crate) record: Option<TaskRecord>,
+    /// The inputs as they were, for a task that is to run at once.
+    pub(crate) snapshot: Option<InputSnapshot>,
+    /// Paths that changed, for `DEVTASK_CHANGED_FILES`.
+    pub(crate) changed: Vec<PathBuf>,
+    /// Patterns that matched nothing, with the directory they were looked up from.
+    pub(crate) unmatched: Vec<(String, PathBuf)>,
+}
+
+impl Judged {
+    /// The verdict over a task that must run, or ask its status, whatever its files are.
+    pub(crate) fn without_files(id: TaskId, reason: Reason, record: Option<TaskRecord>) -> Self {
+        Self {
+            id,
+            reasons: vec![reason],
+            fresh: None,
+            compared: None,
+            record,
+            snapshot: None,
+            changed: Vec::new(),
+            unmatched: Vec::new(),
+        }
+    }
+}
+
+/// The inputs of a task at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct InputSnapshot {
+    pub(crate) manifest: Manifest,
+    pub(crate) files: Arc<FileSet>,
+}
+
+/// Judges tasks that can be fresh.
+pub(crate) fn judge(shared: &Shared, questions: Vec<Question>) -> Vec<Judged> {
+    let looked = look(shared, questions.iter().map(|q| q.id));
+    questions.into_iter().zip(looked).map(|(question, seen)| one(shared, &question, seen)).collect()
+}
+
+/// The inputs of one task, now.
+pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
+    let seen = look(shared, [question.id]).pop();
+    let files = seen.map(|s| s.inputs).unwrap_or_default();
+    InputSnapshot { manifest: manifest(shared, question, &files), files: Arc::new(files) }
+}
+
+/// The declared outputs of a task, now.
+pub(crate) fn outputs(shared: &Shared, id: TaskId) -> FileSet {
+    shared.digest(&[shared.patterns(id).outputs.as_ref()]).pop().unwrap_or_default()
+}
+
+/// What the disk shows of one task.
+#[derive(Debug, Default)]
+struct Seen {
+    inputs: FileSet,
+    outputs: FileSet,
+}
+
+/// One walk and one round of hashing for all the tasks.
+fn look(shared: &Shared, ids: impl IntoIterator<Item = TaskId>) -> Vec<Seen> {
+    let patterns: Vec<_> = ids.into_iter().map(|id| shared.patterns(id)).collect();
+    let sets: Vec<&PatternSet> =
+        patterns.iter().flat_map(|p| [p.inputs.as_ref(), p.outputs.as_ref()]).collect();
+    let mut found = shared.digest(&sets).into_iter();
+    let mut next = || found.next().unwrap_or_default();
+    patterns.iter().map(|_| Seen { inputs: next(), outputs: next() }).collect()
+}
+
+fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
+    let task = shared.graph.task(question.id);
+    let record = shared.memory.record(task.name.as_str());
+    let mut now = manifest(shared, question, &seen.inputs);
+    let mut cause = Cause { shared, task, question, explanation: None };
+    if !question.assumed.is_empty() {
+        let earlier = cause.explanation().manifest.clone();
+        for id in &question.assumed {
+            now.assume_upstream(&earlier, shared.graph.name(*id));
+        }
+    }
+    let (reasons, changed) = cause.find(record.as_ref(), &now, &seen);
+    let fresh = record.as_ref().filter(|_| reasons.is_empty()).and_then(|r| r.success.clone());
+    let compared = question.explain.then(|| count(&cause.explanation().manifest, &now));
+    Judged {
+        id: question.id,
+        fresh,
+        compared,
+        record,
+        changed,
+        unmatched: unmatched(task, &seen.inputs),
+        snapshot: (!reasons.is_empty())
+            .then(|| InputSnapshot { manifest: now, files: Arc::new(seen.inputs) }),
+        reasons,
+    }
+}
+
+/// Looks for reasons; reads the explanation of the last run only if there is something to explain.
+struct Cause<'a> {
+    shared: &'a Shared,
+    task: &'a Task,
+    question: &'a Question,
+    explanation: Option<Explanation>,
+}
+
+impl Cause<'_> {
+    fn explanation(&mut self) -> &Explanation {
+        let memory: &Memory = &self.shared.memory;
+        let name = self.task.name.as_str();
+        self.explanation.get_or_insert_with(|| memory.explanation(name).unwrap_or_default())
+    }
+
+    fn find(
+        &mut self,
+        record: Option<&TaskRecord>,
+        now: &Manifest,
+        seen: &Seen,
+    ) -> (Vec<Reason>, Vec<PathBuf>) {
+        let mut reasons = Vec::new();
+        let mut changed = Vec::new();
+        if self.question.force {
+            reasons.push(Reason::Forced);
+        }
+        reasons.extend(seen.inputs.problems.iter().map(|p| self.unreadable(p)));
+        match record {
+            None => reasons.push(Reason::NeverRan),
+            Some(record) => {
+                reasons.extend(self.last_run(&record.state));
+                let same = record.success.as_ref().is_some_and(|s| s.key == now.key());
+                if !same {
+                    let earlier = self.explanation().manifest.clone();
+                    reasons.extend(compare(&earlier, now));
+                    let files = differing(&earlier.files, &now.files);
+                    changed.extend(files.into_iter().map(|(row, _)| self.shared.absolute(&row.path)));
+                }
+                if let (Some(success), true) = (&record.success, !self.task.outputs.is_empty()) {
+                    reasons.extend(self.output_reasons(success.outputs, &seen.outputs));
+                }
+                if reasons.is_empty() && !same {
+                    // The record and its explanation are not of one run; believe neither.
+                    reasons.push(Reason::LastRunInterrupted);
+                }
+            }
+        }
+        if let Some(upstream) = self.question.upstream_would_run {
+            reasons.push(Reason::UpstreamWouldRun { task: self.shared.graph.name(upstream).clone() });
+        }
+        (reasons, changed)
+    }
+
+    fn last_run(&self, state: &RecordState) -> Option<Reason> {
+        match state {
+            RecordState::Fresh => None,
+            RecordState::Begun => Some(Reason::LastRunInterrupted),
+            RecordState::Failed => Some(Reason::LastRunFailed),
+            RecordState::ChangedWhileRunning(path) => {
+                Some(Reason::ChangedWhileRunning { path: path.clone() })
+            }
+        }
+    }
+
+    fn unreadable(&self, problem: &Problem) -> Reason {
+        Reason::Unreadable { path: self.shared.display(&problem.path), error: problem.error.clone() }
+    }
+
+    /// Declared outputs must be as the last success left them (hazard A16).
+    fn output_reasons(&mut self, recorded: Option<Digest>, now: &FileSet) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = now.problems.iter().map(|p| self.unreadable(p)).collect();
+        let rows = rows(self.shared, now);
+        if recorded == Some(digest_of_rows(&rows)) {
+            return reasons;
+        }
+        let before = self.explanation().outputs.clone();
+        let reason = |(row, change): (&FileRow, FileChange)| Reason::Output {
+            path: String::from_utf8_lossy(&row.path).into_owned(),
+            change,
+        };
+        reasons.extend(differing(&before, &rows).into_iter().map(reason));
+        if reasons.is_empty() {
+            reasons.push(Reason::LastRunInterrupted);
+        }
+        reasons
+    }
+}
+
+fn unmatched(task: &Task, inputs: &FileSet) -> Vec<(String, PathBuf)> {
+    let pattern = |at: &usize| task.exec_if_modified.get(*at);
+    let is_glob = |text: &str| text.contains(['*', '?', '[', '{']);
+    let base = task.pattern_bases.first().unwrap_or(&task.cwd);
+    let globs = inputs.unmatched.iter().filter_map(pattern).filter(|p| is_glob(&p.value));
+    globs.map(|p| (p.written.clone(), base.clone())).collect()
+}
+
+fn manifest(shared: &Shared, question: &Question, files: &FileSet) -> Manifest {
+    let task = shared.graph.task(question.id);
+    let handed: Vec<_> = question.received.iter().map(|r| r.as_handed(&shared.graph)).collect();
+    let facts = Facts {
+        task,
+        command: command_digest(task),
+        arguments: &question.arguments,
+        cwd: &relative_name(&shared.root, &task.cwd),
+        input: question.input.as_ref(),
+        tracked: &environment::tracked(&shared.ambient, &task.track_env),
+        upstream: &handed,
+    };
+    Manifest::new(&facts, rows(shared, files))
+}
+
+/// The command file's bytes (spec section 4.1); an unreadable one has none, and fails when it is run.
+fn command_digest(task: &Task) -> Option<Digest> {
+    match &task.action {
+        Action::Command(path) => std::fs::read(path).ok().map(|bytes| digest_of(&bytes)),
+        Action::None | Action::Script(_) => None,
+    }
+}
+
+/// The files of a set as they stand in a manifest.
+pub(crate) fn rows(shared: &Shared, files: &FileSet) -> Vec<FileRow> {
+    let row = |e: &crate::scan::FileEntry| FileRow {
+        path: relative_name(&shared.root, &e.path),
+        kind: e.kind,
+        digest: e.digest,
+    };
+    let mut rows: Vec<FileRow> = files.entries.iter().map(row).collect();
+    rows.sort_by(|a, b| a.path.cmp(&b.path));
+    rows
+}
+
+/// One digest for a list of files, names included.
+pub(crate) fn digest_of_rows(rows: &[FileRow]) -> Digest {
+    Manifest { files: rows.to_vec(), ..Manifest::default() }.key()
+}
+
+impl HandedOn {
+    /// What a fresh task hands on.
+    pub(crate) fn of(fresh: Option<&Success>) -> Arc<Self> {
+        Arc::new(fresh.map(Self::from_record).unwrap_or_default())
+    }
+}

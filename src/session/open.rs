@@ -1,0 +1,294 @@
+//! Opening a session: whose tree, which state, what of the surroundings may be used.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    thread,
+};
+
+use tokio::sync::OnceCell;
+
+use super::{
+    Session, SessionError,
+    memory::Memory,
+    shared::{Recall, Shared, now_ms},
+};
+use crate::{
+    graph::TaskGraph,
+    process::{Warden, WardenOptions},
+    scan::{FileTable, ScanOptions, Scanner, TableOptions},
+    store::{Attempt, Lock, Owner, OwnerInfo, STATE_DIR, StateDir, StoreError},
+};
+
+/// What happens when another process holds the tree.
+pub enum Wait {
+    /// [`SessionError::Held`].
+    No,
+    /// It is waited for; asked with the present owner now and then, and given up when that says `true`.
+    UntilStopped(Box<dyn FnMut(&Owner) -> bool + Send>),
+}
+
+impl std::fmt::Debug for Wait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::No => "No",
+            Self::UntilStopped(_) => "UntilStopped",
+        })
+    }
+}
+
+/// How a session is opened. Everything is off that touches more than the tree and its children.
+#[derive(Debug)]
+pub struct SessionBuilder {
+    graph: Arc<TaskGraph>,
+    root: PathBuf,
+    state_dir: Option<PathBuf>,
+    jobs: usize,
+    ambient: Vec<(OsString, OsString)>,
+    project: Option<String>,
+    default_project: Option<String>,
+    guardian: Option<PathBuf>,
+    adopt_orphans: bool,
+    runtime_bases: Vec<PathBuf>,
+    global_ignore: Option<PathBuf>,
+    keeps_devenv_dirs: bool,
+    read_only: bool,
+    wait: Wait,
+    label: String,
+}
+
+impl SessionBuilder {
+    pub(super) fn new(graph: Arc<TaskGraph>) -> Self {
+        Self {
+            graph,
+            root: PathBuf::from("."),
+            state_dir: None,
+            jobs: cores(),
+            ambient: Vec::new(),
+            project: None,
+            default_project: None,
+            guardian: None,
+            adopt_orphans: false,
+            runtime_bases: vec![std::env::temp_dir()],
+            global_ignore: None,
+            keeps_devenv_dirs: false,
+            read_only: false,
+            wait: Wait::No,
+            label: "devtask".to_owned(),
+        }
+    }
+
+    /// The root of the tree; default: the working directory.
+    #[must_use]
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = root.into();
+        self
+    }
+
+    /// Where the state lives; default: `.devtask` in the root.
+    #[must_use]
+    pub fn state_dir(mut self, dir: Option<PathBuf>) -> Self {
+        self.state_dir = dir;
+        self
+    }
+
+    /// How many one-shot tasks execute at once; default: the cores.
+    #[must_use]
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+
+    /// The environment tasks inherit; default: none of it.
+    #[must_use]
+    pub fn environment(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.ambient = variables.into_iter().collect();
+        self
+    }
+
+    /// The project of the working directory, for local names.
+    #[must_use]
+    pub fn project(mut self, name: Option<String>) -> Self {
+        self.project = name;
+        self
+    }
+
+    /// The project that a run without names takes its tasks from; none: all.
+    #[must_use]
+    pub fn default_project(mut self, name: Option<String>) -> Self {
+        self.default_project = name;
+        self
+    }
+
+    /// The program that becomes the guardian: one whose `main` calls
+    /// [`guardian_main`](crate::process::guardian_main). Without one, what runs outlives a SIGKILL of this
+    /// process until the next session in the tree ends it.
+    #[must_use]
+    pub fn guardian(mut self, program: Option<PathBuf>) -> Self {
+        self.guardian = program;
+        self
+    }
+
+    /// Whether this process adopts the orphans of its descendants; see
+    /// [`WardenOptions::adopt_orphans`].
+    #[must_use]
+    pub fn adopt_orphans(mut self, adopt: bool) -> Self {
+        self.adopt_orphans = adopt;
+        self
+    }
+
+    /// Where short-lived private directories may be made, best first; default: the temporary directory.
+    #[must_use]
+    pub fn runtime_bases(mut self, bases: Vec<PathBuf>) -> Self {
+        self.runtime_bases = bases;
+        self
+    }
+
+    /// The user's global git ignore file.
+    #[must_use]
+    pub fn global_ignore(mut self, file: Option<PathBuf>) -> Self {
+        self.global_ignore = file;
+        self
+    }
+
+    /// Whether `DEVENV_ROOT` and its like are kept where the environment has them (devenv's tasks).
+    #[must_use]
+    pub fn keep_devenv_dirs(mut self, keep: bool) -> Self {
+        self.keeps_devenv_dirs = keep;
+        self
+    }
+
+    /// Opens for looking only: takes no lock, makes no directory; only dry runs may be started.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// What happens when another process holds the tree; default: an error.
+    #[must_use]
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// How others are told who holds the tree.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`SessionError::Held`], [`SessionError::StoppedWaiting`], [`SessionError::Store`],
+    /// [`SessionError::System`].
+    pub async fn open(self) -> Result<Session, SessionError> {
+        let opened = tokio::task::spawn_blocking(move || self.open_blocking()).await;
+        opened.unwrap_or_else(|error| Err(SessionError::Internal(error.to_string())))
+    }
+
+    fn open_blocking(mut self) -> Result<Session, SessionError> {
+        let root = self
+            .root
+            .canonicalize()
+            .map_err(|error| SessionError::System { what: "find the root", error })?;
+        let state_dir = self.state_dir.clone().unwrap_or_else(|| root.join(STATE_DIR));
+        let (lock, memory, notices) =
+            if self.read_only { look_only(&state_dir) } else { self.hold(&state_dir) }?;
+        let memory = Arc::new(memory);
+        let scanner = Scanner::new(ScanOptions {
+            root: root.clone(),
+            state_dir: state_dir.clone(),
+            threads: cores(),
+            global_ignore: self.global_ignore.take(),
+        });
+        let recall = Box::new(Recall(Arc::clone(&memory)));
+        let table = FileTable::new(root.clone(), recall, TableOptions::default());
+        let warden = self.warden(&state_dir)?;
+        let graph = Arc::new(anchored(&self.graph, &root));
+        let shared = Shared {
+            patterns: graph.ids().map(|_| OnceLock::new()).collect(),
+            graph,
+            root,
+            state_dir,
+            ambient: self.ambient,
+            memory,
+            warden,
+            predecessors: OnceCell::new(),
+            keeps_devenv_dirs: self.keeps_devenv_dirs,
+            project: self.project,
+            default_project: self.default_project,
+            jobs: self.jobs,
+            threads: cores(),
+            runtime_bases: self.runtime_bases,
+            scanner,
+            table,
+            _lock: lock,
+        };
+        Ok(Session { shared: Arc::new(shared), notices: Arc::new(notices) })
+    }
+
+    /// Takes the lock and opens the store. Without locks there is no store (hazard D8).
+    fn hold(&mut self, path: &Path) -> Result<(Option<Lock>, Memory, Vec<String>), SessionError> {
+        let dir = StateDir::create(path)?;
+        let info = OwnerInfo::this_process(self.label.clone(), now_ms());
+        let lock = match &mut self.wait {
+            Wait::No => match Lock::try_acquire(&dir, &info) {
+                Ok(Attempt::Held(owner)) => return Err(SessionError::Held(owner)),
+                Ok(Attempt::Acquired(lock)) => Ok(Some(lock)),
+                Err(error) => Err(error),
+            },
+            Wait::UntilStopped(stop) => Lock::acquire_waiting(&dir, &info, stop),
+        };
+        match lock {
+            Ok(Some(lock)) => {
+                let (memory, notices) = Memory::open(dir, true)?;
+                Ok((Some(lock), memory, notices))
+            }
+            Ok(None) => Err(SessionError::StoppedWaiting),
+            Err(error @ StoreError::NoLocks { .. }) => {
+                Ok((None, Memory::none(), vec![format!("nothing is remembered: {error}")]))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn warden(&self, state_dir: &Path) -> Result<Warden, SessionError> {
+        let outer = self.ambient.iter().find(|(name, _)| name == crate::process::SESSION_VARIABLE);
+        let options = WardenOptions {
+            adopt_orphans: self.adopt_orphans && !self.read_only,
+            guardian: self.guardian.clone(),
+            sessions_dir: Some(state_dir.join("sessions")),
+            outer_session: outer.map(|(_, value)| value.clone()),
+        };
+        Warden::new(options)
+            .map_err(|error| SessionError::System { what: "prepare for child processes", error })
+    }
+}
+
+fn look_only(path: &Path) -> Result<(Option<Lock>, Memory, Vec<String>), SessionError> {
+    match StateDir::open(path)? {
+        Some(dir) => {
+            let (memory, notices) = Memory::open(dir, false)?;
+            Ok((None, memory, notices))
+        }
+        None => Ok((None, Memory::none(), Vec::new())),
+    }
+}
+
+/// Tasks made in code may have directories relative to the root.
+fn anchored(graph: &TaskGraph, root: &Path) -> TaskGraph {
+    let mut graph = graph.clone();
+    graph.each_task(|task| {
+        task.cwd = root.join(&task.cwd);
+        task.pattern_bases = task.pattern_bases.iter().map(|base| root.join(base)).collect();
+    });
+    graph
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

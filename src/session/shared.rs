@@ -1,0 +1,153 @@
+//! What everything in a session looks at: the graph, the directories, the file table, the store.
+
+use std::{
+    ffi::OsString,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tokio::sync::OnceCell;
+
+use super::memory::Memory;
+use crate::{
+    graph::TaskGraph,
+    model::{DirRecord, Task, TaskId, Written},
+    pattern::{PatternKind, PatternSet},
+    process::Warden,
+    scan::{self, FileSet, FileTable, Matched, Scanner, relative_name},
+    store::{Batch, Lock, Table},
+};
+
+/// What everything in a session looks at.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) graph: Arc<TaskGraph>,
+    pub(crate) root: PathBuf,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) ambient: Vec<(OsString, OsString)>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) warden: Warden,
+    pub(crate) predecessors: OnceCell<()>,
+    pub(crate) keeps_devenv_dirs: bool,
+    pub(crate) project: Option<String>,
+    pub(crate) default_project: Option<String>,
+    pub(crate) jobs: usize,
+    pub(crate) threads: usize,
+    pub(crate) runtime_bases: Vec<PathBuf>,
+    pub(crate) scanner: Scanner,
+    pub(crate) table: FileTable,
+    pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
+    pub(crate) _lock: Option<Lock>,
+}
+
+/// The compiled patterns of a task.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    pub(crate) inputs: Arc<PatternSet>,
+    pub(crate) outputs: Arc<PatternSet>,
+}
+
+impl Shared {
+    /// The compiled patterns of a task, compiled when they are first needed.
+    pub(crate) fn patterns(&self, id: TaskId) -> Arc<Patterns> {
+        Arc::clone(self.patterns[id.index()].get_or_init(|| Arc::new(Patterns::of(self.graph.task(id)))))
+    }
+
+    /// Walks and hashes in one go.
+    pub(crate) fn digest(&self, sets: &[&PatternSet]) -> Vec<FileSet> {
+        self.table.digest_all(&self.scanner.walk(sets), self.threads)
+    }
+
+    /// Ends what dead sessions of this tree left running, once, before anything is started (hazards,
+    /// section 0, point 5: else it overwrites the output after the new run committed).
+    pub(crate) async fn end_predecessors(&self) -> Result<(), String> {
+        let ended =
+            self.predecessors.get_or_try_init(|| async { self.warden.end_predecessors().await.map(|_| ()) });
+        ended.await.copied().map_err(|e| format!("cannot end what an earlier run left running: {e}"))
+    }
+
+    /// Where the logs of runs' tasks are.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.state_dir.join("log")
+    }
+
+    /// Where the logs of runs are.
+    pub(crate) fn runs_dir(&self) -> PathBuf {
+        self.state_dir.join("runs")
+    }
+
+    /// `DEVENV_ROOT` and its like; kept as they are where a devenv shell set them and the tasks are
+    /// devenv's (spec section 3).
+    pub(crate) fn directories(&self, runtime: &Path) -> Vec<(&'static str, Option<OsString>)> {
+        let ours = [
+            ("DEVENV_ROOT", self.root.clone()),
+            ("DEVENV_DOTFILE", self.state_dir.clone()),
+            ("DEVENV_STATE", self.state_dir.join("state")),
+            ("DEVENV_RUNTIME", runtime.to_owned()),
+        ];
+        let inherited = |name: &str| {
+            let kept = self.ambient.iter().find(|(known, _)| known == name && self.keeps_devenv_dirs);
+            kept.map(|(_, value)| value.clone())
+        };
+        ours.into_iter().map(|(name, path)| (name, Some(inherited(name).unwrap_or(path.into())))).collect()
+    }
+
+    /// Walks without hashing.
+    pub(crate) fn walk(&self, set: &PatternSet) -> Matched {
+        self.scanner.walk(&[set]).pop().unwrap_or_default()
+    }
+
+    /// A path as people read it: relative to the root where it lies beneath it.
+    pub(crate) fn display(&self, path: &Path) -> String {
+        String::from_utf8_lossy(&relative_name(&self.root, path)).into_owned()
+    }
+
+    /// The path a name in a manifest stands for.
+    pub(crate) fn absolute(&self, name: &[u8]) -> PathBuf {
+        self.root.join(std::ffi::OsStr::from_bytes(name))
+    }
+
+    /// What the file table has learnt, ready to be saved; none if there is nothing new.
+    pub(crate) fn stat_cache_changes(&self) -> Option<Batch> {
+        let mut batch = Batch::new();
+        for (key, record) in self.table.take_changes() {
+            // A record without a stored form is only missing from the cache.
+            let _ = batch.put(Table::Dirs, &key, &record);
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+impl Patterns {
+    fn of(task: &Task) -> Self {
+        let values = |list: &[Written<String>]| list.iter().map(|p| p.value.clone()).collect::<Vec<_>>();
+        let compile = |bases: &[PathBuf], list: &[Written<String>], kind| {
+            // Faulty patterns are faults of the file, reported when it is loaded; a graph made in code may
+            // still hold one, which then matches nothing.
+            let set = PatternSet::new(bases, &values(list), kind);
+            Arc::new(set.or_else(|_| PatternSet::new(bases, &[], kind)).unwrap_or_default())
+        };
+        Self {
+            inputs: compile(&task.pattern_bases, &task.exec_if_modified, PatternKind::Inputs),
+            outputs: compile(std::slice::from_ref(&task.cwd), &task.outputs, PatternKind::Outputs),
+        }
+    }
+}
+
+/// The stat cache of the store, for the file table.
+#[derive(Debug)]
+pub(crate) struct Recall(pub(crate) Arc<Memory>);
+
+impl scan::Memory for Recall {
+    fn recall(&self, key: &[u8]) -> Option<DirRecord> {
+        self.0.directory(key)
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
