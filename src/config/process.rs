@@ -19,7 +19,7 @@ table! {
         /// Whether it is started by `up`.
         "start" => start: Start;
         /// How it is known to be ready, and alive afterwards.
-        "ready" => ready: Ready;
+        "ready" => ready: OneProbe;
         /// When it is restarted.
         "restart" => restart: Restart;
         /// How it is stopped.
@@ -71,11 +71,37 @@ table! {
     }
 }
 
+/// A `ready` that asks exactly one thing.
+#[derive(Clone, Debug)]
+pub(super) struct OneProbe(Ready);
+
+inline_schema!([] OneProbe, |generator| generator.subschema_for::<Ready>());
+
+impl Decode for OneProbe {
+    const EXPECTED: &'static str = "a table";
+
+    fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
+        let ready = Ready::decode(node, decoder)?;
+        let Data::Table(entries) = &node.data else { return None };
+        let probes = ["exec", "http", "tcp", "notify", "log"];
+        // Judged by what is written: a probe at fault is not a missing one.
+        let asked = entries
+            .iter()
+            .filter(|e| probes.contains(&e.key.as_str()) && e.value.data != Data::Bool(false))
+            .count();
+        if asked != 1 && !decoder.lenient {
+            let why = if asked == 0 { "does not say what to ask" } else { "asks several things" };
+            decoder.bad_value(node, why, "one of `exec`, `http`, `tcp`, `notify` and `log`");
+        }
+        Some(Self(ready))
+    }
+}
+
 table! {
     /// An HTTP probe.
     struct Http called "`http`" {
         /// A GET request.
-        "get" => get: HttpGet;
+        "get" => get: HttpGet, required;
     }
 }
 
@@ -229,7 +255,7 @@ impl ProcessFields {
     pub(super) fn spec(&self, resolver: &mut Resolver<'_>) -> ProcessSpec {
         ProcessSpec {
             autostart: or(&table(&self.start).enable, true),
-            ready: self.ready.as_ref().and_then(|ready| probe(ready, resolver)),
+            ready: self.ready.as_ref().and_then(|ready| probe(&ready.value.0, resolver)),
             restart: table(&self.restart).policy(),
             shutdown: table(&self.shutdown).policy(),
             watch: table(&self.watch).files(resolver),
@@ -244,11 +270,9 @@ impl ProcessFields {
     }
 }
 
-fn probe(ready: &Spanned<Ready>, resolver: &mut Resolver<'_>) -> Option<Probe> {
-    let table = &ready.value;
-    let kind = probe_kind(ready, resolver)?;
+fn probe(table: &Ready, resolver: &mut Resolver<'_>) -> Option<Probe> {
     Some(Probe {
-        kind,
+        kind: probe_kind(table, resolver)?,
         initial_delay: seconds(&table.initial_delay, 0),
         period: seconds(&table.period, 10),
         probe_timeout: seconds(&table.probe_timeout, 1),
@@ -258,30 +282,21 @@ fn probe(ready: &Spanned<Ready>, resolver: &mut Resolver<'_>) -> Option<Probe> {
     })
 }
 
-fn probe_kind(ready: &Spanned<Ready>, resolver: &mut Resolver<'_>) -> Option<ProbeKind> {
-    let table = &ready.value;
+/// What is asked; the first of several in the lists of devenv.
+fn probe_kind(table: &Ready, resolver: &mut Resolver<'_>) -> Option<ProbeKind> {
     let get = table.http.as_ref().and_then(|http| http.value.get.as_ref());
-    let kinds: Vec<ProbeKind> = [
-        table.exec.as_ref().map(|exec| ProbeKind::Exec(resolver.process_text(exec))),
-        get.and_then(|get| http_probe(get, resolver)),
-        table.tcp.as_ref().map(|tcp| ProbeKind::Tcp {
-            host: tcp.value.host.clone(),
-            port: resolver.process_text(&Spanned { value: tcp.value.port.clone(), span: tcp.span.clone() }),
-        }),
-        table.notify.as_ref().filter(|n| n.value).map(|_| ProbeKind::Notify),
-        table.log.as_ref().map(|log| ProbeKind::Log(log.value.clone())),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let count = kinds.len();
-    // A request without its port is a fault already.
-    if count != 1 && get.is_none_or(|g| g.value.port.is_some()) && !resolver.lenient() {
-        let message =
-            if count == 0 { "`ready` does not say what to ask" } else { "`ready` asks several things" };
-        resolver.fault("bad-value", &ready.span, message, "one of `exec`, `http`, `tcp`, `notify` and `log`");
+    if let Some(exec) = &table.exec {
+        Some(ProbeKind::Exec(resolver.process_text(exec)))
+    } else if let Some(get) = get {
+        http_probe(get, resolver)
+    } else if let Some(tcp) = &table.tcp {
+        let port = Spanned { value: tcp.value.port.clone(), span: tcp.span.clone() };
+        Some(ProbeKind::Tcp { host: tcp.value.host.clone(), port: resolver.process_text(&port) })
+    } else if table.notify.as_ref().is_some_and(|n| n.value) {
+        Some(ProbeKind::Notify)
+    } else {
+        table.log.as_ref().map(|log| ProbeKind::Log(log.value.clone()))
     }
-    kinds.into_iter().next()
 }
 
 fn http_probe(get: &Spanned<HttpGet>, resolver: &mut Resolver<'_>) -> Option<ProbeKind> {

@@ -31,11 +31,6 @@ impl<'a> Resolver<'a> {
         Self { source, scope, faults: Vec::new() }
     }
 
-    /// Whether this is the file of others.
-    pub(super) fn lenient(&self) -> bool {
-        self.scope.is_none()
-    }
-
     /// The place of a span.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         Place { source: self.source, span: span.clone() }

@@ -96,14 +96,18 @@ pub(super) fn decode_table<T: Fields>(node: &Node, decoder: &mut Decoder) -> Opt
 
 fn unknown_key<T: Fields>(entry: &Entry, decoder: &mut Decoder) {
     if decoder.lenient {
-        decoder.unknown.insert(entry.key.clone());
+        if !entry.value.says_nothing() {
+            decoder.unknown.insert(entry.key.clone());
+        }
         return;
     }
     let keys = T::keys();
     let message = format!("unknown key `{}` in {}", entry.key, T::CALLED);
     let fault =
         Diagnostic::error("unknown-key", message).at(Some(&decoder.place(&entry.span)), "unknown key");
-    let hint = match (did_you_mean(&entry.key, keys.iter().copied()), tables::owner(&entry.key)) {
+    let near = did_you_mean(&entry.key, keys.iter().copied())
+        .or_else(|| tables::synonym(&entry.key).filter(|key| keys.contains(key)));
+    let hint = match (near, tables::owner(&entry.key)) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, Some(owner)) => format!("`{}` belongs to {owner}", entry.key),
         (None, None) => {

@@ -190,3 +190,23 @@ pub(super) fn owner(key: &str) -> Option<&'static str> {
     .find(|(_, keys)| keys.contains(&key))
     .map(|(called, _)| called)
 }
+
+/// What other tools call one of our keys, with our word for it.
+pub(super) fn synonym(key: &str) -> Option<&'static str> {
+    [
+        ("command", "exec"),
+        ("cmd", "exec"),
+        ("run", "exec"),
+        ("script", "exec"),
+        ("deps", "after"),
+        ("depends_on", "after"),
+        ("dependsOn", "after"),
+        ("dir", "cwd"),
+        ("sources", "execIfModified"),
+        ("generates", "outputs"),
+        ("desc", "description"),
+    ]
+    .into_iter()
+    .find(|(other, _)| *other == key)
+    .map(|(_, ours)| ours)
+}

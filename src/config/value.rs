@@ -63,6 +63,16 @@ impl Node {
         }
     }
 
+    /// Whether it is null, or holds nothing but such: a default that a program wrote out.
+    pub(super) fn says_nothing(&self) -> bool {
+        match &self.data {
+            Data::Null => true,
+            Data::Array(items) => items.iter().all(Self::says_nothing),
+            Data::Table(entries) => entries.iter().all(|e| e.value.says_nothing()),
+            _ => false,
+        }
+    }
+
     /// The same value as plain JSON. `None` for a number JSON has no spelling of.
     pub(super) fn to_json(&self) -> Option<serde_json::Value> {
         use serde_json::Value;
