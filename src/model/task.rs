@@ -82,8 +82,9 @@ pub struct Task {
     pub action: Action,
     /// Who runs its script and its status.
     pub interpreter: Interpreter,
-    /// Script text that says with exit 0 that there is nothing to do.
-    pub status: Option<Written<String>>,
+    /// What says with exit 0 that there is nothing to do: script text, or an executable in devenv's JSON.
+    /// Never [`Action::None`].
+    pub status: Option<Action>,
     /// Files, directories, globs, `!`negations whose change makes it run (spec section 4.4).
     pub exec_if_modified: Vec<Written<String>>,
     /// Directories relative patterns of `exec_if_modified` are looked up from: the task's `cwd`, and in

@@ -1,2 +1,5 @@
 //! The program: arguments in, events out.
+#[cfg(test)]
+mod render;
+
 fn main() {}

@@ -1,0 +1,174 @@
+//! A decoded task file of our own becomes declarations.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Scope,
+    decode::Spanned,
+    path::normalise,
+    process::ProcessFields,
+    resolve::Resolver,
+    rules,
+    table::Both,
+    tables::{Common, File, Task as TaskFields, Type},
+};
+use crate::{
+    diagnostic::{Diagnostic, SourceId},
+    model::{Action, Declaration, Interpreter, Task, TaskKind, TaskName, Written},
+};
+
+/// The declarations of a file, and the faults that only showed now.
+pub(super) fn declare(
+    source: SourceId,
+    file: &File,
+    scope: &Scope<'_>,
+    dotenv: &BTreeMap<String, String>,
+) -> (Vec<Declaration>, Vec<Diagnostic>) {
+    let mut resolver = Resolver::new(source, Some(scope));
+    let mut file_env: BTreeMap<String, Written<String>> =
+        dotenv.iter().map(|(k, v)| (k.clone(), Written::plain(v.clone()))).collect();
+    file_env.extend(resolver.variables(file.env.as_ref(), false));
+    let mut declarer = Declarer { resolver, scope, project: scope.project.into(), file_env };
+    let mut list = Vec::new();
+    for (name, fields) in file.tasks.iter().flat_map(|t| &t.value.0) {
+        list.extend(declarer.task(name, &fields.value));
+    }
+    for (name, fields) in file.processes.iter().flat_map(|p| &p.value.0) {
+        list.extend(declarer.process(name, &fields.value));
+    }
+    (list, declarer.resolver.faults)
+}
+
+struct Declarer<'a> {
+    resolver: Resolver<'a>,
+    scope: &'a Scope<'a>,
+    project: Arc<str>,
+    file_env: BTreeMap<String, Written<String>>,
+}
+
+impl Declarer<'_> {
+    fn task(&mut self, key: &Spanned<String>, fields: &Both<Common, TaskFields>) -> Option<Declaration> {
+        let Both(common, own) = fields;
+        let name = self.resolver.name(key, Some(self.scope.project))?;
+        let is_process = own.kind.as_ref().is_some_and(|k| k.value == Type::Process);
+        let mut task = self.common(name, common, is_process);
+        if is_process {
+            rules::only_for_tasks(own, &mut self.resolver);
+            let table = own.process.as_ref().map(|p| p.value.clone()).unwrap_or_default();
+            task.kind = TaskKind::Process(Box::new(table.spec(&mut self.resolver)));
+        } else {
+            rules::check(key, common, own, &mut self.resolver);
+            self.own(&mut task, own);
+        }
+        Some(self.declaration(key, common, task))
+    }
+
+    fn process(
+        &mut self,
+        key: &Spanned<String>,
+        fields: &Both<Common, ProcessFields>,
+    ) -> Option<Declaration> {
+        let Both(common, own) = fields;
+        if key.value.contains(':') {
+            let hint = "the name of its task has the colons: `devenv:processes:<name>`";
+            self.resolver.fault("bad-name", &key.span, "the name of a process has no colon", hint);
+            return None;
+        }
+        let namespace = if self.scope.is_root {
+            "devenv:processes".to_owned()
+        } else {
+            format!("devenv:processes:{}", self.scope.project)
+        };
+        let name = self.resolver.name(key, Some(&namespace))?;
+        let mut task = self.common(name, common, true);
+        task.kind = TaskKind::Process(Box::new(own.spec(&mut self.resolver)));
+        Some(self.declaration(key, common, task))
+    }
+
+    fn declaration(&mut self, key: &Spanned<String>, common: &Common, task: Task) -> Declaration {
+        let namespace = Some(self.scope.project);
+        Declaration {
+            task,
+            place: Some(self.resolver.place(&key.span)),
+            after: self.resolver.references(common.after.as_ref(), namespace),
+            before: self.resolver.references(common.before.as_ref(), namespace),
+        }
+    }
+
+    /// The fields tasks and processes share. A process may refer to ports in them.
+    fn common(&mut self, name: TaskName, common: &Common, ports: bool) -> Task {
+        let cwd = self.cwd(common.cwd.as_ref());
+        let resolver = &mut self.resolver;
+        let mut task = Task::empty(name, &cwd);
+        task.project = self.project.clone();
+        task.description = common.description.as_ref().map(|d| resolver.text(d).value);
+        if let Some(exec) = &common.exec {
+            let text = if ports { resolver.process_text(exec) } else { resolver.text(exec) };
+            task.action = Action::Script(text);
+        }
+        task.interpreter = interpreter(common, resolver);
+        task.input = common.input.as_ref().map(|i| resolver.json(&i.value.0, &i.span, ports));
+        task.env = resolver.variables(common.env.as_ref(), ports);
+        task.file_env = self.file_env.clone();
+        task.show_output = common.show_output.as_ref().is_some_and(|s| s.value);
+        task
+    }
+
+    fn cwd(&mut self, cwd: Option<&Spanned<String>>) -> PathBuf {
+        cwd.map_or_else(
+            || normalise(self.scope.dir),
+            |cwd| normalise(&self.scope.dir.join(self.resolver.text(cwd).value)),
+        )
+    }
+
+    /// The fields only tasks that end by themselves have.
+    fn own(&mut self, task: &mut Task, own: &TaskFields) {
+        let resolver = &mut self.resolver;
+        task.status = own.status.as_ref().map(|s| Action::Script(resolver.text(s)));
+        task.exec_if_modified = resolver.texts(own.exec_if_modified.as_ref());
+        task.outputs = resolver.texts(own.outputs.as_ref());
+        task.track_env = plain(own.track_env.as_ref());
+        task.exports = plain(own.exports.as_ref());
+        task.timeout = own.timeout.as_ref().map(|t| t.value.0);
+        task.retries = own.retries.as_ref().map_or(0, |r| r.value);
+        task.interactive = own.interactive.as_ref().is_some_and(|i| i.value);
+        task.lock = own.lock.as_ref().map(|l| resolver.text(l).value);
+        rules::check_patterns(&task.exec_if_modified, own.exec_if_modified.as_ref(), resolver);
+        rules::check_patterns(&task.outputs, own.outputs.as_ref(), resolver);
+        self.outputs_stay_inside(task, own);
+    }
+
+    /// Outputs outside the root are refused (spec section 4.5).
+    fn outputs_stay_inside(&mut self, task: &Task, own: &TaskFields) {
+        let root = normalise(self.scope.root);
+        let spans = own.outputs.iter().flat_map(|list| &list.value.0);
+        for (output, place) in task.outputs.iter().zip(spans) {
+            let pattern = output.value.strip_prefix('!').unwrap_or(&output.value);
+            if !normalise(&task.cwd.join(Path::new(pattern))).starts_with(&root) {
+                let message = format!("outputs outside the root are refused: `{}`", place.value);
+                let hint = format!("the root is {}", root.display());
+                self.resolver.fault("output-outside-root", &place.span, message, &hint);
+            }
+        }
+    }
+}
+
+fn interpreter(common: &Common, resolver: &mut Resolver<'_>) -> Interpreter {
+    let mut interpreter = Interpreter::default();
+    if let Some(package) = &common.package {
+        interpreter.package = resolver.text(package);
+        if package.value.is_empty() {
+            resolver.fault("bad-value", &package.span, "`package` is empty", "leave it out for bash");
+        }
+    }
+    interpreter.binary = common.binary.as_ref().map(|b| resolver.text(b).value);
+    interpreter
+}
+
+fn plain(list: Option<&Spanned<super::types::List<String>>>) -> Vec<String> {
+    list.map(|list| list.value.0.iter().map(|s| s.value.clone()).collect()).unwrap_or_default()
+}

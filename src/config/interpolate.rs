@@ -1,0 +1,147 @@
+//! `${root}`, `${project}`, `${git.root}` and `${ports.…}` in strings of our own files (spec section 1.2).
+//! Every other `$` is the shell's.
+
+use std::path::Path;
+
+use super::Scope;
+use crate::diagnostic::did_you_mean;
+
+/// A reference that cannot be substituted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// The kind of fault.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+const KNOWN: [&str; 3] = ["root", "project", "git.root"];
+
+/// The text with its references substituted, and what is wrong with the others, which stay as they are.
+/// References to ports are kept for the moment ports are allocated, where `ports` allows them.
+pub(super) fn interpolate(text: &str, scope: &Scope<'_>, ports: bool) -> (String, Vec<Problem>) {
+    let (mut result, mut problems, mut rest) = (String::with_capacity(text.len()), Vec::new(), text);
+    while let Some(start) = rest.find("${") {
+        let after = &rest[start + 2..];
+        let Some(end) = after.find('}') else { break };
+        result.push_str(&rest[..start]);
+        match value(&after[..end], scope, ports) {
+            Ok(Some(value)) => result.push_str(value),
+            Ok(None) => result.push_str(&rest[start..start + 2 + end + 1]),
+            Err(problem) => {
+                problems.push(problem);
+                result.push_str(&rest[start..start + 2 + end + 1]);
+            }
+        }
+        rest = &after[end + 1..];
+    }
+    result.push_str(rest);
+    (result, problems)
+}
+
+/// What a name stands for; `None` if it is not ours.
+fn value<'a>(name: &str, scope: &Scope<'a>, ports: bool) -> Result<Option<&'a str>, Problem> {
+    match name {
+        "root" => path(name, scope.root).map(Some),
+        "project" => Ok(Some(scope.project)),
+        "git.root" => match scope.git_root {
+            Some(root) => path(name, root).map(Some),
+            None => Err(Problem {
+                code: "no-git-root",
+                message: "`${git.root}` has no value: this is no git repository".to_owned(),
+                hint: "use `${root}`, the directory of the root's task file, or run `git init`".to_owned(),
+            }),
+        },
+        _ if is_ours(name) => other(name, ports),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a name can only be meant for us. A dot is not legal in a name of the shell's, but scripts of
+/// other languages have such references too: only our own first words count.
+fn is_ours(name: &str) -> bool {
+    let is_path = name.split('.').all(|part| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    });
+    let first = name.split('.').next().unwrap_or_default();
+    is_path
+        && name.contains('.')
+        && (["git", "root", "project", "ports"].contains(&first) || name == "config.git.root")
+}
+
+fn other<'a>(name: &str, ports: bool) -> Result<Option<&'a str>, Problem> {
+    let parts = name.split('.').count();
+    if name.starts_with("ports.") && parts <= 3 {
+        return if ports { Ok(None) } else { Err(no_ports_here(name)) };
+    }
+    let last = name.rsplit_once("config.").map_or(name, |(_, last)| last);
+    let hint = did_you_mean(last, KNOWN).map_or_else(
+        || "there are `${root}`, `${project}`, `${git.root}` and `${ports.<name>}`".to_owned(),
+        |near| format!("did you mean `${{{near}}}`?"),
+    );
+    Err(Problem { code: "unknown-substitution", message: format!("`${{{name}}}` means nothing here"), hint })
+}
+
+fn no_ports_here(name: &str) -> Problem {
+    Problem {
+        code: "ports-not-supported",
+        message: format!("`${{{name}}}` is known to processes only"),
+        hint: "ports reach tasks in a later version; write the number".to_owned(),
+    }
+}
+
+fn path<'a>(name: &str, path: &'a Path) -> Result<&'a str, Problem> {
+    path.to_str().ok_or_else(|| Problem {
+        code: "unknown-substitution",
+        message: format!("`${{{name}}}` cannot be substituted: the path is not UTF-8"),
+        hint: "use a path relative to the task file".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_references_are_substituted() {
+        let root = Path::new("/r");
+        let scope = Scope { project: "web", is_root: true, dir: root, root, git_root: Some(Path::new("/g")) };
+        for (text, expected, code) in [
+            ("${root}/a", "/r/a", None),
+            ("${project}-${git.root}", "web-/g", None),
+            (
+                "$root ${HOME} ${root:-x} ${#root} $(a) ${roots}",
+                "$root ${HOME} ${root:-x} ${#root} $(a) ${roots}",
+                None,
+            ),
+            ("`${item.name}` ${config.port}", "`${item.name}` ${config.port}", None),
+            ("${root", "${root", None),
+            ("${}", "${}", None),
+            ("${${root}}", "${${root}}", None),
+            ("ü${root}ü", "ü/rü", None),
+            ("${git.rot}", "${git.rot}", Some("unknown-substitution")),
+            ("${config.git.root}", "${config.git.root}", Some("unknown-substitution")),
+            ("${root.dir}", "${root.dir}", Some("unknown-substitution")),
+            ("${ports.http}", "${ports.http}", Some("ports-not-supported")),
+            ("${ports.a.b.c}", "${ports.a.b.c}", Some("unknown-substitution")),
+        ] {
+            let (result, problems) = interpolate(text, &scope, false);
+            assert_eq!(result, expected, "{text}");
+            assert_eq!(problems.first().map(|p| p.code), code, "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_are_kept_for_later_where_they_are_known() {
+        let root = Path::new("/r");
+        let scope = Scope { project: "web", is_root: true, dir: root, root, git_root: None };
+        assert_eq!(
+            interpolate("${ports.http} ${ports.web.http}", &scope, true),
+            ("${ports.http} ${ports.web.http}".to_owned(), Vec::new())
+        );
+        assert_eq!(interpolate("${git.root}", &scope, true).1[0].code, "no-git-root");
+        assert_eq!(interpolate("${config.git.root}", &scope, true).1[0].hint, "did you mean `${git.root}`?");
+    }
+}

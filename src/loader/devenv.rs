@@ -1,0 +1,37 @@
+//! devenv's list as the one project of its tree.
+
+use std::path::{Path, PathBuf};
+
+use super::{Faults, Kind, LoadRequest, Loaded, Project, project, read::Reading};
+use crate::{
+    config::{Settings, parse_devenv},
+    diagnostic::{Diagnostic, SourceId},
+};
+
+/// Loads the list in `text`.
+pub(super) fn load(
+    request: &LoadRequest,
+    source: SourceId,
+    text: &str,
+    file: Option<PathBuf>,
+    root: &Path,
+    mut reading: Reading,
+) -> Result<Loaded, Box<Faults>> {
+    let name = project::default_name(root).unwrap_or_else(|| "devenv".to_owned());
+    let declared = parse_devenv(source, text, &name, &request.start_dir);
+    reading.diagnostics.extend(declared.faults);
+    if reading.diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(reading.into_faults(declared.declarations, declared.complete));
+    }
+    Ok(Loaded {
+        root: root.to_owned(),
+        kind: Kind::Devenv,
+        declarations: declared.declarations,
+        current_project: Some(name.clone()),
+        projects: vec![Project { name, dir: root.to_owned(), file }],
+        settings: Settings::default(),
+        sources: reading.sources,
+        warnings: reading.diagnostics,
+        files: reading.files,
+    })
+}

@@ -1,0 +1,96 @@
+//! Which directories an `include` means (spec section 1.1).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use globset::{GlobBuilder, GlobMatcher};
+use ignore::WalkBuilder;
+
+use super::find;
+use crate::{
+    config::{Text, normalise},
+    diagnostic::Diagnostic,
+};
+
+/// The task files an entry of `include` names, in order of their paths, and what is wrong with it.
+/// `dir` is the directory of the file that includes. Globs pass over what git ignores and what a dot
+/// hides, unless a segment of them begins with a dot.
+pub(super) fn files(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>) {
+    if !entry.text.contains(['*', '?', '[', '{']) {
+        return literal(entry, &normalise(&dir.join(&entry.text)));
+    }
+    let (base, glob) = split(&entry.text);
+    let matcher = match GlobBuilder::new(&glob).literal_separator(true).build() {
+        Ok(glob) => glob.compile_matcher(),
+        Err(error) => {
+            let message = format!("`{}` is no pattern: {}", entry.text, error.kind());
+            return (Vec::new(), vec![Diagnostic::error("bad-glob", message).at(Some(&entry.place), "")]);
+        }
+    };
+    let base = normalise(&dir.join(base));
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for dir in directories(&base, &glob, &matcher) {
+        match find::in_directory(&dir) {
+            Ok(file) => found.extend(file),
+            Err(fault) => faults.push(fault.at(Some(&entry.place), "included here")),
+        }
+    }
+    if found.is_empty() && faults.is_empty() {
+        faults.push(nothing_matched(entry, &base));
+    }
+    (found, faults)
+}
+
+fn literal(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>) {
+    let fault = match find::in_directory(dir) {
+        Ok(Some(file)) => return (vec![file], Vec::new()),
+        Err(fault) => fault.at(Some(&entry.place), "included here"),
+        Ok(None) => {
+            let message = format!("there is no task file in {}", dir.display());
+            let hint = match fs::metadata(dir) {
+                Ok(m) if m.is_dir() => format!("add {} there", find::NAMES.join(" or ")),
+                Ok(_) => "name the directory, not the file".to_owned(),
+                Err(_) => "there is no such directory".to_owned(),
+            };
+            Diagnostic::error("include", message).at(Some(&entry.place), "included here").hint(hint)
+        }
+    };
+    (Vec::new(), vec![fault])
+}
+
+fn nothing_matched(entry: &Text, base: &Path) -> Diagnostic {
+    let message = format!("`{}` matches no directory with a task file", entry.text);
+    Diagnostic::warning("include", message)
+        .at(Some(&entry.place), "")
+        .note(format!("looked in {}", base.display()))
+        .hint("a glob of `include` names directories")
+}
+
+/// The fixed beginning of a glob, and the rest.
+fn split(glob: &str) -> (&str, String) {
+    let special = glob.find(['*', '?', '[', '{']).unwrap_or(glob.len());
+    let cut = glob[..special].rfind('/').map_or(0, |slash| slash + 1);
+    (&glob[..cut], glob[cut..].trim_end_matches('/').to_owned())
+}
+
+fn directories(base: &Path, glob: &str, matcher: &GlobMatcher) -> Vec<PathBuf> {
+    let depth = (!glob.contains("**")).then(|| glob.split('/').count());
+    let dotted = glob.split('/').any(|segment| segment.starts_with('.'));
+    let mut found: Vec<PathBuf> = WalkBuilder::new(base)
+        .max_depth(depth)
+        .hidden(!dotted)
+        .build()
+        // What cannot be looked into has no task file to include; a literal entry would say so.
+        .filter_map(Result::ok)
+        .map(ignore::DirEntry::into_path)
+        .filter(|path| {
+            let relative = path.strip_prefix(base).unwrap_or(path);
+            !relative.as_os_str().is_empty() && matcher.is_match(relative)
+        })
+        .filter(|path| path.is_dir())
+        .collect();
+    found.sort();
+    found
+}

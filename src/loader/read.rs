@@ -1,0 +1,85 @@
+//! Reading files, and what is kept of it: texts, faults, the list of files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::Faults;
+use crate::{
+    diagnostic::{Diagnostic, Place, Source, SourceId, Sources},
+    model::Declaration,
+};
+
+/// What has been read so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reading {
+    /// Paths beneath it are shown without it.
+    pub base: PathBuf,
+    /// The texts.
+    pub sources: Sources,
+    /// Faults and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files.
+    pub files: Vec<PathBuf>,
+}
+
+impl Reading {
+    /// Reads a file as text. A byte order mark at its beginning is skipped. `None` after a fault.
+    ///
+    /// # Errors
+    /// The fault, for the caller to place or to drop.
+    pub(super) fn file(&mut self, path: &Path) -> Result<(SourceId, Arc<str>), Box<Diagnostic>> {
+        if !self.files.iter().any(|known| known == path) {
+            self.files.push(path.to_owned());
+        }
+        let bytes = fs::read(path).map_err(|e| Box::new(unreadable(path, &e)))?;
+        let text = String::from_utf8(bytes).map_err(|e| Box::new(self.not_utf8(path, &e)))?;
+        Ok(self.text(self.shown(path), Some(path.to_owned()), &text))
+    }
+
+    /// Adds a text.
+    pub(super) fn text(&mut self, name: String, path: Option<PathBuf>, text: &str) -> (SourceId, Arc<str>) {
+        let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(text).into();
+        (self.sources.add(Source { name, path, text: text.clone() }), text)
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.base).unwrap_or(path).display().to_string()
+    }
+
+    /// The text up to the first bad byte is kept, so that the place can be shown.
+    fn not_utf8(&mut self, path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let name = self.shown(path);
+        let source = self.sources.add(Source { name, path: Some(path.to_owned()), text: text.into() });
+        let span = good..good + char::REPLACEMENT_CHARACTER.len_utf8();
+        Diagnostic::error("unreadable", format!("`{}` is not UTF-8", path.display()))
+            .at(Some(&Place { source, span }), "not UTF-8 from here")
+            .hint("save it as UTF-8")
+    }
+
+    /// Ends with faults.
+    pub(super) fn into_faults(self, declarations: Vec<Declaration>, complete: bool) -> Box<Faults> {
+        let Self { sources, diagnostics, files, .. } = self;
+        Box::new(Faults { diagnostics, sources, declarations, complete, files })
+    }
+}
+
+/// A file that cannot be read.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let fault = Diagnostic::error("unreadable", format!("`{}` cannot be read: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => fault.hint("check the path"),
+        io::ErrorKind::IsADirectory => fault.hint("a file is expected here"),
+        io::ErrorKind::PermissionDenied => fault.hint("check its permissions"),
+        _ => fault,
+    }
+}
+
+/// The path without links, or as it is where the system cannot tell.
+pub(super) fn canonical(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
