@@ -88,7 +88,11 @@ impl Parser {
             '/' => return Ok(Node::Atom(Atom::Slash)),
             '{' => return self.braces(start, depth + 1),
             '}' => {
-                return Err(self.fault(start, "`}` without a `{` before it", "write `\\}` for the character"));
+                return Err(self.fault(
+                    start,
+                    "`}` without a `{` before it",
+                    "write `\\}` for the character",
+                ));
             }
             '\0' => return Err(self.fault(start, "no path contains a NUL character", "remove it")),
             '*' => Token::Star,
