@@ -1,1 +1,24 @@
-//! Walking, stat cache, hashing.
+//! What the tree looks like now: one walk for all patterns, and digests without reading twice
+//! (spec sections 4.2 and 4.4).
+//!
+//! [`Scanner::walk`] finds the files of any number of pattern sets in one traversal, each directory listed
+//! at most once. [`FileTable`] turns what was found into digests, reading only what the stat cache cannot
+//! vouch for. [`same_identities`] tells whether anything moved between two looks.
+//!
+//! Floor 5, synchronous. It must never know what a task is, where the cache is kept or why somebody asks:
+//! it gets patterns and a [`Memory`], and gives facts.
+
+mod beginnings;
+mod compare;
+mod git;
+mod hash;
+mod name;
+mod system;
+mod table;
+mod visit;
+mod walk;
+
+pub use compare::same_identities;
+pub use name::{directory_key, relative_name};
+pub use table::{Clock, FileEntry, FileSet, FileTable, Memory, NoMemory, TableOptions};
+pub use walk::{Entry, Matched, Problem, ScanOptions, Scanner};

@@ -1,0 +1,200 @@
+//! What git ignores: the rules in force in a directory.
+//!
+//! A repository's rules are those of its `.gitignore` files from the top down, its `info/exclude` and the
+//! user's global file, nearer files first. A repository within another starts afresh. Outside any
+//! repository the `.gitignore` files from the root of the tree downwards count just the same, so that a
+//! tree that was exported from git is scanned like its original.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ignore::{
+    Match,
+    gitignore::{Gitignore, GitignoreBuilder},
+};
+
+use super::{
+    system::{self, exists},
+    table::{is_racy, system_now_ns},
+};
+use crate::model::{FileKind, StatIdentity};
+
+/// Stamps nearer than this to the moment of reading are not trusted: the coarsest in use are 2 s (FAT).
+const GRANULARITY_NS: i128 = 2_000_000_000;
+
+/// The rules in force for the entries of one directory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    nearest: Option<Arc<Level>>,
+    /// The directory itself is ignored, and so is everything beneath it: nothing can be re-included.
+    all: bool,
+}
+
+#[derive(Debug)]
+struct Level {
+    matcher: Arc<Gitignore>,
+    above: Option<Arc<Level>>,
+}
+
+impl Rules {
+    /// Whether git ignores this entry of the directory.
+    pub(super) fn ignore(&self, path: &Path, is_directory: bool) -> bool {
+        if self.all {
+            return true;
+        }
+        let mut level = self.nearest.as_deref();
+        while let Some(Level { matcher, above }) = level {
+            match matcher.matched(path, is_directory) {
+                Match::Ignore(_) => return true,
+                Match::Whitelist(_) => return false,
+                Match::None => level = above.as_deref(),
+            }
+        }
+        false
+    }
+
+    fn with(&self, matcher: Option<Arc<Gitignore>>, all: bool) -> Self {
+        let nearest = match matcher {
+            Some(matcher) => Some(Arc::new(Level { matcher, above: self.nearest.clone() })),
+            None => self.nearest.clone(),
+        };
+        Self { nearest, all: self.all || all }
+    }
+}
+
+/// The files rules were read from, as they were.
+type Stamps = Vec<Option<StatIdentity>>;
+
+/// Reads rule files, each once for as long as it stays as it is.
+#[derive(Debug)]
+pub(super) struct Git {
+    root: PathBuf,
+    global: Option<PathBuf>,
+    parsed: Mutex<HashMap<PathBuf, (Stamps, Option<Arc<Gitignore>>)>>,
+}
+
+/// The rules of directories no listing told about, remembered for one walk.
+pub(super) type Lookups = HashMap<PathBuf, Option<Rules>>;
+
+impl Git {
+    pub(super) fn new(root: PathBuf, global: Option<PathBuf>) -> Self {
+        Self { root, global, parsed: Mutex::default() }
+    }
+
+    /// The rules in `directory`, which has just been listed. `above` are those of the directory it is in.
+    pub(super) fn enter(&self, above: &Rules, directory: &Path, listed: Listed) -> Rules {
+        if listed.repository {
+            return self.repository(directory);
+        }
+        let ignored = above.ignore(directory, true);
+        let matcher = match (directory == self.root && above.nearest.is_none(), listed.rules) {
+            (true, _) => self.matcher(directory, &[self.global.clone(), Some(directory.join(".gitignore"))]),
+            (false, true) => self.matcher(directory, &[Some(directory.join(".gitignore"))]),
+            (false, false) => None,
+        };
+        above.with(matcher, ignored)
+    }
+
+    /// The rules in `directory`, found by looking upwards.
+    pub(super) fn look_up(&self, directory: &Path, lookups: &mut Lookups) -> Rules {
+        self.in_repository(directory, lookups).unwrap_or_else(|| self.outside(directory))
+    }
+
+    fn in_repository(&self, directory: &Path, lookups: &mut Lookups) -> Option<Rules> {
+        if let Some(known) = lookups.get(directory) {
+            return known.clone();
+        }
+        let rules = if exists(&directory.join(".git")) {
+            Some(self.repository(directory))
+        } else {
+            let above = directory.parent().and_then(|parent| self.in_repository(parent, lookups));
+            above.map(|above| self.enter(&above, directory, Listed { repository: false, rules: true }))
+        };
+        lookups.insert(directory.to_owned(), rules.clone());
+        rules
+    }
+
+    fn outside(&self, directory: &Path) -> Rules {
+        let above = match directory.parent() {
+            Some(parent) if parent.starts_with(&self.root) => self.outside(parent),
+            _ => Rules::default(),
+        };
+        if directory.starts_with(&self.root) {
+            self.enter(&above, directory, Listed { repository: false, rules: true })
+        } else {
+            above
+        }
+    }
+
+    /// The rules at the top of a repository: later files win over earlier ones.
+    fn repository(&self, top: &Path) -> Rules {
+        let sources = [self.global.clone(), exclude_file(top), Some(top.join(".gitignore"))];
+        Rules::default().with(self.matcher(top, &sources), false)
+    }
+
+    fn matcher(&self, directory: &Path, sources: &[Option<PathBuf>]) -> Option<Arc<Gitignore>> {
+        let sources: Vec<&Path> = sources.iter().flatten().map(PathBuf::as_path).collect();
+        let stamps: Stamps = sources.iter().map(|source| regular(source)).collect();
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, matcher)) = parsed.get(directory)
+            && *known == stamps
+        {
+            return matcher.clone();
+        }
+        let matcher =
+            parse(directory, sources.iter().zip(&stamps).filter(|(_, s)| s.is_some()).map(|(p, _)| *p));
+        let now = system_now_ns();
+        if !stamps.iter().flatten().any(|stamp| is_racy(stamp, now, GRANULARITY_NS)) {
+            parsed.insert(directory.to_owned(), (stamps, matcher.clone()));
+        }
+        matcher
+    }
+}
+
+/// What a listing says about a directory's rules.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listed {
+    /// It has a `.git`.
+    pub(super) repository: bool,
+    /// It may have a `.gitignore`.
+    pub(super) rules: bool,
+}
+
+fn regular(path: &Path) -> Option<StatIdentity> {
+    let status = system::status(path).ok().flatten()?;
+    matches!(status.kind, FileKind::File { .. }).then_some(status.identity)
+}
+
+/// A line git would not understand is no rule, and an unreadable file has none: as in git.
+fn parse<'a>(directory: &Path, sources: impl Iterator<Item = &'a Path>) -> Option<Arc<Gitignore>> {
+    let mut builder = GitignoreBuilder::new(directory);
+    for source in sources {
+        let text = fs::read(source).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        for line in text.trim_start_matches('\u{feff}').lines() {
+            // A bad line only says so.
+            let _ = builder.add_line(None, line);
+        }
+    }
+    builder.build().ok().filter(|matcher| !matcher.is_empty()).map(Arc::new)
+}
+
+/// The `info/exclude` of the repository at `top`. A linked work tree has a file called `.git` that names
+/// its own directory, in which `commondir` names the one all work trees share.
+fn exclude_file(top: &Path) -> Option<PathBuf> {
+    let dot_git = top.join(".git");
+    let own = match regular(&dot_git) {
+        None => dot_git,
+        Some(_) => top.join(first_line(&dot_git).ok()?.strip_prefix("gitdir:")?.trim()),
+    };
+    let common = first_line(&own.join("commondir")).map_or_else(|_| own.clone(), |line| own.join(line));
+    Some(common.join("info/exclude"))
+}
+
+fn first_line(path: &Path) -> io::Result<String> {
+    Ok(fs::read_to_string(path)?.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,384 @@
+//! Digests of files, read only when the stat cache cannot vouch for them (spec section 4.2).
+
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fmt,
+    num::NonZero,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    hash::{self, Job, Reading},
+    name::directory_key,
+    system,
+    walk::{Entry, Matched, Problem},
+};
+use crate::model::{Digest, DirRecord, FileKind, FileRecord, StatIdentity};
+
+/// Where the stat cache of earlier runs is kept.
+pub trait Memory: Send + Sync {
+    /// What is remembered of the directory with this key: its path's bytes relative to the root if it lies
+    /// beneath it, else absolute. Asked once a directory for as long as a table is not told to forget.
+    fn recall(&self, directory: &[u8]) -> Option<DirRecord>;
+}
+
+/// Remembers nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoMemory;
+
+impl Memory for NoMemory {
+    fn recall(&self, _directory: &[u8]) -> Option<DirRecord> {
+        None
+    }
+}
+
+/// The clock: nanoseconds since the epoch.
+pub type Clock = Box<dyn Fn() -> i128 + Send + Sync>;
+
+/// How a [`FileTable`] works.
+pub struct TableOptions {
+    /// A file whose stamps are not at least this much older than the moment it was read is racy: it is
+    /// read again at the next look (hazard A1).
+    pub granularity: Duration,
+    /// The clock stamps are compared with.
+    pub now_ns: Clock,
+}
+
+impl Default for TableOptions {
+    /// 2 s, the coarsest stamps in use, and the system's clock.
+    fn default() -> Self {
+        Self { granularity: Duration::from_secs(2), now_ns: Box::new(system_now_ns) }
+    }
+}
+
+/// One file, with the digest of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Its absolute path.
+    pub path: Arc<Path>,
+    /// What it is.
+    pub kind: FileKind,
+    /// The stat identity that goes with the digest.
+    pub identity: StatIdentity,
+    /// The digest of its content: of a broken link its text, of directories and special files a constant.
+    pub digest: Digest,
+}
+
+/// What one pattern set matches, with digests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileSet {
+    /// The files, in the order of their paths' bytes. One that vanished or cannot be read is not here.
+    pub entries: Vec<FileEntry>,
+    /// What could not be looked at or read: with any of these the set is never known to be unchanged.
+    pub problems: Vec<Problem>,
+    /// Positive patterns, by their position in the list, that matched nothing.
+    pub unmatched: Vec<usize>,
+}
+
+/// Digests of files, remembered with the stat identities they belong to.
+pub struct FileTable {
+    root: PathBuf,
+    memory: Box<dyn Memory>,
+    options: TableOptions,
+    directories: Mutex<HashMap<Vec<u8>, Directory>>,
+}
+
+/// What is known of one directory.
+#[derive(Default)]
+struct Directory {
+    /// Sorted by name.
+    files: Vec<Known>,
+    /// Whether it differs from what is remembered.
+    changed: bool,
+    /// Where the last search ended: files are mostly asked for in order.
+    last: usize,
+}
+
+struct Known {
+    record: FileRecord,
+    /// Whether it was there at some look of this table.
+    seen: bool,
+}
+
+impl FileTable {
+    /// A table for the tree at `root` (absolute) that asks `memory` for what earlier runs learnt.
+    #[must_use]
+    pub fn new(root: &Path, memory: Box<dyn Memory>, options: TableOptions) -> Self {
+        Self { root: root.to_owned(), memory, options, directories: Mutex::default() }
+    }
+
+    /// The digests of one set, on this thread.
+    #[must_use]
+    pub fn digest(&self, matched: &Matched) -> FileSet {
+        self.digest_all(std::slice::from_ref(matched), NonZero::<usize>::MIN).pop().unwrap_or_default()
+    }
+
+    /// The digests of several sets; a file in more than one is read once. Up to `threads` threads read.
+    #[must_use]
+    pub fn digest_all(&self, matched: &[Matched], threads: NonZero<usize>) -> Vec<FileSet> {
+        let mut readings = Readings::default();
+        let drafts: Vec<Vec<Draft<'_>>> = {
+            let mut directories = self.lock();
+            matched.iter().map(|m| self.draft(m, &mut directories, &mut readings)).collect()
+        };
+        let results = hash::read_all(&readings.jobs, threads.get(), &*self.options.now_ns);
+        self.learn(&readings.jobs, &results);
+        matched.iter().zip(drafts).map(|(m, drafts)| finish(m, drafts, &results)).collect()
+    }
+
+    /// What is known of each entry, and what has to be read.
+    fn draft<'a>(
+        &self,
+        matched: &'a Matched,
+        directories: &mut HashMap<Vec<u8>, Directory>,
+        readings: &mut Readings<'a>,
+    ) -> Vec<Draft<'a>> {
+        let mut drafts = Vec::with_capacity(matched.entries.len());
+        let mut cursor: Option<(&Path, &mut Directory)> = None;
+        for entry in &matched.entries {
+            let known = match entry.kind {
+                FileKind::File { .. } => {
+                    let (parent, name) = split(&entry.path);
+                    if cursor.as_ref().is_none_or(|(path, _)| path.as_os_str() != parent.as_os_str()) {
+                        cursor = Some((parent, self.directory(directories, parent)));
+                    }
+                    cursor.as_mut().and_then(|(_, directory)| directory.trusted(name, &entry.identity))
+                }
+                FileKind::BrokenLink => None,
+                kind @ (FileKind::Directory | FileKind::Special) => Some(hash::digest_of_kind(kind)),
+            };
+            let answer = match known {
+                Some(digest) => Answer::Known(digest),
+                None if entry.kind == FileKind::BrokenLink => Answer::Link,
+                None => Answer::Reading(readings.add(entry)),
+            };
+            drafts.push(Draft { entry, answer });
+        }
+        drafts
+    }
+
+    fn directory<'d>(&self, all: &'d mut HashMap<Vec<u8>, Directory>, path: &Path) -> &'d mut Directory {
+        let key = directory_key(&self.root, path);
+        if !all.contains_key(key) {
+            let recalled = self.memory.recall(key).unwrap_or_default();
+            all.insert(key.to_owned(), Directory::new(recalled));
+        }
+        all.entry(key.to_owned()).or_default()
+    }
+
+    /// Keeps what was read.
+    fn learn(&self, jobs: &[Job<'_>], readings: &[Reading]) {
+        let granularity = i128::try_from(self.options.granularity.as_nanos()).unwrap_or(i128::MAX);
+        let mut directories = self.lock();
+        for (job, reading) in jobs.iter().zip(readings) {
+            let (parent, name) = split(job.path);
+            let directory = self.directory(&mut directories, parent);
+            match reading {
+                Reading::Hashed { digest, status, before_ns } => directory.insert(FileRecord {
+                    name: name.to_owned(),
+                    identity: status.identity,
+                    digest: *digest,
+                    racy: is_racy(&status.identity, *before_ns, granularity),
+                }),
+                Reading::Gone | Reading::Failed(_) => directory.remove(name),
+            }
+        }
+    }
+
+    /// Takes the records that differ from what is remembered, to be saved by the caller.
+    ///
+    /// Files that were not met by this table are looked for once more, so that records do not grow for
+    /// ever: one that is gone is dropped. A directory without files has an empty record.
+    #[must_use]
+    pub fn take_changes(&self) -> Vec<(Vec<u8>, DirRecord)> {
+        let mut changes = Vec::new();
+        for (key, directory) in self.lock().iter_mut().filter(|(_, directory)| directory.changed) {
+            let path = self.root.join(OsStr::from_bytes(key));
+            directory.changed = false;
+            directory
+                .files
+                .retain(|f| f.seen || system::exists(&path.join(OsStr::from_bytes(&f.record.name))));
+            let files = directory.files.iter().map(|known| known.record.clone()).collect();
+            changes.push((key.clone(), DirRecord { files }));
+        }
+        changes.sort_by(|a, b| a.0.cmp(&b.0));
+        changes
+    }
+
+    /// Makes the next look read this file again, or every known file beneath this directory, whatever
+    /// its stat says: some writes leave no trace in it (hazard A5).
+    pub fn forget(&self, path: &Path) {
+        let mut directories = self.lock();
+        let (parent, name) = split(path);
+        self.directory(&mut directories, parent).distrust(|file| file == name);
+        let key = directory_key(&self.root, path);
+        for (_, directory) in directories.iter_mut().filter(|(at, _)| lies_in(at, key)) {
+            directory.distrust(|_| true);
+        }
+    }
+
+    /// Drops everything that is saved, so that the next look recalls it anew and asks the system, as the
+    /// first one of a process does. What is not saved yet stays.
+    pub fn forget_everything(&self) {
+        self.lock().retain(|_, directory| directory.changed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Directory>> {
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for FileTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileTable").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    fn new(record: DirRecord) -> Self {
+        let files = record.files.into_iter().map(|record| Known { record, seen: false }).collect();
+        Self { files, changed: false, last: 0 }
+    }
+
+    fn find(&mut self, name: &[u8]) -> Result<usize, usize> {
+        if self.files.get(self.last).is_some_and(|known| known.record.name == name) {
+            self.last += 1;
+            return Ok(self.last - 1);
+        }
+        let found = self.files.binary_search_by(|known| known.record.name.as_slice().cmp(name));
+        self.last = found.map_or_else(|at| at, |at| at + 1);
+        found
+    }
+
+    /// The digest of a file, if its record vouches for it.
+    fn trusted(&mut self, name: &[u8], identity: &StatIdentity) -> Option<Digest> {
+        let at = self.find(name).ok()?;
+        let known = &mut self.files[at];
+        known.seen = true;
+        (known.record.identity == *identity && !known.record.racy).then_some(known.record.digest)
+    }
+
+    fn insert(&mut self, record: FileRecord) {
+        match self.find(&record.name) {
+            Ok(at) => {
+                self.changed |= self.files[at].record != record;
+                self.files[at] = Known { record, seen: true };
+            }
+            Err(at) => {
+                self.changed = true;
+                self.files.insert(at, Known { record, seen: true });
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &[u8]) {
+        if let Ok(at) = self.find(name) {
+            self.changed = true;
+            self.files.remove(at);
+        }
+    }
+
+    fn distrust(&mut self, which: impl Fn(&[u8]) -> bool) {
+        for known in self.files.iter_mut().filter(|k| !k.record.racy && which(&k.record.name)) {
+            known.record.racy = true;
+            self.changed = true;
+        }
+    }
+}
+
+/// What has to be read, each file once.
+#[derive(Default)]
+struct Readings<'a> {
+    jobs: Vec<Job<'a>>,
+    places: HashMap<&'a OsStr, usize>,
+}
+
+impl<'a> Readings<'a> {
+    fn add(&mut self, entry: &'a Entry) -> usize {
+        *self.places.entry(entry.path.as_os_str()).or_insert_with(|| {
+            self.jobs.push(Job { path: &entry.path, size: entry.identity.size });
+            self.jobs.len() - 1
+        })
+    }
+}
+
+/// An entry whose digest is known or on its way.
+struct Draft<'a> {
+    entry: &'a Entry,
+    answer: Answer,
+}
+
+enum Answer {
+    Known(Digest),
+    Link,
+    /// The number of the reading.
+    Reading(usize),
+}
+
+fn finish(matched: &Matched, drafts: Vec<Draft<'_>>, readings: &[Reading]) -> FileSet {
+    let mut set = FileSet {
+        entries: Vec::with_capacity(drafts.len()),
+        problems: matched.problems.clone(),
+        unmatched: matched.unmatched.clone(),
+    };
+    for Draft { entry, answer } in drafts {
+        let Entry { path, kind, identity } = entry;
+        let mut found = FileEntry { path: path.clone(), kind: *kind, identity: *identity, digest: Digest(0) };
+        let fault = match answer {
+            Answer::Known(digest) => found.take(digest),
+            Answer::Link => match hash::digest_of_link(path) {
+                Ok(digest) => found.take(digest),
+                Err(error) => Some(error.to_string()),
+            },
+            Answer::Reading(number) => match &readings[number] {
+                Reading::Hashed { digest, status, .. } => {
+                    (found.kind, found.identity) = (status.kind, status.identity);
+                    found.take(*digest)
+                }
+                // As if the walk had come a moment later.
+                Reading::Gone => continue,
+                Reading::Failed(error) => Some(error.clone()),
+            },
+        };
+        match fault {
+            None => set.entries.push(found),
+            Some(error) => set.problems.push(Problem { path: path.to_path_buf(), error }),
+        }
+    }
+    set
+}
+
+impl FileEntry {
+    fn take(&mut self, digest: Digest) -> Option<String> {
+        self.digest = digest;
+        None
+    }
+}
+
+/// Whether stamps are too near to the moment of reading for an equal stat to prove anything later; stamps
+/// from the future are racy for ever (hazards A1 and A3).
+pub(super) fn is_racy(identity: &StatIdentity, read_ns: i128, granularity_ns: i128) -> bool {
+    identity.mtime_ns.max(identity.ctime_ns) >= read_ns.saturating_sub(granularity_ns)
+}
+
+/// The system's clock, nanoseconds since the epoch.
+pub(super) fn system_now_ns() -> i128 {
+    let since = |d: Duration| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX);
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or_else(|e| -since(e.duration()), since)
+}
+
+/// The directory and the name of a file. `/` has neither.
+fn split(path: &Path) -> (&Path, &[u8]) {
+    let name = path.file_name().unwrap_or_default();
+    (path.parent().unwrap_or(path), name.as_bytes())
+}
+
+/// Whether the directory with key `at` is the one with key `key` or lies beneath it.
+fn lies_in(at: &[u8], key: &[u8]) -> bool {
+    let beneath = |rest: &[u8]| rest.is_empty() || key.is_empty() || key == b"/" || rest.starts_with(b"/");
+    if key.is_empty() { !at.starts_with(b"/") } else { at.strip_prefix(key).is_some_and(beneath) }
+}

@@ -1,0 +1,410 @@
+//! Visiting one directory on behalf of every pattern that is still alive in it.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
+
+use rustix::{
+    fd::BorrowedFd,
+    fs::{CWD, FileType},
+    io::Errno,
+};
+
+use super::{
+    beginnings::{Beginning, Beginnings, GlobId},
+    git::{Listed, Rules},
+    system::{self, Inode, Names, Status},
+    walk::{Entry, Problem, Walk},
+};
+use crate::pattern::{Glob, States};
+
+/// A glob on its way through the tree.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    id: GlobId,
+    states: States,
+    /// Whether what git ignores counts like anything else.
+    free: bool,
+}
+
+/// A directory to be visited.
+pub(super) struct Item {
+    path: PathBuf,
+    /// The beginning this directory is, if patterns begin here or beneath.
+    beginning: Option<usize>,
+    active: Vec<Active>,
+    /// The rules of the directory this one is in, where they are known already.
+    rules_above: Option<Rules>,
+    /// The directories above it that were entered: who meets himself goes in circles (hazard A14).
+    above: Option<Arc<Above>>,
+}
+
+struct Above {
+    inode: Inode,
+    above: Option<Arc<Above>>,
+}
+
+/// What was found for one set.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) entries: Vec<Entry>,
+    pub(super) problems: Vec<Problem>,
+    /// The patterns that matched something.
+    pub(super) hit: BTreeSet<usize>,
+}
+
+impl Found {
+    pub(super) fn append(&mut self, mut other: Self) {
+        if self.entries.is_empty() {
+            self.entries = other.entries;
+        } else {
+            self.entries.append(&mut other.entries);
+        }
+        self.problems.append(&mut other.problems);
+        self.hit.append(&mut other.hit);
+    }
+}
+
+/// One thread's part of a walk.
+pub(super) struct Visitor<'a> {
+    walk: &'a Walk<'a>,
+    found: Vec<Found>,
+    /// How many names it has looked at.
+    seen: usize,
+    names: Names,
+    buffer: Vec<u8>,
+    next: Vec<Active>,
+}
+
+/// Where the entries of a directory are looked at from.
+struct Place<'a> {
+    item: &'a Item,
+    /// The open directory; without one, entries are asked for by their whole path.
+    directory: Option<BorrowedFd<'a>>,
+    /// The rules in force, once somebody asked.
+    rules: Option<Rules>,
+    above: Option<Arc<Above>>,
+}
+
+/// One entry of a directory.
+struct Candidate<'a> {
+    name: &'a [u8],
+    path: &'a Path,
+    beginning: Option<usize>,
+    /// What the listing says, if there was one.
+    kind: FileType,
+}
+
+impl<'a> Visitor<'a> {
+    pub(super) fn new(walk: &'a Walk<'a>) -> Self {
+        let found = walk.sets.iter().map(|_| Found::default()).collect();
+        Self { walk, found, seen: 0, names: Names::default(), buffer: Vec::new(), next: Vec::new() }
+    }
+
+    pub(super) const fn seen(&self) -> usize {
+        self.seen
+    }
+
+    pub(super) fn into_found(self) -> Vec<Found> {
+        self.found
+    }
+
+    /// Begins the walk at `/`.
+    pub(super) fn begin(&mut self, open: &mut Vec<Item>) {
+        let nowhere = Item {
+            path: PathBuf::new(),
+            beginning: None,
+            active: Vec::new(),
+            rules_above: Some(Rules::default()),
+            above: None,
+        };
+        let mut place = Place { item: &nowhere, directory: None, rules: Some(Rules::default()), above: None };
+        let top = Candidate {
+            name: b"",
+            path: Path::new("/"),
+            beginning: Some(Beginnings::TOP),
+            kind: FileType::Unknown,
+        };
+        self.consider(&mut place, &top, open);
+    }
+
+    /// Visits one directory: matches its entries and adds those to be entered to `open`.
+    pub(super) fn visit(&mut self, item: Item, open: &mut Vec<Item>) {
+        if !item.active.iter().any(|active| self.goes_on(*active)) {
+            let mut place = Place { item: &item, directory: None, rules: None, above: item.above.clone() };
+            return self.visit_beginnings(&mut place, &[], open);
+        }
+        match system::open_directory(&item.path) {
+            Ok(Some((fd, status))) if !self.is_closed(&item, &status) => {
+                let mut names = std::mem::take(&mut self.names);
+                match system::list(&fd, &mut names, &mut self.buffer) {
+                    Ok(()) => self.visit_listed(&item, &fd, status.inode, &names, open),
+                    Err(errno) => self.report(&item.active, &item.path, errno),
+                }
+                self.names = names;
+            }
+            Ok(_) => {}
+            Err(errno) => self.report(&item.active, &item.path, errno),
+        }
+    }
+
+    /// Whether a directory is not entered: devtask's own, or one this walk is already in.
+    fn is_closed(&self, item: &Item, status: &Status) -> bool {
+        let mut above = item.above.as_ref();
+        while let Some(directory) = above {
+            if directory.inode == status.inode {
+                return true;
+            }
+            above = directory.above.as_ref();
+        }
+        self.walk.state_inode == Some(status.inode)
+    }
+
+    fn visit_listed(
+        &mut self,
+        item: &Item,
+        fd: &rustix::fd::OwnedFd,
+        inode: Inode,
+        names: &Names,
+        open: &mut Vec<Item>,
+    ) {
+        use rustix::fd::AsFd;
+        self.seen += names.len();
+        let above = Some(Arc::new(Above { inode, above: item.above.clone() }));
+        let rules = self.rules_of_listed(item, names);
+        let mut place = Place { item, directory: Some(fd.as_fd()), rules, above };
+        let mut listed = Vec::new();
+        let mut path = item.path.clone().into_os_string().into_vec();
+        if path != b"/" {
+            path.push(b'/');
+        }
+        let stem = path.len();
+        for (name, kind) in names.iter() {
+            path.truncate(stem);
+            path.extend_from_slice(name);
+            let beginning = item.beginning.and_then(|at| self.walk.beginnings.child(at, name));
+            listed.extend(beginning);
+            let candidate = Candidate { name, path: Path::new(OsStr::from_bytes(&path)), beginning, kind };
+            self.consider(&mut place, &candidate, open);
+        }
+        self.visit_beginnings(&mut place, &listed, open);
+    }
+
+    /// Goes straight to the beginnings beneath a directory. Those a listing did not name are asked for
+    /// too: on a file system that folds case it may call them otherwise.
+    fn visit_beginnings(&mut self, place: &mut Place<'_>, listed: &[usize], open: &mut Vec<Item>) {
+        let walk = self.walk;
+        let Some(at) = place.item.beginning else { return };
+        for child in walk.beginnings.wanted_children(at).filter(|child| !listed.contains(child)) {
+            let name = walk.beginnings.get(child).name.as_slice();
+            let path = place.item.path.join(OsStr::from_bytes(name));
+            let candidate = Candidate { name, path: &path, beginning: Some(child), kind: FileType::Unknown };
+            self.consider(place, &candidate, open);
+        }
+    }
+
+    /// Matches one entry, notes it for the sets that match it, and adds it to `open` if it is a directory
+    /// in which something can match.
+    fn consider(&mut self, place: &mut Place<'_>, entry: &Candidate<'_>, open: &mut Vec<Item>) {
+        if entry.path == self.walk.state_dir {
+            return;
+        }
+        let mut active = std::mem::take(&mut self.next);
+        self.step(place, entry, &mut active);
+        if active.iter().any(|active| !self.glob(*active).is_negated()) {
+            match self.status(place, entry, &active) {
+                Ok(Some(status)) => self.settle(place, entry, status, &mut active, open),
+                Ok(None) => {}
+                Err(errno) => self.report(&active, entry.path, errno),
+            }
+        } else if self.is_wanted(entry) {
+            open.push(place.enter(entry, &active));
+        }
+        active.clear();
+        self.next = active;
+    }
+
+    /// The globs alive at an entry: those that come from above and those that begin here.
+    fn step(&self, place: &Place<'_>, entry: &Candidate<'_>, active: &mut Vec<Active>) {
+        for from_above in &place.item.active {
+            let states = self.glob(*from_above).step(from_above.states, entry.name);
+            if !states.is_empty() {
+                active.push(Active { states, ..*from_above });
+            }
+        }
+        if let Some(at) = entry.beginning {
+            let Beginning { globs, .. } = self.walk.beginnings.get(at);
+            active.extend(globs.iter().map(|&id| {
+                let glob = &self.walk.sets[id.set].globs()[id.glob];
+                Active { id, states: glob.start(), free: glob.matches_ignored() }
+            }));
+        }
+        self.remove_negated(active);
+    }
+
+    /// Drops the positive globs of every set in which a negated one takes this entry.
+    fn remove_negated(&self, active: &mut Vec<Active>) {
+        let takes = |a: &Active| self.glob(*a).is_negated() && self.glob(*a).accepts(a.states);
+        if active.iter().any(takes) {
+            let sets: Vec<usize> = active.iter().filter(|a| takes(a)).map(|a| a.id.set).collect();
+            active.retain(|a| self.glob(*a).is_negated() || !sets.contains(&a.id.set));
+        }
+    }
+
+    /// Stats an entry if it matters: a file nobody matches is not looked at.
+    fn status(
+        &self,
+        place: &Place<'_>,
+        entry: &Candidate<'_>,
+        active: &[Active],
+    ) -> Result<Option<Status>, Errno> {
+        let may_be_directory = !matches!(entry.kind, FileType::RegularFile);
+        let matters = |a: &Active| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states);
+        if !may_be_directory && !active.iter().any(matters) {
+            return Ok(None);
+        }
+        let is_link = match entry.kind {
+            FileType::Unknown => None,
+            kind => Some(kind == FileType::Symlink),
+        };
+        match place.directory {
+            Some(directory) => system::status_at(directory, entry.name, is_link),
+            None => system::status_at(CWD, entry.path.as_os_str().as_bytes(), is_link),
+        }
+    }
+
+    /// Decides about an entry whose kind is known.
+    fn settle(
+        &mut self,
+        place: &mut Place<'_>,
+        entry: &Candidate<'_>,
+        status: Status,
+        active: &mut Vec<Active>,
+        open: &mut Vec<Item>,
+    ) {
+        let directory = status.is_directory();
+        if !directory {
+            active.retain(|a| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states));
+        }
+        self.drop_ignored(place, entry, directory, active);
+        self.note(entry, &status, active);
+        if directory {
+            self.drop_emptied(active);
+            if self.is_wanted(entry) || active.iter().any(|a| self.goes_on(*a)) {
+                open.push(place.enter(entry, active));
+            }
+        }
+    }
+
+    /// Drops globs that pass over what git ignores, if it ignores the entry. One whose fixed beginning
+    /// is ignored means what it says (spec section 4.4).
+    fn drop_ignored(
+        &self,
+        place: &mut Place<'_>,
+        entry: &Candidate<'_>,
+        directory: bool,
+        active: &mut Vec<Active>,
+    ) {
+        if active.iter().all(|a| a.free) || !self.ignored(place, entry.path, directory) {
+            return;
+        }
+        let begins = entry.beginning.map_or(&[][..], |at| &self.walk.beginnings.get(at).globs);
+        for a in active.iter_mut() {
+            a.free |= begins.contains(&a.id);
+        }
+        active.retain(|a| a.free);
+    }
+
+    fn ignored(&self, place: &mut Place<'_>, path: &Path, directory: bool) -> bool {
+        let item = place.item;
+        place.rules.get_or_insert_with(|| self.look_up(&item.path)).ignore(path, directory)
+    }
+
+    fn look_up(&self, directory: &Path) -> Rules {
+        let mut lookups = self.walk.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+        self.walk.git.look_up(directory, &mut lookups)
+    }
+
+    /// The rules for the entries of a listed directory, if any glob asks for them.
+    fn rules_of_listed(&self, item: &Item, names: &Names) -> Option<Rules> {
+        if item.active.iter().all(|a| a.free) {
+            return None;
+        }
+        let has = |wanted: &[u8]| names.iter().any(|(name, _)| name == wanted);
+        let listed = Listed { repository: has(b".git"), rules: has(b".gitignore") };
+        let above = match (&item.rules_above, item.path.parent()) {
+            (Some(above), _) => above.clone(),
+            (None, Some(parent)) => self.look_up(parent),
+            (None, None) => Rules::default(),
+        };
+        Some(self.walk.git.enter(&above, &item.path, listed))
+    }
+
+    /// Notes an entry for every set that matches it, once.
+    fn note(&mut self, entry: &Candidate<'_>, status: &Status, active: &[Active]) {
+        let mut path: Option<Arc<Path>> = None;
+        let mut last_set = None;
+        for a in active {
+            let glob = &self.walk.sets[a.id.set].globs()[a.id.glob];
+            let means_directories = glob.is_literal();
+            if glob.is_negated() || !glob.accepts(a.states) || status.is_directory() && !means_directories {
+                continue;
+            }
+            let found = &mut self.found[a.id.set];
+            found.hit.insert(glob.written());
+            if last_set != Some(a.id.set) {
+                let path = path.get_or_insert_with(|| entry.path.into()).clone();
+                found.entries.push(Entry { path, kind: status.kind, identity: status.identity });
+                last_set = Some(a.id.set);
+            }
+        }
+    }
+
+    /// Drops the positive globs of every set in which a negated one takes everything beneath.
+    fn drop_emptied(&self, active: &mut Vec<Active>) {
+        let takes = |a: &Active| self.glob(*a).is_negated() && self.glob(*a).takes_all_beneath(a.states);
+        if active.iter().any(takes) {
+            let sets: Vec<usize> = active.iter().filter(|a| takes(a)).map(|a| a.id.set).collect();
+            active.retain(|a| self.glob(*a).is_negated() || !sets.contains(&a.id.set));
+        }
+    }
+
+    /// Notes what could not be looked at for every set that wanted to.
+    fn report(&mut self, active: &[Active], path: &Path, errno: Errno) {
+        for a in active.iter().filter(|a| !self.walk.sets[a.id.set].globs()[a.id.glob].is_negated()) {
+            let problem = Problem { path: path.to_owned(), error: system::message(errno) };
+            self.found[a.id.set].problems.push(problem);
+        }
+    }
+
+    fn glob(&self, active: Active) -> &'a Glob {
+        &self.walk.sets[active.id.set].globs()[active.id.glob]
+    }
+
+    /// Whether a positive glob begins at the entry or beneath it.
+    fn is_wanted(&self, entry: &Candidate<'_>) -> bool {
+        entry.beginning.is_some_and(|at| self.walk.beginnings.get(at).wanted)
+    }
+
+    /// Whether the glob is a reason to enter the directory it is at.
+    fn goes_on(&self, active: Active) -> bool {
+        let glob = self.glob(active);
+        !glob.is_negated() && glob.goes_on(active.states)
+    }
+}
+
+impl Place<'_> {
+    fn enter(&self, entry: &Candidate<'_>, active: &[Active]) -> Item {
+        Item {
+            path: entry.path.to_owned(),
+            beginning: entry.beginning,
+            active: active.to_vec(),
+            rules_above: self.rules.clone(),
+            above: self.above.clone(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One traversal for any number of pattern sets.
+
+use std::{
+    num::NonZero,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    beginnings::Beginnings,
+    git::Git,
+    system::{self, Inode},
+    visit::{Found, Item, Visitor},
+};
+use crate::{
+    model::{FileKind, StatIdentity},
+    pattern::PatternSet,
+};
+
+/// How many names one thread looks at before others are asked to help: about what starting them costs.
+const ALONE: usize = 1_000;
+
+/// What a [`Scanner`] has to know.
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// The top of the project: absolute, free of `.` and `..`.
+    pub root: PathBuf,
+    /// devtask's own directory, which is never entered: absolute.
+    pub state_dir: PathBuf,
+    /// The user's global ignore file (git's `core.excludesFile`), if there is one.
+    pub global_ignore: Option<PathBuf>,
+    /// How many threads may walk.
+    pub threads: NonZero<usize>,
+}
+
+/// One file or directory that matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its absolute path, as the walk came to it; shared by all sets that match it.
+    pub path: Arc<Path>,
+    /// What it is; of a link that leads somewhere, its target.
+    pub kind: FileKind,
+    /// Its stat identity; of a link that leads somewhere, its target's.
+    pub identity: StatIdentity,
+}
+
+/// Something that could not be looked at, or was not what it seemed (hazard A9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What.
+    pub path: PathBuf,
+    /// The system's words, or `changed while it was read`.
+    pub error: String,
+}
+
+/// What one pattern set matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// The files, and the directories beneath literal patterns: in the order of their paths' bytes.
+    pub entries: Vec<Entry>,
+    /// What could not be looked at: with any of these the set is never known to be unchanged.
+    pub problems: Vec<Problem>,
+    /// Positive patterns, by their position in the list, that matched nothing.
+    pub unmatched: Vec<usize>,
+}
+
+/// Walks the tree of one project.
+#[derive(Debug)]
+pub struct Scanner {
+    options: ScanOptions,
+    git: Git,
+}
+
+impl Scanner {
+    /// A scanner. Nothing is looked at yet.
+    #[must_use]
+    pub fn new(options: ScanOptions) -> Self {
+        let git = Git::new(options.root.clone(), options.global_ignore.clone());
+        Self { options, git }
+    }
+
+    /// Finds what each of the sets matches, in one traversal.
+    #[must_use]
+    pub fn walk(&self, sets: &[&PatternSet]) -> Vec<Matched> {
+        let beginnings = Beginnings::new(sets, &self.options.state_dir);
+        let walk = Walk {
+            sets,
+            beginnings,
+            git: &self.git,
+            lookups: Mutex::default(),
+            state_dir: &self.options.state_dir,
+            state_inode: system::status(&self.options.state_dir).ok().flatten().map(|status| status.inode),
+        };
+        let mut visitor = Visitor::new(&walk);
+        let mut open = Vec::new();
+        visitor.begin(&mut open);
+        while let Some(item) = open.pop() {
+            visitor.visit(item, &mut open);
+            if visitor.seen() >= ALONE && open.len() > 1 && self.options.threads.get() > 1 {
+                break;
+            }
+        }
+        let mut found = vec![visitor];
+        if !open.is_empty() {
+            found.extend(share(&walk, open, self.options.threads.get()));
+        }
+        join(sets, found.into_iter().map(Visitor::into_found))
+    }
+}
+
+/// What all threads of one walk know.
+pub(super) struct Walk<'a> {
+    pub(super) sets: &'a [&'a PatternSet],
+    pub(super) beginnings: Beginnings,
+    pub(super) git: &'a Git,
+    pub(super) lookups: Mutex<super::git::Lookups>,
+    pub(super) state_dir: &'a Path,
+    pub(super) state_inode: Option<Inode>,
+}
+
+/// The directories still to be visited, and who may yet find more.
+struct Queue {
+    state: Mutex<(Vec<Item>, usize)>,
+    changed: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, (Vec<Item>, usize)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next directory; `None` when there is none and nobody is busy with one.
+    fn take(&self) -> Option<Item> {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.0.pop() {
+                state.1 += 1;
+                return Some(item);
+            }
+            if state.1 == 0 {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives what was found in a directory, which is done with.
+    fn give(&self, items: &mut Vec<Item>) {
+        let mut state = self.lock();
+        state.0.append(items);
+        state.1 -= 1;
+        self.changed.notify_all();
+    }
+
+    fn work<'a>(&self, walk: &'a Walk<'a>) -> Visitor<'a> {
+        let mut visitor = Visitor::new(walk);
+        let mut items = Vec::new();
+        while let Some(item) = self.take() {
+            visitor.visit(item, &mut items);
+            self.give(&mut items);
+        }
+        visitor
+    }
+}
+
+fn share<'a>(walk: &'a Walk<'a>, open: Vec<Item>, threads: usize) -> Vec<Visitor<'a>> {
+    let queue = Queue { state: Mutex::new((open, 0)), changed: Condvar::new() };
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(|| queue.work(walk))).collect();
+        let mut visitors = vec![queue.work(walk)];
+        // A panic of a helper is a bug and goes on as one.
+        visitors
+            .extend(helpers.into_iter().map(|h| h.join().unwrap_or_else(|p| std::panic::resume_unwind(p))));
+        visitors
+    })
+}
+
+/// Puts together what the threads found.
+fn join(sets: &[&PatternSet], found: impl Iterator<Item = Vec<Found>>) -> Vec<Matched> {
+    let mut all: Vec<Found> = sets.iter().map(|_| Found::default()).collect();
+    for part in found {
+        for (whole, part) in all.iter_mut().zip(part) {
+            whole.append(part);
+        }
+    }
+    sets.iter().zip(all).map(|(set, found)| matched(set, found)).collect()
+}
+
+fn matched(set: &PatternSet, found: Found) -> Matched {
+    let Found { mut entries, mut problems, hit } = found;
+    entries.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
+    entries.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
+    problems.sort_by(|a, b| a.path.cmp(&b.path));
+    problems.dedup();
+    let mut unmatched: Vec<usize> = set
+        .globs()
+        .iter()
+        .filter(|g| !g.is_negated())
+        .map(|g| g.written())
+        .filter(|w| !hit.contains(w))
+        .collect();
+    unmatched.dedup();
+    Matched { entries, problems, unmatched }
+}

@@ -1,0 +1,6 @@
+//! Walking and hashing real trees.
+
+mod oracle;
+mod support;
+mod table;
+mod walk;
