@@ -1,1 +1,45 @@
-//! The store.
+//! What is remembered between runs: one redb file in the state directory, held by one process at a time.
+//!
+//! Floor 5, synchronous. The room keeps three promises (spec section 4.6, hazards 1.4):
+//!
+//! * an acknowledged [`Batch`] survives kill -9 and power loss, and is there as a whole or not at all;
+//! * a read gives what was stored or nothing, never anything else: every value carries a checksum that also
+//!   covers its key, so a damaged page costs a rerun and no more;
+//! * a file that cannot be used (damaged, foreign, of another version) is set aside under another name and
+//!   replaced by an empty one. The caller gets one [`Notice`], not an error.
+//!
+//! Who holds the tree is decided by the [`Lock`], a file of its own: the lock redb takes on its file excludes
+//! even readers and says nothing about its owner. A caller takes the lock first and opens the store for writing
+//! then; verbs that only look open it read-only, without the lock, and close it soon.
+//!
+//! redb may panic on damaged pages. Such panics are caught here, and the handle is never used again.
+//!
+//! The room knows bytes, tables and records. It must never know what a record means for a task, when one is
+//! fresh, or anything of async: the session puts it on threads of its own.
+
+mod aside;
+mod base;
+mod batch;
+mod dir;
+mod error;
+mod lock;
+mod reader;
+mod record;
+mod shield;
+mod state;
+mod value;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use aside::SetAside;
+pub use batch::{Batch, Table};
+pub use dir::{STATE_DIR, StateDir};
+pub use error::StoreError;
+pub use lock::{Attempt, Lock, Owner, OwnerInfo};
+pub use reader::{Notice, Reader, Snapshot};
+pub use record::{RecordState, Success, TaskRecord};
+pub use shield::quiet_panics;
+pub use state::{Access, Opened, Store};
+pub use writer::{GroupWriter, Ticket};

@@ -1,0 +1,278 @@
+//! The database file: opening, checking, reading and writing it, with every fault of redb sorted into a few
+//! kinds. Nothing above this file calls redb without going through [`guarded`].
+
+use std::{
+    fmt, fs,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use redb::{
+    Builder, Database, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
+    TableError, WriteTransaction,
+};
+
+use super::{Batch, StateDir, Table, shield::shield};
+
+/// The file's name in the state directory.
+pub(super) const FILE: &str = "state.redb";
+
+const NEW: &str = "state.redb.new";
+
+/// The number of the format of everything in the file. Any change of a record's type raises it (hazard D5).
+pub(super) const SCHEMA: u64 = 1;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const SCHEMA_KEY: &str = "schema";
+
+/// The most memory redb may use for pages.
+const CACHE: usize = 64 * 1024 * 1024;
+
+/// Length of the part of redb's header that says whether the file was closed cleanly, and the bit that says it.
+const HEADER: usize = 10;
+const UNCLEAN: u8 = 2;
+
+/// What went wrong, as far as the store's reaction depends on it.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// The file is not what we wrote: set it aside.
+    Damage(String),
+    /// The system refused; the file is as good as before, but has to be reopened.
+    Io(Arc<io::Error>),
+    /// Someone else has it open, or a reader is in the way.
+    Busy,
+    /// Not closed cleanly, and opened read-only.
+    Unclean,
+    /// Our own handle is closed.
+    Closed,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damage(why) => f.write_str(why),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Busy => f.write_str("it is open in another process"),
+            Self::Unclean => f.write_str("it was not closed cleanly"),
+            Self::Closed => f.write_str("it was closed"),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // The file ends before a page that it should have.
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Self::Damage(error.to_string()),
+            _ => Self::Io(Arc::new(error)),
+        }
+    }
+}
+
+impl From<redb::Error> for Fault {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) => error.into(),
+            redb::Error::PreviousIo => Self::Io(Arc::new(io::Error::other("an earlier write failed"))),
+            redb::Error::Unsupported => Self::Io(Arc::new(io::ErrorKind::Unsupported.into())),
+            redb::Error::ValueTooLarge(_) => Self::Io(Arc::new(io::ErrorKind::FileTooLarge.into())),
+            redb::Error::DatabaseAlreadyOpen | redb::Error::TransactionInProgress => Self::Busy,
+            redb::Error::DatabaseClosed => Self::Closed,
+            redb::Error::RepairAborted => Self::Unclean,
+            other => Self::Damage(other.to_string()),
+        }
+    }
+}
+
+/// Sorts any of redb's errors.
+pub(super) fn fault(error: impl Into<redb::Error>) -> Fault {
+    error.into().into()
+}
+
+/// Runs `work` on the database; a panic is damage.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    shield(work).unwrap_or_else(|panic| Err(Fault::Damage(panic)))
+}
+
+/// How the file is opened for writing: a seam for tests, which put failing disks beneath it.
+pub(super) type Opener = Arc<dyn Fn(&Path) -> Result<Database, Fault> + Send + Sync>;
+
+/// Opens the file as it is on disk.
+pub(super) fn open_file(path: &Path) -> Result<Database, Fault> {
+    let file = StateDir::open_file(path, true)?;
+    builder().create_file(file).map_err(fault)
+}
+
+/// The settings every handle has.
+pub(super) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+/// A handle on the file.
+pub(super) enum Base {
+    /// Read-only, and there is no file.
+    Empty,
+    ReadOnly(ReadOnlyDatabase),
+    ReadWrite(ReadWrite),
+    Closed,
+}
+
+pub(super) struct ReadWrite {
+    pub(super) db: Database,
+    /// Whether the schema number is in the file. A new file gets it with the first batch.
+    has_schema: AtomicBool,
+}
+
+impl Base {
+    /// Opens an existing file for reading; changes nothing on disk.
+    pub(super) fn read_only(path: &Path) -> Result<Self, Fault> {
+        guarded(|| {
+            if file_len(path)? == 0 {
+                return Ok(Self::Empty);
+            }
+            let db = builder().open_read_only(path).map_err(fault)?;
+            check_schema(&db)?;
+            Ok(Self::ReadOnly(db))
+        })
+    }
+
+    /// Opens the file for writing, or makes it. One that was not closed cleanly is verified as a whole
+    /// (hazards 4.2).
+    pub(super) fn read_write(path: &Path, opener: &Opener) -> Result<Self, Fault> {
+        guarded(|| {
+            if file_len(path)? == 0 {
+                let db = create(path, opener)?;
+                return Ok(Self::ReadWrite(ReadWrite { db, has_schema: AtomicBool::new(false) }));
+            }
+            let unclean = is_unclean(path)?;
+            let mut db = opener(path)?;
+            if unclean && !db.check_integrity().map_err(fault)? {
+                return Err(Fault::Damage("it failed the integrity check".to_owned()));
+            }
+            let has_schema = AtomicBool::new(check_schema(&db)?);
+            Ok(Self::ReadWrite(ReadWrite { db, has_schema }))
+        })
+    }
+
+    /// A view of what is committed now; `None` if there is no file.
+    pub(super) fn begin_read(&self) -> Result<Option<ReadTransaction>, Fault> {
+        guarded(|| match self {
+            Self::Empty => Ok(None),
+            Self::ReadOnly(db) => db.begin_read().map(Some).map_err(fault),
+            Self::ReadWrite(base) => base.db.begin_read().map(Some).map_err(fault),
+            Self::Closed => Err(Fault::Closed),
+        })
+    }
+
+    /// Makes `batch` durable as one transaction.
+    pub(super) fn commit(&self, batch: &Batch) -> Result<(), Fault> {
+        let Self::ReadWrite(base) = self else { return Err(Fault::Closed) };
+        guarded(|| {
+            let mut txn = base.db.begin_write().map_err(fault)?;
+            // Both are what makes kill -9 harmless, and cheap to recover from (limits, section 1).
+            txn.set_durability(Durability::Immediate).map_err(fault)?;
+            txn.set_quick_repair(true);
+            if !base.has_schema.load(Ordering::Relaxed) {
+                txn.open_table(META).map_err(fault)?.insert(SCHEMA_KEY, SCHEMA).map_err(fault)?;
+            }
+            Table::ALL.into_iter().try_for_each(|table| apply(&txn, table, batch))?;
+            txn.commit().map_err(fault)
+        })?;
+        base.has_schema.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives the handle up. redb writes here, and may panic on a damaged file.
+    pub(super) fn retire(self) -> Result<(), Fault> {
+        guarded(|| {
+            drop(self);
+            Ok(())
+        })
+    }
+}
+
+/// What redb calls this table.
+pub(super) fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    TableDefinition::new(table.name())
+}
+
+/// Applies what `batch` says about `table`, in order.
+fn apply(txn: &WriteTransaction, table: Table, batch: &Batch) -> Result<(), Fault> {
+    let mut changes = batch.changes.iter().filter(|change| change.table == table).peekable();
+    if changes.peek().is_none() {
+        return Ok(());
+    }
+    let mut open = txn.open_table(definition(table)).map_err(fault)?;
+    for change in changes {
+        let key = change.key.as_slice();
+        match &change.value {
+            Some(value) => drop(open.insert(key, value.as_slice()).map_err(fault)?),
+            None => drop(open.remove(key).map_err(fault)?),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the file under another name first, so that a half-made one is never in its place.
+fn create(path: &Path, opener: &Opener) -> Result<Database, Fault> {
+    let new = path.with_file_name(NEW);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let db = opener(&new)?;
+    fs::rename(&new, path)?;
+    // Without it a power cut could bring back a file that was set aside.
+    if let Some(dir) = path.parent() {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(db)
+}
+
+/// The length of the file; 0 if there is none. Anything but a regular file is foreign.
+fn file_len(path: &Path) -> Result<u64, Fault> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Ok(found.len()),
+        Ok(_) => Err(Fault::Damage("it is no regular file".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the last writer did not close the file. redb knows, but tells nobody when its own quick repair
+/// suffices.
+fn is_unclean(path: &Path) -> Result<bool, Fault> {
+    let mut header = [0; HEADER];
+    File::open(path)?.read_exact(&mut header)?;
+    Ok(header[HEADER - 1] & UNCLEAN != 0)
+}
+
+/// Whether the file has our schema number; a file without any table has none yet.
+fn check_schema(db: &impl ReadableDatabase) -> Result<bool, Fault> {
+    let txn = db.begin_read().map_err(fault)?;
+    let meta = match txn.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::TableDoesNotExist(_)) if is_without_tables(&txn)? => return Ok(false),
+        Err(TableError::TableDoesNotExist(_)) => {
+            return Err(Fault::Damage("it is the database of another program".to_owned()));
+        }
+        Err(error) => return Err(fault(error)),
+    };
+    match meta.get(SCHEMA_KEY).map_err(fault)?.map(|number| number.value()) {
+        Some(SCHEMA) => Ok(true),
+        Some(other) => Err(Fault::Damage(format!("its format is {other}, this devtask has {SCHEMA}"))),
+        None => Err(Fault::Damage("it does not say its format".to_owned())),
+    }
+}
+
+fn is_without_tables(txn: &ReadTransaction) -> Result<bool, Fault> {
+    let tables = txn.list_tables().map_err(fault)?.next().is_none();
+    Ok(tables && txn.list_multimap_tables().map_err(fault)?.next().is_none())
+}

@@ -1,0 +1,90 @@
+//! What is written together.
+
+use serde::Serialize;
+
+use super::{StoreError, value};
+
+/// A table of the store. Keys are bytes; what they mean is the caller's business, except that
+/// [`Tasks`](Table::Tasks) and [`Manifests`](Table::Manifests) are keyed by the task's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// One [`TaskRecord`](super::TaskRecord) a task.
+    Tasks = 0,
+    /// What each task's key was computed from, for `why`.
+    Manifests = 1,
+    /// The stat cache: one packed record a directory (limits, recommendation 1).
+    Dirs = 2,
+}
+
+impl Table {
+    /// All tables.
+    pub(super) const ALL: [Self; 3] = [Self::Tasks, Self::Manifests, Self::Dirs];
+
+    /// Its name in the file.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Tasks => "tasks",
+            Self::Manifests => "manifests",
+            Self::Dirs => "dirs",
+        }
+    }
+}
+
+/// Changes that become durable together or not at all. Later changes of one key win.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub(super) changes: Vec<Change>,
+}
+
+/// One key's new value, or its end.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) table: Table,
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stores `value` under `key`, replacing what is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Encode`] if the value has no postcard form; the batch stays as it was.
+    pub fn put<T: Serialize + ?Sized>(
+        &mut self,
+        table: Table,
+        key: &[u8],
+        value: &T,
+    ) -> Result<(), StoreError> {
+        let value = Some(value::encode(table, key, value)?);
+        self.changes.push(Change { table, key: key.to_owned(), value });
+        Ok(())
+    }
+
+    /// Removes `key`; that it is not there is fine.
+    pub fn delete(&mut self, table: Table, key: &[u8]) {
+        self.changes.push(Change { table, key: key.to_owned(), value: None });
+    }
+
+    /// Adds the changes of `later` after these.
+    pub fn append(&mut self, mut later: Self) {
+        self.changes.append(&mut later.changes);
+    }
+
+    /// The number of changes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}

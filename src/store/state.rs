@@ -1,0 +1,314 @@
+//! The store as its owner sees it: open, commit, close.
+
+use std::{
+    fs, mem,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Batch, Notice, Reader, SetAside, Snapshot, StateDir, StoreError,
+    aside::set_aside,
+    base::{Base, FILE, Fault, Opener, fault, guarded, open_file},
+};
+
+/// A file below this length is never compacted (hazard D6), in bytes.
+const COMPACT_ABOVE: u64 = 16 * 1024 * 1024;
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a handle is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Looking. Changes nothing on disk, and costs no fsync.
+    ReadOnly,
+    /// Reading and writing. The caller holds the [`Lock`](super::Lock).
+    ReadWrite,
+}
+
+/// An open store, and what happened on the way.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// The file that was set aside, if there was one: tell the user, once.
+    pub notice: Option<SetAside>,
+}
+
+/// An open store. Dropping it closes it too, but only [`close`](Self::close) compacts and reports.
+///
+/// It must be closed or dropped before the process exits: `std::process::exit` with a live store leaves a
+/// file that has to be repaired (limits, section 1).
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// What the store and its readers share.
+pub(super) struct Shared {
+    path: PathBuf,
+    access: Access,
+    opener: Opener,
+    base: RwLock<Base>,
+    /// Why the file must not be used any more, once that is known.
+    damage: Mutex<Option<String>>,
+    notices: Mutex<Vec<Notice>>,
+    commits: AtomicU64,
+}
+
+impl Store {
+    /// Opens the store of `dir`. A missing file is an empty store.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyOpen`] if a process writes it, or, for [`Access::ReadWrite`], reads it;
+    /// [`StoreError::NeedsRepair`] for [`Access::ReadOnly`] of a file that needs a writer first;
+    /// [`StoreError::Io`].
+    pub fn open(dir: &StateDir, access: Access) -> Result<Opened, StoreError> {
+        Self::open_with(dir, access, Arc::new(open_file))
+    }
+
+    /// Opens the store for writing; while readers (who hold no lock, and are gone soon) have it open, tries
+    /// again until `patience` is over.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_waiting(dir: &StateDir, patience: Duration) -> Result<Opened, StoreError> {
+        let start = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match Self::open(dir, Access::ReadWrite) {
+                Err(StoreError::AlreadyOpen(_)) if start.elapsed() < patience => thread::sleep(pause),
+                result => return result,
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    pub(super) fn open_with(dir: &StateDir, access: Access, opener: Opener) -> Result<Opened, StoreError> {
+        let path = dir.path().join(FILE);
+        let (base, notice) = match access {
+            Access::ReadOnly => (Base::read_only(&path).map_err(|f| unreadable(&path, f))?, None),
+            Access::ReadWrite => open_or_set_aside(&path, &opener)?,
+        };
+        let shared = Shared {
+            path,
+            access,
+            opener,
+            base: RwLock::new(base),
+            damage: Mutex::default(),
+            notices: Mutex::default(),
+            commits: AtomicU64::new(0),
+        };
+        Ok(Opened { store: Self { shared: Arc::new(shared) }, notice })
+    }
+
+    /// A handle for reading, from any thread, also while this store commits.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// A view of what is committed now.
+    ///
+    /// # Errors
+    /// As [`Reader::snapshot`].
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.reader().snapshot()
+    }
+
+    /// Makes `batch` durable, as one transaction: when this returns `Ok` it survives anything.
+    ///
+    /// After an I/O error (a full disk) redb refuses all writes until it is reopened; that, and the write,
+    /// are tried once more (hazard D3). A file that proves to be damaged is set aside, and the batch goes to
+    /// an empty one; see [`Reader::take_notices`].
+    ///
+    /// # Errors
+    /// [`StoreError::NotSaved`]: treat it as not written, though it may have been; the next commit tries to
+    /// reopen again. [`StoreError::ReadOnly`], [`StoreError::Io`] if a damaged file cannot be moved.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if self.shared.access == Access::ReadOnly {
+            return Err(StoreError::ReadOnly);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if let Some(why) = self.shared.damage().clone() {
+            self.renew(Fault::Damage(why))?;
+        }
+        if let Err(first) = self.write(batch) {
+            self.renew(first)?;
+            self.write(batch).map_err(|second| self.not_saved(second))?;
+        }
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Closes the file; compacts it before if it is above 16 MiB and half of it is waste (hazard D6).
+    /// Returns what has not been taken of the [`Notice`]s.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if a damaged file cannot be moved. Whatever it is, the store is closed.
+    pub fn close(self) -> Result<Vec<Notice>, StoreError> {
+        self.compact_if_worth_it(COMPACT_ABOVE);
+        self.finish()?;
+        Ok(self.reader().take_notices())
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), Fault> {
+        self.shared.base().commit(batch)
+    }
+
+    /// A second failure: damage is remembered, so that the next commit starts over.
+    fn not_saved(&self, fault: Fault) -> StoreError {
+        let error = StoreError::NotSaved(fault.to_string());
+        self.shared.react(fault);
+        error
+    }
+
+    /// Gives up the handle, sets a damaged file aside, and opens what is there then.
+    fn renew(&self, fault: Fault) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let mut base = shared.base_mut();
+        // The file is reopened or renamed anyway; how the old handle ends adds nothing.
+        let _ = mem::replace(&mut *base, Base::Closed).retire();
+        let mut asides = Vec::new();
+        if let Fault::Damage(why) = fault {
+            asides.push(move_away(&shared.path, why)?);
+        }
+        shared.damage().take();
+        let (opened, aside) = open_or_set_aside(&shared.path, &shared.opener)
+            .map_err(|error| StoreError::NotSaved(with_source(&error)))?;
+        *base = opened;
+        asides.extend(aside);
+        shared.notices().extend(asides.into_iter().map(Notice::SetAside));
+        Ok(())
+    }
+
+    pub(super) fn compact_if_worth_it(&self, above: u64) {
+        let large = fs::metadata(&self.shared.path).is_ok_and(|found| found.len() > above);
+        if !large || self.shared.commits.load(Ordering::Relaxed) == 0 || self.shared.damage().is_some() {
+            return;
+        }
+        let Base::ReadWrite(base) = &mut *self.shared.base_mut() else { return };
+        let compacted = guarded(|| {
+            let txn = base.db.begin_write().map_err(fault)?;
+            let waste = txn.stats().map_err(fault)?.fragmented_bytes();
+            txn.abort().map_err(fault)?;
+            let len = fs::metadata(&self.shared.path)?.len();
+            // A live snapshot forbids it; there will be another time.
+            if waste > len / 2 { base.db.compact().map(drop).map_err(fault) } else { Ok(()) }
+        });
+        if let Err(fault) = compacted {
+            self.shared.react(fault);
+        }
+    }
+
+    /// Closes the file, and sets it aside if it is damaged.
+    fn finish(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let closed = mem::replace(&mut *shared.base_mut(), Base::Closed).retire();
+        if let Err(fault) = closed {
+            shared.react(fault);
+        }
+        match shared.damage().take() {
+            Some(why) if shared.access == Access::ReadWrite => {
+                shared.notices().push(Notice::SetAside(move_away(&shared.path, why)?));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Nobody is left to tell; after `close` there is nothing left to do.
+        let _ = self.finish();
+    }
+}
+
+impl Shared {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn access(&self) -> Access {
+        self.access
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn base(&self) -> RwLockReadGuard<'_, Base> {
+        self.base.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn base_mut(&self) -> RwLockWriteGuard<'_, Base> {
+        self.base.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn notices(&self) -> MutexGuard<'_, Vec<Notice>> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn damage(&self) -> MutexGuard<'_, Option<String>> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers damage.
+    pub(super) fn react(&self, fault: Fault) {
+        if let Fault::Damage(why) = fault {
+            self.damage().get_or_insert(why);
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("path", &self.path)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the file for writing, an empty one if it cannot be used.
+fn open_or_set_aside(path: &Path, opener: &Opener) -> Result<(Base, Option<SetAside>), StoreError> {
+    match Base::read_write(path, opener) {
+        Ok(base) => Ok((base, None)),
+        Err(Fault::Damage(why)) => {
+            let aside = move_away(path, why)?;
+            let base = Base::read_write(path, opener).map_err(|f| unreadable(path, f))?;
+            Ok((base, Some(aside)))
+        }
+        Err(fault) => Err(unreadable(path, fault)),
+    }
+}
+
+fn move_away(path: &Path, why: String) -> Result<SetAside, StoreError> {
+    set_aside(path, why).map_err(|source| StoreError::io("set aside", path, source))
+}
+
+/// Why opening failed, for the caller.
+fn unreadable(path: &Path, fault: Fault) -> StoreError {
+    match fault {
+        Fault::Io(source) => StoreError::Io { action: "open", path: path.to_owned(), source },
+        Fault::Busy => StoreError::AlreadyOpen(path.to_owned()),
+        Fault::Closed => StoreError::Closed,
+        Fault::Damage(_) | Fault::Unclean => StoreError::NeedsRepair(fault.to_string()),
+    }
+}
+
+/// An error and what lies beneath it, in one line.
+fn with_source(error: &StoreError) -> String {
+    match error {
+        StoreError::Io { source, .. } => format!("{error}: {source}"),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Group commit: many batches, few transactions.
+//!
+//! A commit costs an fsync or two whatever its size (limits, section 1). A thread of its own owns the store;
+//! whatever was submitted while it committed goes into the next transaction, in order of submission.
+
+use std::{
+    sync::mpsc,
+    thread::{self, JoinHandle},
+};
+
+use super::{Batch, Notice, Reader, Store, StoreError};
+
+type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+struct Job {
+    batch: Batch,
+    done: Done,
+}
+
+/// The store on a thread of its own. Dropping it writes what was submitted and closes the store;
+/// [`shutdown`](Self::shutdown) also reports.
+#[derive(Debug)]
+pub struct GroupWriter {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<Result<Vec<Notice>, StoreError>>>,
+    reader: Reader,
+}
+
+/// The promise of a submitted batch.
+#[derive(Debug)]
+pub struct Ticket {
+    done: mpsc::Receiver<Result<(), StoreError>>,
+}
+
+impl Ticket {
+    /// Waits until the batch is durable.
+    ///
+    /// # Errors
+    /// Those of [`Store::commit`]; [`StoreError::Closed`] if the writer is gone.
+    pub fn wait(self) -> Result<(), StoreError> {
+        self.done.recv().unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl GroupWriter {
+    /// Moves `store` to a thread of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the thread cannot be made; the store is closed then.
+    pub fn start(store: Store) -> Result<Self, StoreError> {
+        let reader = store.reader();
+        let (jobs, queue) = mpsc::channel();
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(move || write_all(store, &queue));
+        let thread = thread.map_err(|e| StoreError::io("start a thread for", reader.path(), e))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), reader })
+    }
+
+    /// Hands a batch over. It is written after all that were submitted before it.
+    #[must_use = "a batch counts only when its ticket says so"]
+    pub fn submit(&self, batch: Batch) -> Ticket {
+        let (sender, done) = mpsc::channel();
+        // Nobody may be waiting for the ticket any more.
+        self.submit_then(batch, move |result| drop(sender.send(result)));
+        Ticket { done }
+    }
+
+    /// Hands a batch over; `done` is called on the writer's thread, and must neither block nor panic. If the
+    /// writer is gone it is dropped without a call.
+    pub fn submit_then(&self, batch: Batch, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        if let Some(jobs) = &self.jobs {
+            // A writer that is gone has dropped the queue, and `done` goes with the job.
+            let _ = jobs.send(Job { batch, done: Box::new(done) });
+        }
+    }
+
+    /// For reading what is committed, at any time.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Writes what was submitted, closes the store, and returns the notices nobody has taken.
+    ///
+    /// # Errors
+    /// Those of [`Store::close`]. Failed batches were reported to whoever submitted them.
+    pub fn shutdown(mut self) -> Result<Vec<Notice>, StoreError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<Vec<Notice>, StoreError> {
+        self.jobs.take();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(closed)) => closed,
+            // A callback panicked; the store was dropped, and thereby closed, while unwinding.
+            Some(Err(_)) | None => Err(StoreError::Closed),
+        }
+    }
+}
+
+impl Drop for GroupWriter {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}
+
+fn write_all(mut store: Store, queue: &mpsc::Receiver<Job>) -> Result<Vec<Notice>, StoreError> {
+    while let Ok(first) = queue.recv() {
+        let mut batch = Batch::new();
+        let mut waiting = Vec::new();
+        for job in std::iter::once(first).chain(queue.try_iter()) {
+            batch.append(job.batch);
+            waiting.push(job.done);
+        }
+        let result = store.commit(&batch);
+        waiting.into_iter().for_each(|done| done(result.clone()));
+    }
+    store.close()
+}
