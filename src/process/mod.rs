@@ -1,1 +1,42 @@
-//! Child processes.
+//! Child processes: started, listened to, ended, and never left behind.
+//!
+//! Floor 5, async. A [`Warden`] stands for one session: every child is started through it, carries
+//! its marker in the environment, leads a process group of its own, and is found again by group,
+//! marker or descent when the time comes to end it. A [`Job`] is one running child with its output.
+//! Should this process die without a word, the guardian (a tiny process of the same program) ends
+//! what is left; should that die too, the next session does, from the session file.
+//!
+//! The room knows programs, bytes and signals. It must never know tasks, graphs, freshness, or why
+//! something is started or stopped; it prints nothing and reads neither home nor environment.
+//!
+//! What cannot be had on every system: markers, adoption and descent are read from `/proc` and exist
+//! on Linux only; elsewhere process groups are all there is.
+
+mod children;
+mod command;
+mod control;
+mod ended;
+mod files;
+mod guardian;
+mod job;
+mod leader;
+mod log;
+mod marker;
+mod output;
+mod predecessors;
+mod proc;
+mod spawn_error;
+mod sweep;
+mod warden;
+
+pub use command::{Command, find_program};
+pub use control::JobControl;
+pub use ended::{Ended, EndedBy, Exit, Launch, Timeout};
+pub use files::{FileFault, RuntimeDir, TaskFiles};
+pub use guardian::{GUARDIAN_ARGUMENT, guardian_main};
+pub use job::Job;
+pub use log::{DEFAULT_LOG_CAP, LogTarget};
+pub use marker::SESSION_VARIABLE;
+pub use output::{LineSink, Output, Piece, SinkMode};
+pub use spawn_error::SpawnError;
+pub use warden::{Warden, WardenOptions};

@@ -1,0 +1,94 @@
+//! The children this process started through this room, whichever warden asked for them.
+//!
+//! A subreaper gets foreign children: orphans of its descendants. They have to be told from our own
+//! before one of them is reaped or ended, and never may an exit status be taken that somebody waits
+//! for. So what is ours is on one list for the whole process, and while a child is being started
+//! (it exists, but nobody knows its number yet) nobody judges strangers.
+
+use std::{
+    collections::BTreeSet,
+    process::Child,
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpgrp, waitid};
+
+use super::proc::{self, Proc};
+
+static STARTING: RwLock<()> = RwLock::new(());
+static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// Killed children whose owner did not wait for their end.
+static ABANDONED: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
+/// Locks, whether or not another thread panicked meanwhile: the lists are valid at every step.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// To be held from before a child is started until [`register`] knows it.
+pub(super) fn starting() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes a child as ours.
+pub(super) fn register(pid: Pid) {
+    lock(&OURS).insert(pid.as_raw_nonzero().get());
+}
+
+/// Forgets a child that has been reaped.
+pub(super) fn forget(pid: Pid) {
+    lock(&OURS).remove(&pid.as_raw_nonzero().get());
+}
+
+fn is_ours(pid: Pid) -> bool {
+    lock(&OURS).contains(&pid.as_raw_nonzero().get())
+}
+
+/// Takes over a child that has been killed and that nobody will wait for.
+pub(super) fn abandon(child: Child) {
+    lock(&ABANDONED).push(child);
+}
+
+/// Reaps what was abandoned and has died by now.
+pub(super) fn reap_abandoned() {
+    lock(&ABANDONED).retain_mut(|child| {
+        let dead = !matches!(child.try_wait(), Ok(None));
+        if let Some(pid) = pid_of(child).filter(|_| dead) {
+            forget(pid);
+        }
+        !dead
+    });
+}
+
+/// A child's number.
+pub(super) fn pid_of(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()).ok()?)
+}
+
+/// The adopted orphans that live; those that died are reaped, each by its number (hazard C14).
+///
+/// A child in our own process group is none: every task leads a group of its own, so such a child
+/// was started by other code of this process, which waits for it itself.
+pub(super) fn adopted() -> Vec<Proc> {
+    let mut strangers = proc::children_of_main_thread();
+    strangers.retain(|&pid| !is_ours(pid));
+    if strangers.is_empty() {
+        return Vec::new();
+    }
+    let _nobody_starts = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    strangers.retain(|&pid| !is_ours(pid));
+    let own_group = getpgrp().as_raw_nonzero().get();
+    let (dead, alive): (Vec<Proc>, Vec<Proc>) =
+        strangers.into_iter().filter_map(proc::look).filter(|p| p.group != own_group).partition(|p| p.zombie);
+    for stranger in dead {
+        let _ = waitid(WaitId::Pid(stranger.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+    alive
+}
+
+/// Whether a process is an adopted orphan, as far as its record tells.
+pub(super) fn looks_adopted(process: &Proc) -> bool {
+    process.parent == rustix::process::getpid().as_raw_nonzero().get()
+        && process.group != getpgrp().as_raw_nonzero().get()
+        && !is_ours(process.pid)
+}

@@ -1,0 +1,101 @@
+//! What is to be executed.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{self, Stdio},
+};
+
+use rustix::fs::{Access, access};
+
+/// A program with everything it gets to see. Nothing is added but the session's marker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// The program's absolute path; see [`find_program`].
+    pub program: PathBuf,
+    /// Its arguments, without its own name.
+    pub args: Vec<OsString>,
+    /// Its whole environment; of several values for one name the last counts.
+    pub env: Vec<(OsString, OsString)>,
+    /// Its working directory, absolute.
+    pub cwd: PathBuf,
+    /// Whether it talks to the terminal itself: it gets our stdin, stdout and stderr, stays in our
+    /// process group so that the terminal lets it read, and nothing it writes is captured.
+    pub foreground: bool,
+}
+
+impl Command {
+    /// For `std`, in a form it can start without copying this process: absolute program, group,
+    /// directory and environment are all within its fast path (`pre_exec` would not be).
+    pub(super) fn to_std(&self) -> process::Command {
+        let mut command = process::Command::new(&self.program);
+        command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.current_dir(&self.cwd);
+        if !self.foreground {
+            command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        command
+    }
+}
+
+/// Finds a program as a shell does: a name with a slash is a path relative to `cwd`, any other is
+/// looked for in the directories of `path_var` (an empty or relative one is relative to `cwd`;
+/// without the variable: `/bin` and `/usr/bin`). Only an executable regular file counts.
+#[must_use]
+pub fn find_program(name: &OsStr, path_var: Option<&OsStr>, cwd: &Path) -> Option<PathBuf> {
+    if name.is_empty() {
+        return None;
+    }
+    if name.as_bytes().contains(&b'/') {
+        return Some(cwd.join(name)).filter(|path| is_program(path));
+    }
+    let directories = path_var.unwrap_or(OsStr::new("/bin:/usr/bin"));
+    std::env::split_paths(directories).map(|dir| cwd.join(dir).join(name)).find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    fn put(path: &Path, mode: u32) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_program_is_found_as_a_shell_finds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        put(&root.join("a/tool"), 0o644);
+        put(&root.join("b/tool"), 0o755);
+        put(&root.join("here"), 0o755);
+        fs::create_dir(root.join("a/folder")).unwrap();
+        let both = format!("{0}/a:{0}/b", root.display());
+        let cases: [(&str, Option<&str>, Option<&str>); 10] = [
+            ("tool", Some(&both), Some("b/tool")),
+            ("tool", Some("a:b"), Some("b/tool")),
+            ("tool", Some("a"), None),
+            ("folder", Some("a"), None),
+            ("here", Some("a:"), Some("here")),
+            ("here", Some("a:b"), None),
+            ("./here", Some("a"), Some("here")),
+            ("b/tool", None, Some("b/tool")),
+            ("nowhere", Some(&both), None),
+            ("", Some(":"), None),
+        ];
+        for (name, path, expected) in cases {
+            let found = find_program(OsStr::new(name), path.map(OsStr::new), root);
+            let found = found.map(|found| found.canonicalize().unwrap());
+            assert_eq!(found, expected.map(|e| root.canonicalize().unwrap().join(e)), "{name} in {path:?}");
+        }
+        assert!(find_program(OsStr::new("sh"), None, root).is_some());
+    }
+}

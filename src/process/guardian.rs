@@ -1,0 +1,186 @@
+//! The guardian: a tiny process that ends everything should its runner die without a word (hazard C12).
+//!
+//! It is the same program, started with a hidden argument. Between the two there is a pipe whose
+//! other end only the runner holds. Through it the runner tells which groups run, one line each
+//! (`+N`, `-N`), and at a clean end `bye`. The end of the pipe without it means: the runner is dead.
+//! The guardian sits in a session of its own, so no terminal signal reaches it, and carries no marker.
+
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    fs,
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, getpgid, getppid, kill_process_group, setpgid, setsid};
+
+use super::{children, leader::Leader, marker::Marker, proc};
+
+/// The first argument with which a program has to call [`guardian_main`].
+pub const GUARDIAN_ARGUMENT: &str = "__guardian";
+
+const BYE: &str = "bye";
+/// How long a dismissed guardian is waited for, and how long killed processes are looked for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The runner's side.
+#[derive(Debug)]
+pub(super) struct Guardian {
+    /// None once it has been dismissed. The pipe is closed on exec, as std does with all it opens,
+    /// so no other child keeps it open.
+    child: Option<Child>,
+}
+
+impl Guardian {
+    /// Starts it. To be called with [`children::starting`] held.
+    pub(super) fn start(exe: &Path, marker: &Marker, session_file: Option<&Path>) -> io::Result<Self> {
+        let mut command = Command::new(exe);
+        command.arg(GUARDIAN_ARGUMENT).arg(marker).args(session_file).env_clear().current_dir("/");
+        // Out of the terminal's foreground group from its very beginning.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn()?;
+        if let Some(pid) = children::pid_of(&child) {
+            children::register(pid);
+        }
+        Ok(Self { child: Some(child) })
+    }
+
+    /// A group runs now. An error means that the guardian is gone.
+    pub(super) fn watch(&mut self, group: Pid) -> io::Result<()> {
+        self.tell(&format!("+{}\n", group.as_raw_nonzero()))
+    }
+
+    /// A group is gone.
+    pub(super) fn unwatch(&mut self, group: Pid) -> io::Result<()> {
+        self.tell(&format!("-{}\n", group.as_raw_nonzero()))
+    }
+
+    fn tell(&mut self, line: &str) -> io::Result<()> {
+        let pipe = self.child.as_mut().and_then(|child| child.stdin.as_mut());
+        pipe.ok_or(io::ErrorKind::BrokenPipe)?.write_all(line.as_bytes())
+    }
+
+    /// Lets it go, all being well, and waits until it is gone: it must not seem left behind.
+    pub(super) async fn dismiss(mut self) {
+        // If it does not hear this it is gone already.
+        let _ = self.tell(BYE);
+        let Some(mut child) = self.child.take() else { return };
+        drop(child.stdin.take());
+        if let Ok(mut process) = Leader::of(child)
+            && tokio::time::timeout(PATIENCE, process.gone()).await.is_ok()
+        {
+            process.reap();
+        }
+    }
+}
+
+impl Drop for Guardian {
+    /// Not dismissed: with the pipe closed it does its work.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.stdin.take());
+            children::abandon(child);
+        }
+    }
+}
+
+/// The guardian's whole life. A program that names itself as [`super::WardenOptions::guardian`] calls
+/// this, before it does anything else, with the arguments that follow [`GUARDIAN_ARGUMENT`].
+pub fn guardian_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = args.into_iter();
+    let Some(marker) = args.next().as_deref().and_then(|name: &OsStr| Marker::named(name)) else {
+        return ExitCode::FAILURE;
+    };
+    let session_file = args.next().map(PathBuf::from);
+    stand_apart();
+    let Some(groups) = listen(io::stdin().lock()) else { return ExitCode::SUCCESS };
+    if !end_everything(&marker, &groups) {
+        return ExitCode::FAILURE; // the session file stays, for the next session
+    }
+    if let Some(file) = session_file {
+        let _ = fs::remove_file(file);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Own session, no polite signal.
+fn stand_apart() {
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+        // Without the handler it is merely less steadfast.
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+    // The leader of a group cannot begin a session, so first back into the runner's group.
+    if let Ok(group) = getpgid(getppid())
+        && setpgid(None, Some(group)).is_ok()
+    {
+        let _ = setsid();
+    }
+}
+
+/// The groups that run when the pipe ends; none if the runner said good-bye.
+fn listen(pipe: impl io::BufRead) -> Option<BTreeSet<i32>> {
+    let mut groups = BTreeSet::new();
+    // A line that cannot be read is the end of the pipe, too.
+    for line in pipe.lines().map_while(Result::ok) {
+        match (line.split_at_checked(1), line.as_str()) {
+            (_, BYE) => return None,
+            (Some(("+", group)), _) => groups.extend(group.parse::<i32>()),
+            (Some(("-", group)), _) => {
+                groups.remove(&group.parse().unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+    Some(groups)
+}
+
+/// Kills the groups, what carries the marker, and what descends from either; false if some remain.
+fn end_everything(marker: &Marker, groups: &BTreeSet<i32>) -> bool {
+    let doomed = |p: &proc::Proc| {
+        groups.contains(&p.group) || proc::session_chain(p.pid).is_some_and(|chain| marker.is_in(&chain))
+    };
+    // Who descends from whom can be seen only as long as the parents live.
+    let mut family = proc::family(doomed);
+    for group in groups.iter().filter_map(|&group| Pid::from_raw(group)) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let begin = Instant::now();
+    let mut empty = 0;
+    while empty < 2 && begin.elapsed() < PATIENCE {
+        for process in &family {
+            process.signal(Signal::KILL);
+        }
+        thread::sleep(Duration::from_millis(2));
+        family = proc::family(doomed);
+        empty = if family.is_empty() { empty + 1 } else { 0 };
+    }
+    empty == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_groups_of_a_runner_that_died_are_known() {
+        let cases: [(&str, Option<&[i32]>); 7] = [
+            ("", Some(&[])),
+            ("+5\n+6\n", Some(&[5, 6])),
+            ("+5\n+6\n-5\n", Some(&[6])),
+            ("+5\n-5\n-5\n-7\n", Some(&[])),
+            ("+5\nbye\n", None),
+            ("+5\nbye", None),
+            ("nonsense\n\n+x\n+5\n", Some(&[5])),
+        ];
+        for (heard, expected) in cases {
+            let expected = expected.map(|groups| groups.iter().copied().collect());
+            assert_eq!(listen(heard.as_bytes()), expected, "{heard:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Processes as `/proc` shows them. Elsewhere than on Linux there is nothing to see.
+
+use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process_group};
+
+/// One process, told apart from a later one of the same number by its start time (hazard C13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proc {
+    pub(super) pid: Pid,
+    /// Parent's number; 0: none.
+    pub(super) parent: i32,
+    /// Its process group.
+    pub(super) group: i32,
+    /// Clock ticks after boot.
+    pub(super) start: u64,
+    /// Dead, and not yet reaped.
+    pub(super) zombie: bool,
+}
+
+impl Proc {
+    /// Sends a signal to this very process and to no other that got its number since. Whether it
+    /// arrives is for the next look to tell.
+    pub(super) fn signal(&self, signal: Signal) {
+        #[cfg(target_os = "linux")]
+        if let Ok(pidfd) = rustix::process::pidfd_open(self.pid, rustix::process::PidfdFlags::empty()) {
+            if look(self.pid).is_some_and(|now| now.start == self.start) {
+                let _ = rustix::process::pidfd_send_signal(pidfd, signal);
+            }
+            return;
+        }
+        let _ = kill_process(self.pid, signal);
+    }
+}
+
+/// Whether a process group still has a member that lives. A zombie that nobody reaps does not count.
+pub(super) fn group_lives(group: Pid) -> bool {
+    if test_kill_process_group(group)
+        .is_err_and(|e| e == rustix::io::Errno::SRCH || !cfg!(target_os = "linux"))
+    {
+        return false;
+    }
+    let group = group.as_raw_nonzero().get();
+    !cfg!(target_os = "linux") || all().iter().any(|p| p.group == group && !p.zombie)
+}
+
+/// This process and its ancestors, which no sweep may touch.
+pub(super) fn own_line() -> Vec<Pid> {
+    let mut line = vec![getpid()];
+    let parent = |pid| look(pid).and_then(|p| Pid::from_raw(p.parent));
+    let mut next = parent(getpid());
+    while let Some(pid) = next.filter(|pid| !line.contains(pid)) {
+        line.push(pid);
+        next = parent(pid);
+    }
+    line
+}
+
+/// All that `is_seed` says yes to and all that descends from it, without the dead and our own line.
+pub(super) fn family(is_seed: impl Fn(&Proc) -> bool) -> Vec<Proc> {
+    let spared = own_line();
+    let (mut found, mut others): (Vec<Proc>, Vec<Proc>) =
+        all().into_iter().filter(|p| !spared.contains(&p.pid)).partition(is_seed);
+    let mut next = 0;
+    while let Some(parent) = found.get(next).map(|p| p.pid.as_raw_nonzero().get()) {
+        found.extend(others.extract_if(.., |p| p.parent == parent));
+        next += 1;
+    }
+    found.retain(|p| !p.zombie);
+    found
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::{all, boot_id, children_of_main_thread, look, session_chain};
+#[cfg(not(target_os = "linux"))]
+pub(super) use nothing::{all, boot_id, children_of_main_thread, look, session_chain};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::{fs, str::FromStr};
+
+    use rustix::process::{Pid, getpid};
+
+    use super::{super::SESSION_VARIABLE, Proc};
+
+    /// The process of that number, if there is one.
+    pub(in super::super) fn look(pid: Pid) -> Option<Proc> {
+        let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        // The second field is the program's name in parentheses and may hold anything, so count from its end.
+        let rest = &stat[stat.iter().rposition(|&b| b == b')')? + 1..];
+        let mut fields = std::str::from_utf8(rest).ok()?.split_ascii_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        let start = fields.nth(16)?.parse().ok()?;
+        Some(Proc { pid, parent, group, start, zombie: matches!(state, "Z" | "X") })
+    }
+
+    /// Every process there is.
+    pub(in super::super) fn all() -> Vec<Proc> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|e| number(e.file_name().to_str()?)).filter_map(look).collect()
+    }
+
+    /// The children of our main thread: that is where the kernel hands orphans to.
+    pub(in super::super) fn children_of_main_thread() -> Vec<Pid> {
+        let me = getpid().as_raw_nonzero();
+        match fs::read_to_string(format!("/proc/self/task/{me}/children")) {
+            Ok(list) => list.split_ascii_whitespace().filter_map(number).collect(),
+            // A kernel without this file.
+            Err(_) => all().iter().filter(|p| p.parent == me.get()).map(|p| p.pid).collect(),
+        }
+    }
+
+    /// What the process was started with as [`SESSION_VARIABLE`]; none also for a zombie and for
+    /// what we may not look into.
+    pub(in super::super) fn session_chain(pid: Pid) -> Option<Vec<u8>> {
+        let environ = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
+        let value =
+            |var: &[u8]| Some(var.strip_prefix(SESSION_VARIABLE.as_bytes())?.strip_prefix(b"=")?.to_vec());
+        environ.split(|&b| b == 0).find_map(value)
+    }
+
+    /// What tells this boot from every other: start times count from it.
+    pub(in super::super) fn boot_id() -> String {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    }
+
+    fn number(text: &str) -> Option<Pid> {
+        Pid::from_raw(i32::from_str(text).ok()?)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod nothing {
+    use rustix::process::Pid;
+
+    use super::Proc;
+
+    pub(in super::super) fn look(_: Pid) -> Option<Proc> {
+        None
+    }
+
+    pub(in super::super) fn all() -> Vec<Proc> {
+        Vec::new()
+    }
+
+    pub(in super::super) fn children_of_main_thread() -> Vec<Pid> {
+        Vec::new()
+    }
+
+    pub(in super::super) fn session_chain(_: Pid) -> Option<Vec<u8>> {
+        None
+    }
+
+    pub(in super::super) fn boot_id() -> String {
+        String::new()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_find_ourselves_and_our_ancestors() {
+        let me = look(getpid()).unwrap();
+        let line = own_line();
+        assert!(!me.zombie && me.start > 0);
+        assert_eq!(me.group, rustix::process::getpgrp().as_raw_nonzero().get());
+        assert_eq!(line[0], getpid());
+        assert_eq!(line.get(1).copied(), rustix::process::getppid());
+        assert!(all().contains(&me));
+        assert!(family(|p| p.pid == getpid()).iter().all(|p| p.pid != getpid()), "never ourselves");
+    }
+}
