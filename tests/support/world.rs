@@ -325,18 +325,32 @@ impl<'a> World<'a> {
             judging || fact.is_active() && (self.kind(*other) > 0 || self.oracle.is_root(*other))
         });
         ensure!(busy.is_none(), "process {at} is stopped while {busy:?} is not over");
-        for (down, condition) in &self.oracle.feeds[at] {
-            let mut needs = self.oracle.needs[*down].iter();
-            let doomed = needs.any(|(up, condition)| self.holds(*up, *condition) == Some(false));
-            if doomed || self.facts[*down].ended.is_some() || self.facts[*down].checked {
-                continue;
-            }
-            let for_its_end = *condition == Condition::Completed && self.oracle.is_soft(at);
+        for (down, condition) in self.feeds_open(at) {
+            let for_its_end = condition == Condition::Completed && self.oracle.is_soft(at);
             ensure!(!for_its_end, "process {at} is stopped although {down} waits for its own end");
-            let for_ready = *condition == Condition::Ready && !self.facts[at].ready;
+            let for_ready = condition == Condition::Ready && !self.facts[at].ready;
             ensure!(!for_ready, "process {at} is stopped although {down} waits for it to be ready");
         }
+        let idle =
+            (0..self.ids.len()).find(|other| self.facts[*other].is_active() && !self.is_in_use(*other));
+        ensure!(idle.is_none() || !self.is_in_use(at), "process {at} is in use; {idle:?} is not");
         Ok(())
+    }
+
+    /// Edges into tasks that may still run.
+    fn feeds_open(&self, at: usize) -> impl Iterator<Item = (usize, Condition)> + '_ {
+        self.oracle.feeds[at].iter().copied().filter(|(down, _)| {
+            let fact = &self.facts[*down];
+            let mut needs = self.oracle.needs[*down].iter();
+            !(fact.started || fact.ended.is_some())
+                && needs.all(|(up, condition)| self.holds(*up, *condition) != Some(false))
+        })
+    }
+
+    /// Whether a task that may still run wants the process up, and does not wait for its end.
+    fn is_in_use(&self, at: usize) -> bool {
+        let for_its_end = |down| self.oracle.feeds[at].contains(&(down, Condition::Completed));
+        self.feeds_open(at).any(|(down, _)| !for_its_end(down))
     }
 
     /// What must hold whenever everything that was to be done is under way.
