@@ -7,7 +7,7 @@ use std::{
 
 use petgraph::{Direction, graph::DiGraph};
 
-use super::{Conditions, ENTER_SHELL, ENTER_TEST, TaskGraph, cycle, node};
+use super::{Conditions, ENTER_SHELL, ENTER_TEST, TaskGraph, cycle, default_condition, node};
 use crate::{
     diagnostic::{Diagnostic, Place, nearest},
     model::{Condition, Declaration, EdgeRef, NameFault, Task, TaskId, TaskKind, TaskName},
@@ -125,11 +125,12 @@ fn unknown_task(edge: &EdgeRef, by_name: &HashMap<TaskName, TaskId>) -> Diagnost
 
 /// The condition of an edge out of `upstream`, its default filled in (spec section 2).
 fn condition_for(upstream: &Task, edge: &EdgeRef) -> Result<Condition, Box<Diagnostic>> {
+    let condition = edge.condition.unwrap_or_else(|| default_condition(upstream));
     let TaskKind::Process(process) = &upstream.kind else {
-        return Ok(edge.condition.unwrap_or(Condition::Succeeded));
+        return Ok(condition);
     };
     let name = &upstream.name;
-    match edge.condition.unwrap_or(Condition::Ready) {
+    match condition {
         Condition::Succeeded => Err(Box::new(
             Diagnostic::error("succeeded-on-process", format!("`{name}` is a process and never succeeds"))
                 .at(edge.place.as_ref(), "`@succeeded` on a process")

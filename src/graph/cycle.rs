@@ -1,6 +1,6 @@
 //! Finding cycles and saying where they come from. Iterative throughout: a chain of 100,000 tasks is legal.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use petgraph::{
     algo::kosaraju_scc,
@@ -17,8 +17,8 @@ use crate::{
 const SHOWN: usize = 6;
 
 /// How many edges the search for a short cycle may look at before it takes what it has: keeps a cycle
-/// of 50,000 tasks from costing quadratic time.
-const BUDGET: usize = 2_000_000;
+/// of 50,000 tasks from costing quadratic time. All knots of a graph share it.
+const BUDGET: usize = 1_000_000;
 
 /// One fault for each knot of tasks that wait for each other, shortest path first.
 pub(super) fn faults(
@@ -29,7 +29,8 @@ pub(super) fn faults(
     let knots = kosaraju_scc(graph)
         .into_iter()
         .filter(|knot| knot.len() > 1 || knot.first().is_some_and(|n| graph.contains_edge(*n, *n)));
-    let mut cycles: Vec<Vec<NodeIndex>> = knots.map(|knot| shortest(graph, &knot)).collect();
+    let mut spent = 0;
+    let mut cycles: Vec<Vec<NodeIndex>> = knots.map(|knot| shortest(graph, knot, &mut spent)).collect();
     cycles.sort_by_key(|cycle| (cycle.len(), cycle.first().copied()));
     if cycles.is_empty() {
         return Vec::new();
@@ -40,20 +41,15 @@ pub(super) fn faults(
 }
 
 /// A shortest cycle of the knot, as far as the budget reaches, in the direction "needs".
-fn shortest(graph: &DiGraph<(), Conditions>, knot: &[NodeIndex]) -> Vec<NodeIndex> {
-    let mut inside = vec![false; graph.node_count()];
-    for node in knot {
-        inside[node.index()] = true;
-    }
+fn shortest(graph: &DiGraph<(), Conditions>, mut knot: Vec<NodeIndex>, spent: &mut usize) -> Vec<NodeIndex> {
+    knot.sort();
+    let inside: HashSet<NodeIndex> = knot.iter().copied().collect();
     let mut best: Vec<NodeIndex> = Vec::new();
-    let mut spent = 0;
-    let mut starts: Vec<NodeIndex> = knot.to_vec();
-    starts.sort();
-    for start in starts {
-        if !best.is_empty() && (best.len() == 1 || spent > BUDGET) {
+    for start in knot {
+        if !best.is_empty() && (best.len() == 1 || *spent > BUDGET) {
             break;
         }
-        if let Some(cycle) = cycle_through(graph, start, &inside, &mut spent)
+        if let Some(cycle) = cycle_through(graph, start, &inside, spent)
             && (best.is_empty() || cycle.len() < best.len())
         {
             best = cycle;
@@ -66,7 +62,7 @@ fn shortest(graph: &DiGraph<(), Conditions>, knot: &[NodeIndex]) -> Vec<NodeInde
 fn cycle_through(
     graph: &DiGraph<(), Conditions>,
     start: NodeIndex,
-    inside: &[bool],
+    inside: &HashSet<NodeIndex>,
     spent: &mut usize,
 ) -> Option<Vec<NodeIndex>> {
     let mut came_from: HashMap<NodeIndex, NodeIndex> = HashMap::new();
@@ -77,7 +73,7 @@ fn cycle_through(
             if needs == start {
                 return Some(path_back(&came_from, start, at));
             }
-            if inside[needs.index()] && !came_from.contains_key(&needs) {
+            if inside.contains(&needs) && !came_from.contains_key(&needs) {
                 came_from.insert(needs, at);
                 queue.push_back(needs);
             }

@@ -179,6 +179,11 @@ impl TaskGraph {
     }
 }
 
+/// What an edge without a suffix waits for (spec section 2).
+fn default_condition(upstream: &Task) -> Condition {
+    if upstream.is_process() { Condition::Ready } else { Condition::Succeeded }
+}
+
 fn node(id: TaskId) -> petgraph::graph::NodeIndex {
     petgraph::graph::NodeIndex::new(id.index())
 }

@@ -89,13 +89,19 @@ fn suggestions(graph: &TaskGraph, typed: &str) -> Vec<String> {
 }
 
 /// What `run` and `watch` take without names: the one-shot tasks of `project` (`None`: of all projects)
-/// that no other task of that selection depends on (spec section 1.1).
+/// that no other task of that selection depends on, directly or through others (spec section 1.1).
 #[must_use]
 pub fn default_selection(graph: &TaskGraph, project: Option<&str>) -> Vec<TaskId> {
-    let candidate = |id: &TaskId| {
-        let task = graph.task(*id);
-        !graph.is_builtin(*id) && !task.is_process() && project.is_none_or(|p| &*task.project == p)
+    let is_candidate = |id: TaskId| {
+        let task = graph.task(id);
+        !graph.is_builtin(id) && !task.is_process() && project.is_none_or(|p| &*task.project == p)
     };
-    let all: TaskSet = graph.ids().filter(candidate).collect();
-    all.iter().filter(|id| !graph.downstream(*id).any(|e| all.contains(e.task))).collect()
+    // Tasks with a candidate somewhere downstream: downstream comes first, so one pass is enough.
+    let mut needed = TaskSet::new();
+    for &id in graph.topological().iter().rev() {
+        if graph.downstream(id).any(|e| is_candidate(e.task) || needed.contains(e.task)) {
+            needed.insert(id);
+        }
+    }
+    graph.ids().filter(|id| is_candidate(*id) && !needed.contains(*id)).collect()
 }

@@ -2,8 +2,8 @@
 //!
 //! Floor 4, pure. It hands out [`Effect`]s and is told [`Observation`]s; it knows no clock, no file, no
 //! process. All of spec section 2 that concerns time order lives here: when an edge is satisfied or
-//! broken ([`edge`]), who goes first and what must wait ([`queue`]), and every change of a task's phase
-//! (one function: `Scheduler::enter`).
+//! broken ([`edge`]), who goes first and what must wait ([`queue`]), when processes are stopped
+//! ([`wind_down`]), and every change of a task's phase (one function: `Scheduler::enter`).
 //!
 //! ```text
 //!            every edge settled                 judged stale             slot, lock, terminal free
@@ -15,6 +15,7 @@
 
 mod edge;
 mod queue;
+mod wind_down;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -44,7 +45,7 @@ pub enum Observation {
     Judged(TaskId, Verdict),
     /// It has begun executing: `@started` holds.
     Began(TaskId),
-    /// A process passed its readiness probe: `@ready` holds.
+    /// A process passed its readiness probe, or has none and began: `@ready` holds.
     Ready(TaskId),
     /// It is over.
     Ended(TaskId, Outcome),
@@ -125,8 +126,9 @@ pub struct Scheduler {
     states: Vec<State>,
     queue: Queue,
     effects: VecDeque<Effect>,
-    /// Tasks being checked, starting or running, one-shot: while there is one, the run is not quiet.
+    /// Tasks that get on by themselves: while there is one, no process is stopped.
     busy: usize,
+    /// Tasks that are not over.
     open: usize,
     cancelled: bool,
     /// Tasks that ended without ever being started, not yet told.
@@ -189,7 +191,11 @@ impl Scheduler {
                 Verdict::NoCommand => self.enter(id, Phase::Done(Outcome::Skipped)),
             },
             Observation::Began(id) if self.phase(id) == Phase::Starting => self.enter(id, Phase::Running),
-            Observation::Ready(id) if self.phase(id) == Phase::Running => self.enter(id, Phase::Up),
+            Observation::Ready(id)
+                if self.phase(id) == Phase::Running && self.graph.task(id).is_process() =>
+            {
+                self.enter(id, Phase::Up);
+            }
             Observation::Ended(id, outcome)
                 if matches!(self.phase(id), Phase::Starting | Phase::Running | Phase::Up) =>
             {
@@ -357,20 +363,7 @@ impl Scheduler {
             self.enter(id, Phase::Starting);
         }
         if self.busy == 0 && self.open > 0 && !self.cancelled {
-            self.stop_processes();
-        }
-    }
-
-    /// Nothing more happens by itself: what is still up was only needed by tasks that are over, unless a
-    /// process is itself a root, which runs until it ends.
-    fn stop_processes(&mut self) {
-        let up: Vec<TaskId> =
-            self.plan.order().iter().copied().filter(|id| self.phase(*id) == Phase::Up).collect();
-        if up.iter().any(|id| self.plan.roots().contains(*id)) {
-            return;
-        }
-        for id in up {
-            self.stop(id);
+            self.wind_down();
         }
     }
 
@@ -382,9 +375,14 @@ impl Scheduler {
 }
 
 impl Progress {
-    /// Whether something will happen to the task without anybody else moving.
+    /// Whether it is sure to get on without anybody else moving. A process that executes may stay as it
+    /// is for ever, and a task in the queue may wait for a lock that such a process holds.
     fn is_busy(self) -> bool {
-        matches!(self.phase, Phase::Checking | Phase::Queued | Phase::Starting | Phase::Running)
+        match self.phase {
+            Phase::Checking | Phase::Starting => true,
+            Phase::Running => !self.is_process,
+            Phase::Waiting | Phase::Queued | Phase::Up | Phase::Done(_) => false,
+        }
     }
 
     /// Whether it counts against the limit of tasks that execute at once, and holds its lock.

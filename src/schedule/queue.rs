@@ -20,17 +20,23 @@ type Rank = (u64, Reverse<TaskId>);
 pub(super) struct Queue {
     ranks: Vec<u64>,
     traits: Vec<Traits>,
-    /// One-shot tasks that want a slot.
-    oneshots: BTreeSet<Rank>,
-    /// Processes, which hold no slot.
-    processes: BTreeSet<Rank>,
-    /// Tasks that want the terminal for themselves: they go when nothing else can.
-    interactive: BTreeSet<Rank>,
+    lines: Lines,
     /// By lock: its holder, and those that were passed over because of it.
     locks: Vec<Lock>,
     running: TaskSet,
     terminal_taken: bool,
     limit: usize,
+}
+
+/// Tasks in the order they may go, by what limits them.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    /// One-shot tasks, which want a slot.
+    oneshots: BTreeSet<Rank>,
+    /// Processes, which hold no slot.
+    processes: BTreeSet<Rank>,
+    /// Tasks that want the terminal for themselves: they go when nothing else can.
+    interactive: BTreeSet<Rank>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +55,7 @@ enum Line {
 #[derive(Clone, Debug, Default)]
 struct Lock {
     held: bool,
-    parked: BTreeSet<Rank>,
+    parked: Lines,
 }
 
 impl Queue {
@@ -74,9 +80,7 @@ impl Queue {
         Self {
             ranks: ranks(graph, plan, &options.durations),
             traits,
-            oneshots: BTreeSet::new(),
-            processes: BTreeSet::new(),
-            interactive: BTreeSet::new(),
+            lines: Lines::default(),
             locks: vec![Lock::default(); names.len()],
             running: TaskSet::new(),
             terminal_taken: false,
@@ -86,14 +90,14 @@ impl Queue {
 
     pub(super) fn push(&mut self, id: TaskId) {
         let rank = self.rank(id);
-        self.line(id).insert(rank);
+        self.lines.of(self.traits[id.index()].line).insert(rank);
     }
 
     pub(super) fn withdraw(&mut self, id: TaskId) {
-        let rank = self.rank(id);
-        self.line(id).remove(&rank);
-        if let Some(lock) = self.traits[id.index()].lock {
-            self.locks[lock].parked.remove(&rank);
+        let (rank, traits) = (self.rank(id), self.traits[id.index()]);
+        self.lines.of(traits.line).remove(&rank);
+        if let Some(lock) = traits.lock {
+            self.locks[lock].parked.of(traits.line).remove(&rank);
         }
     }
 
@@ -106,7 +110,7 @@ impl Queue {
             .pop_line(Line::Process)
             .or_else(|| if self.running.len() < self.limit { self.pop_line(Line::OneShot) } else { None });
         let id = id.or_else(|| {
-            let alone = self.running.is_empty() && self.oneshots.is_empty();
+            let alone = self.running.is_empty() && self.lines.oneshots.is_empty();
             if alone { self.pop_line(Line::Interactive) } else { None }
         })?;
         self.hold(id);
@@ -117,10 +121,10 @@ impl Queue {
     /// nobody is looked at again before that lock is released.
     fn pop_line(&mut self, line: Line) -> Option<TaskId> {
         loop {
-            let rank = self.line_mut(line).pop_last()?;
+            let rank = self.lines.of(line).pop_last()?;
             let id = rank.1.0;
             match self.traits[id.index()].lock {
-                Some(lock) if self.locks[lock].held => self.locks[lock].parked.insert(rank),
+                Some(lock) if self.locks[lock].held => self.locks[lock].parked.of(line).insert(rank),
                 _ => return Some(id),
             };
         }
@@ -137,7 +141,8 @@ impl Queue {
         }
     }
 
-    /// Gives back what a task held; the best of those parked with its lock goes back into its line.
+    /// Gives back what a task held; the best of each line parked with its lock goes back into that line,
+    /// since the best of all may lack a slot or the terminal.
     pub(super) fn release(&mut self, id: TaskId) {
         self.running.remove(id);
         let traits = self.traits[id.index()];
@@ -146,8 +151,9 @@ impl Queue {
         }
         if let Some(lock) = traits.lock {
             self.locks[lock].held = false;
-            if let Some(rank) = self.locks[lock].parked.pop_last() {
-                self.line(rank.1.0).insert(rank);
+            for line in [Line::Process, Line::OneShot, Line::Interactive] {
+                let best = self.locks[lock].parked.of(line).pop_last();
+                self.lines.of(line).extend(best);
             }
         }
     }
@@ -155,12 +161,10 @@ impl Queue {
     fn rank(&self, id: TaskId) -> Rank {
         (self.ranks[id.index()], Reverse(id))
     }
+}
 
-    fn line(&mut self, id: TaskId) -> &mut BTreeSet<Rank> {
-        self.line_mut(self.traits[id.index()].line)
-    }
-
-    fn line_mut(&mut self, line: Line) -> &mut BTreeSet<Rank> {
+impl Lines {
+    fn of(&mut self, line: Line) -> &mut BTreeSet<Rank> {
         match line {
             Line::OneShot => &mut self.oneshots,
             Line::Process => &mut self.processes,
