@@ -10,7 +10,6 @@ pub mod model;
 pub mod pattern;
 pub mod plan;
 pub mod process;
-pub mod report;
 pub mod scan;
 pub mod schedule;
 pub mod session;

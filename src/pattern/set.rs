@@ -44,6 +44,12 @@ pub struct PatternSet {
 }
 
 impl PatternSet {
+    /// No patterns at all.
+    #[must_use]
+    pub const fn empty(kind: PatternKind) -> Self {
+        Self { kind, bases: Vec::new(), written: Vec::new(), globs: Vec::new() }
+    }
+
     /// Compiles `patterns`. Relative ones are looked up from each of `bases`, which are absolute: usually
     /// the task's `cwd`, and a second one for devenv's JSON (spec section 4.4). `..` is taken by name.
     ///

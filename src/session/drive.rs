@@ -204,7 +204,6 @@ impl Driver {
     /// A task without a command is done when its upstream is, and hands that on.
     fn pass_through(&mut self, id: TaskId) {
         let result = TaskResult {
-            outcome: Some(Outcome::Skipped),
             files: self.results.files_passed_through(id),
             would_run: self.results.upstream_would_run(id).is_some(),
             ..TaskResult::default()
@@ -290,7 +289,6 @@ impl Driver {
         let id = judged.id;
         self.decide(id, Decided::Cached, Some(&judged));
         let result = TaskResult {
-            outcome: Some(Outcome::Cached),
             handed: HandedOn::of(judged.fresh.as_ref()),
             files: judged.fresh.as_ref().and_then(|s| s.outputs),
             ..TaskResult::default()
@@ -357,7 +355,6 @@ impl Driver {
         }
         let success = judged.record.as_ref().and_then(|r| r.success.as_ref());
         let result = TaskResult {
-            outcome: Some(Outcome::Succeeded),
             handed: HandedOn::of(success),
             files: success.and_then(|s| s.outputs),
             would_run: counts,
@@ -385,7 +382,6 @@ impl Driver {
         self.results.set(
             id,
             TaskResult {
-                outcome: Some(outcome),
                 handed: executed.handed,
                 files: executed.files,
                 ..TaskResult::default()
@@ -413,7 +409,7 @@ impl Driver {
         let mut finished = self.ended_as(id, outcome);
         let graph = &self.run.shared.graph;
         finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
-        self.results.set(id, TaskResult { outcome: Some(outcome), ..TaskResult::default() });
+        self.results.set(id, TaskResult::default());
         self.finish(id, finished);
     }
 

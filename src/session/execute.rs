@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     event::{Finished, What},
-    model::{Action, Digest, FileChange, Outcome, Reason, Task, TaskId, Written},
+    model::{Action, Digest, Outcome, Reason, Task, TaskId},
     process::{
         Command, DEFAULT_LOG_CAP, Ended, EndedBy, Exit, JobControl, Launch, LineSink, LogTarget, Output,
         Piece, SinkMode, TaskFiles, Timeout, find_program,
@@ -204,9 +204,9 @@ impl Execution {
     }
 
     /// Asks the status command. Some: there is nothing to do.
-    async fn status(&mut self, script: &Written<String>) -> Result<Option<Left>, Failure> {
+    async fn status(&mut self, status: &Action) -> Result<Option<Left>, Failure> {
         let files = self.run.task_files()?;
-        let mut launch = self.launch(&files, &Action::Script(script.clone()), "status")?;
+        let mut launch = self.launch(&files, status, "status")?;
         launch.timeout = self.timeout();
         let ended = self.conduct(launch, false).await?;
         if ended.ended_by.is_some() {
@@ -371,7 +371,7 @@ impl Execution {
             ("DEVTASK_TASK", Some(task.name.as_str().into())),
             ("DEVTASK_RUN", Some(self.run.id.clone().into())),
             ("DEVTASK_CHANGED_FILES", Some(changed_file.into())),
-            ("DEVTASK_STATE_DIR", Some(shared.state_dir.clone().into())),
+            ("DEVTASK_TREE", Some(shared.state_dir.clone().into())),
         ];
         reserved.extend(shared.directories(self.run.runtime_path()?));
         let input = self.run.input_of(self.id).map(|input| Value::Object(input).to_string());

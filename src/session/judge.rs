@@ -15,8 +15,8 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    fingerprint::{Compared, Facts, FileRow, Manifest, compare, count, differing, digest_of},
-    model::{Action, Digest, FileChange, Reason, Task, TaskId},
+    fingerprint::{Facts, FileRow, Manifest, compare, count, differing, digest_of},
+    model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId},
     pattern::PatternSet,
     scan::{FileSet, Problem, relative_name},
     store::{RecordState, Success, TaskRecord},

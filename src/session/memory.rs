@@ -14,7 +14,8 @@ use crate::{
     fingerprint::{FileRow, Manifest},
     model::DirRecord,
     store::{
-        Access, Batch, GroupWriter, Notice, Reader, Snapshot, StateDir, Store, StoreError, Table, TaskRecord,
+        Access, Batch, GroupWriter, Notice, Reader, SetAside, Snapshot, StateDir, Store, StoreError, Table,
+        TaskRecord,
     },
 };
 
@@ -178,13 +179,18 @@ impl Memory {
 
 fn open_writer(dir: &StateDir) -> Result<(GroupWriter, Option<String>), StoreError> {
     let opened = Store::open_waiting(dir, PATIENCE)?;
-    let note = opened.notice.map(|aside| aside.to_string());
+    let note = opened.notice.as_ref().map(told);
     Ok((GroupWriter::start(opened.store)?, note))
+}
+
+fn told(aside: &SetAside) -> String {
+    format!("the state could not be used ({}); it is set aside as {}", aside.reason, aside.file.display())
 }
 
 fn put_notice(notice: &Notice) -> Option<String> {
     match notice {
-        Notice::SetAside(aside) => Some(aside.to_string()),
+        Notice::SetAside(aside) => Some(told(aside)),
+        Notice::Damaged(why) => Some(format!("the state is damaged: {why}")),
         // One value that is lost costs one run; nobody can do anything about it.
         Notice::BadValue { .. } => None,
     }

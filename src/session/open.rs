@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    num::NonZero,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     thread,
@@ -202,11 +203,11 @@ impl SessionBuilder {
         let scanner = Scanner::new(ScanOptions {
             root: root.clone(),
             state_dir: state_dir.clone(),
-            threads: cores(),
+            threads: threads(),
             global_ignore: self.global_ignore.take(),
         });
         let recall = Box::new(Recall(Arc::clone(&memory)));
-        let table = FileTable::new(root.clone(), recall, TableOptions::default());
+        let table = FileTable::new(&root, recall, TableOptions::default());
         let warden = self.warden(&state_dir)?;
         let graph = Arc::new(anchored(&self.graph, &root));
         let shared = Shared {
@@ -222,7 +223,7 @@ impl SessionBuilder {
             project: self.project,
             default_project: self.default_project,
             jobs: self.jobs,
-            threads: cores(),
+            threads: threads(),
             runtime_bases: self.runtime_bases,
             scanner,
             table,
@@ -290,5 +291,9 @@ fn anchored(graph: &TaskGraph, root: &Path) -> TaskGraph {
 }
 
 fn cores() -> usize {
-    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    threads().get()
+}
+
+fn threads() -> NonZero<usize> {
+    thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }

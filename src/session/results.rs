@@ -8,15 +8,13 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::{
     fingerprint::Handed,
     graph::TaskGraph,
-    model::{Digest, Outcome, TaskId},
+    model::{Digest, TaskId},
     store::Success,
 };
 
 /// The result of one task of a run, as far as others need it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TaskResult {
-    /// How it ended; none while it has not, or when it is not scheduled.
-    pub(crate) outcome: Option<Outcome>,
     /// What it hands on. Shared: a chain of tasks passes it along without copies.
     pub(crate) handed: Arc<HandedOn>,
     /// Digest of its declared outputs; of those passed through, for a task without a command.
@@ -169,7 +167,8 @@ impl Results {
 
     /// `DEVENV_TASKS_OUTPUTS` of a task: upstream task name to its output.
     pub(crate) fn outputs_json(&self, id: TaskId) -> serde_json::Map<String, Value> {
-        let outputs = self.visible(id).iter().filter_map(|task| {
+        let visible = self.visible(id);
+        let outputs = visible.iter().filter_map(|task| {
             let output = self.get(*task).handed.output.clone()?;
             Some((self.graph.name(*task).to_string(), output))
         });

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    num::NonZero,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -34,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) project: Option<String>,
     pub(crate) default_project: Option<String>,
     pub(crate) jobs: usize,
-    pub(crate) threads: usize,
+    pub(crate) threads: NonZero<usize>,
     pub(crate) runtime_bases: Vec<PathBuf>,
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
@@ -127,7 +128,7 @@ impl Patterns {
             // Faulty patterns are faults of the file, reported when it is loaded; a graph made in code may
             // still hold one, which then matches nothing.
             let set = PatternSet::new(bases, &values(list), kind);
-            Arc::new(set.or_else(|_| PatternSet::new(bases, &[], kind)).unwrap_or_default())
+            Arc::new(set.unwrap_or_else(|_| PatternSet::empty(kind)))
         };
         Self {
             inputs: compile(&task.pattern_bases, &task.exec_if_modified, PatternKind::Inputs),

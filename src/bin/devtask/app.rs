@@ -1,0 +1,229 @@
+//! What every verb needs: where we are, what was loaded, how to open the tree.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    io::{IsTerminal as _, stderr, stdout},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use devtask::{
+    Session, TaskGraph,
+    config::Settings,
+    diagnostic::Diagnostic,
+    loader::{Faults, Kind, LoadRequest, Loaded, load},
+    session::{SessionBuilder, SessionError, Wait},
+};
+
+use crate::{
+    args::{Globals, Ui, When},
+    exit::Exit,
+    render::{diagnostic, text},
+};
+
+/// One invocation.
+pub(crate) struct App {
+    pub(crate) globals: Globals,
+    pub(crate) start_dir: PathBuf,
+    /// Settings of the user's file, beneath those of the project.
+    user: Settings,
+    pub(crate) color_out: bool,
+    pub(crate) color_err: bool,
+}
+
+/// The projects of the tree, and their graph.
+pub(crate) struct Tree {
+    pub(crate) loaded: Loaded,
+    pub(crate) graph: Arc<TaskGraph>,
+}
+
+impl App {
+    /// Looks at the surroundings.
+    pub(crate) fn new(globals: Globals) -> Result<Self, Exit> {
+        let here = env::current_dir().map_err(|e| complain(&format!("cannot tell the working directory: {e}")))?;
+        let start_dir = match &globals.directory {
+            Some(dir) => here.join(dir),
+            None => here,
+        };
+        if !start_dir.is_dir() {
+            return Err(complain(&format!("there is no directory {}", text::shown(&start_dir.display().to_string()))));
+        }
+        let mut app = Self { user: Settings::default(), start_dir, color_out: false, color_err: false, globals };
+        app.user = app.user_settings()?;
+        app.choose_colors(None);
+        Ok(app)
+    }
+
+    /// `$XDG_CONFIG_HOME/devtask/config.toml`, else the same in `~/.config`: a file with `[settings]`.
+    fn user_settings(&self) -> Result<Settings, Exit> {
+        let config = env::var_os("XDG_CONFIG_HOME").filter(|d| !d.is_empty()).map(PathBuf::from);
+        let Some(config) = config.or_else(|| Some(home()?.join(".config"))) else {
+            return Ok(Settings::default());
+        };
+        let path = config.join("devtask/config.toml");
+        let Ok(content) = fs::read_to_string(&path) else { return Ok(Settings::default()) };
+        devtask::config::parse_settings(&path, &content).map_err(|faults| {
+            let (diagnostics, sources) = *faults;
+            eprint!("{}", diagnostic::render(&diagnostics, &sources, false));
+            Exit::Usage
+        })
+    }
+
+    /// Colour as the flag or environment says, else as the project or the user's file does, else where a
+    /// terminal is.
+    fn choose_colors(&mut self, project: Option<&Settings>) {
+        let setting = project.and_then(|s| s.color).or(self.user.color);
+        let when = self.globals.color.or(setting.map(Into::into)).unwrap_or(When::Auto);
+        let set = |name: &str| env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
+        let decide = |terminal: bool| match when {
+            When::Always => true,
+            When::Never => false,
+            When::Auto if set("NO_COLOR") => false,
+            When::Auto if set("CLICOLOR_FORCE") || set("FORCE_COLOR") => true,
+            When::Auto if env::var_os("CLICOLOR").is_some_and(|v| v == "0") => false,
+            When::Auto => terminal && env::var_os("TERM").is_none_or(|t| t != "dumb"),
+        };
+        self.color_out = decide(stdout().is_terminal());
+        self.color_err = decide(stderr().is_terminal());
+    }
+
+    /// A live region only on a terminal that can move its cursor, and never in CI.
+    pub(crate) fn is_live(&self, tree: &Tree) -> bool {
+        let able = stderr().is_terminal()
+            && env::var_os("CI").is_none()
+            && env::var_os("TERM").is_none_or(|t| t != "dumb");
+        match self.ui(tree) {
+            Ui::Inline => stderr().is_terminal(),
+            Ui::Auto => able,
+            Ui::Plain | Ui::None => false,
+        }
+    }
+
+    /// How progress is to be shown.
+    pub(crate) fn ui(&self, tree: &Tree) -> Ui {
+        let setting = tree.loaded.settings.ui.or(self.user.ui).map(Into::into);
+        self.globals.ui.or(setting).unwrap_or(Ui::Auto)
+    }
+
+    /// A setting of the project, else of the user.
+    pub(crate) fn setting<T>(&self, tree: &Tree, field: impl Fn(&Settings) -> Option<T>) -> Option<T> {
+        field(&tree.loaded.settings).or_else(|| field(&self.user))
+    }
+
+    /// Loads the task files and builds their graph; every fault is shown at once.
+    pub(crate) fn load(&mut self) -> Result<Tree, Exit> {
+        let request = LoadRequest {
+            start_dir: self.start_dir.clone(),
+            file: self.globals.file.clone(),
+            home: home(),
+            devenv_tasks: env::var_os("DEVENV_TASKS"),
+            devenv_task_file: env::var_os("DEVENV_TASK_FILE"),
+            devenv_root: env::var_os("DEVENV_ROOT"),
+        };
+        let mut loaded = load(&request).map_err(|faults| self.show_faults(*faults))?;
+        self.choose_colors(Some(&loaded.settings));
+        let declarations = std::mem::take(&mut loaded.declarations);
+        match TaskGraph::build(declarations) {
+            Ok(graph) => {
+                eprint!("{}", diagnostic::render(&loaded.warnings, &loaded.sources, self.color_err));
+                Ok(Tree { loaded, graph: Arc::new(graph) })
+            }
+            Err(faults) => {
+                let all: Vec<Diagnostic> = faults.into_iter().chain(loaded.warnings).collect();
+                eprint!("{}", diagnostic::render(&all, &loaded.sources, self.color_err));
+                Err(Exit::Usage)
+            }
+        }
+    }
+
+    /// Faults of the files, and those of the graph as far as it can be known.
+    fn show_faults(&self, faults: Faults) -> Exit {
+        let mut all = faults.diagnostics;
+        if faults.complete
+            && let Err(more) = TaskGraph::build(faults.declarations)
+        {
+            all.extend(more);
+        }
+        eprint!("{}", diagnostic::render(&all, &faults.sources, self.color_err));
+        Exit::Usage
+    }
+
+    /// How a session over this tree is opened.
+    pub(crate) fn session(&self, tree: &Tree, label: &str) -> SessionBuilder {
+        let root_project = tree.loaded.projects.first().map(|p| p.name.clone());
+        let project = tree.loaded.current_project.clone();
+        let default_project = project.clone().filter(|p| Some(p) != root_project.as_ref());
+        let state_dir = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
+        Session::builder(Arc::clone(&tree.graph))
+            .root(&tree.loaded.root)
+            .state_dir(state_dir)
+            .environment(env::vars_os())
+            .project(project)
+            .default_project(default_project)
+            .guardian(env::current_exe().ok())
+            .adopt_orphans(true)
+            .runtime_bases(runtime_bases())
+            .global_ignore(global_ignore())
+            .keep_devenv_dirs(tree.loaded.kind == Kind::Devenv)
+            .label(label)
+            .wait(Wait::No)
+    }
+}
+
+/// Says what is wrong, in the form every fault without a place has.
+pub(crate) fn complain(message: &str) -> Exit {
+    eprintln!("error: {}", text::shown(message));
+    Exit::Usage
+}
+
+/// What the exit code of a session's error is, having said it.
+pub(crate) fn refuse(error: &SessionError) -> Exit {
+    let exit = match error {
+        SessionError::Unknown(faults) => {
+            for fault in faults {
+                eprintln!("error: nothing is called `{}`", text::shown(&fault.typed));
+                match fault.suggestions.as_slice() {
+                    [] => eprintln!("  help: `devtask list` shows all tasks"),
+                    near => {
+                        let near: Vec<String> = near.iter().map(|n| format!("`{n}`")).collect();
+                        eprintln!("  help: did you mean {}?", near.join(" or "));
+                    }
+                }
+            }
+            return Exit::NothingMatched;
+        }
+        SessionError::Held(_) => Exit::Held,
+        SessionError::NeedsProcess(_) => Exit::Usage,
+        SessionError::StoppedWaiting
+        | SessionError::Store(_)
+        | SessionError::System { .. }
+        | SessionError::Internal(_) => Exit::Internal,
+    };
+    eprintln!("error: {}", text::shown(&text::chain(error)));
+    exit
+}
+
+fn home() -> Option<PathBuf> {
+    env::home_dir().filter(|h| h.is_absolute())
+}
+
+/// Where private short-lived files go: the user's own runtime directory, else the temporary directory.
+fn runtime_bases() -> Vec<PathBuf> {
+    let private = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute() && d.is_dir());
+    private.into_iter().chain([env::temp_dir()]).collect()
+}
+
+/// git's `core.excludesFile` where it has its default place.
+fn global_ignore() -> Option<PathBuf> {
+    let config = env::var_os("XDG_CONFIG_HOME").filter(|d| !d.is_empty()).map(PathBuf::from);
+    let file = config.or_else(|| Some(home()?.join(".config")))?.join("git/ignore");
+    file.is_file().then_some(file)
+}
+
+/// Whether this process was started by a task of the run that holds `state_dir`.
+pub(crate) fn is_nested_in(state_dir: &Path) -> bool {
+    let outer: Option<OsString> = env::var_os("DEVTASK_TREE");
+    outer.is_some_and(|outer| fs::canonicalize(outer).ok() == fs::canonicalize(state_dir).ok())
+}

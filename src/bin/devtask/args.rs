@@ -1,0 +1,299 @@
+//! What can be typed. Help, completions and the manual are made from here.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Runs tasks and reruns only what has to be rerun.
+#[derive(Debug, Parser)]
+#[command(name = "devtask", version, arg_required_else_help = false, max_term_width = 100)]
+#[command(after_help = "Without a verb, devtask lists the tasks of the working directory's project.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// Options every verb takes.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Act as if started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub(crate) directory: Option<PathBuf>,
+    /// Task file; default: the nearest devtask.toml or devtask.json upward
+    #[arg(short, long, value_name = "PATH", global = true, env = "DEVTASK_FILE", hide_env = true)]
+    pub(crate) file: Option<PathBuf>,
+    /// Where the state lives; default: .devtask in the root
+    #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_STATE_DIR", hide_env = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Exit with 6 instead of waiting for another devtask in the tree
+    #[arg(long, global = true, env = "DEVTASK_NO_WAIT", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
+    pub(crate) no_wait: bool,
+    /// Show failures and their output only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Show the output of every task
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// How progress is shown
+    #[arg(long, value_enum, value_name = "HOW", global = true, env = "DEVTASK_UI", hide_env = true)]
+    pub(crate) ui: Option<Ui>,
+    /// When to use colour
+    #[arg(long, value_enum, value_name = "WHEN", global = true, env = "DEVTASK_COLOR", hide_env = true)]
+    pub(crate) color: Option<When>,
+    /// Write every event as a JSON line to PATH, or `-` for stdout
+    #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_EVENTS", hide_env = true)]
+    pub(crate) events: Option<PathBuf>,
+    /// Ignore what is known to be fresh, and status commands; still record
+    #[arg(long, global = true, env = "DEVTASK_REFRESH_TASK_CACHE", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
+    pub(crate) refresh_task_cache: bool,
+}
+
+/// A switch that an environment variable may set: `1`, `true`, `yes`, `on` and their opposites.
+fn flag() -> clap::builder::BoolishValueParser {
+    clap::builder::BoolishValueParser::new()
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ui {
+    /// A live region on a terminal, else plain lines
+    Auto,
+    /// A live region of at most eight rows below the lines
+    Inline,
+    /// Plain lines
+    Plain,
+    /// Nothing but failures
+    None,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal; NO_COLOR, CLICOLOR, CLICOLOR_FORCE and FORCE_COLOR are honoured
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run tasks that are not fresh, with everything upstream of them
+    Run(Box<RunArgs>),
+    /// List tasks as a tree, with what is fresh and what is stale
+    List(ListArgs),
+    /// Show everything that is declared about one task
+    Show(NameArgs),
+    /// Say why a task would run, or what was compared if it would not
+    Why(WhyArgs),
+    /// Draw the graph
+    Graph(GraphArgs),
+    /// Check the task files and run nothing
+    Validate,
+    /// Print the JSON Schema of task files
+    Schema,
+    /// Print a shell's completion script
+    Completions(CompletionsArgs),
+    /// Show the log of a task's last execution
+    Logs(LogsArgs),
+    /// devenv's spelling: `tasks run`, `tasks list`
+    #[command(hide = true)]
+    Tasks {
+        #[command(subcommand)]
+        verb: TasksVerb,
+    },
+    /// Print task names for completion scripts
+    #[command(hide = true, name = "__complete")]
+    Complete,
+}
+
+/// devenv's verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksVerb {
+    /// Like `devtask run`
+    Run(Box<RunArgs>),
+    /// Like `devtask list`
+    List(ListArgs),
+}
+
+/// How much of the graph is scheduled around the named tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Only the named tasks
+    Single,
+    /// The named tasks and everything upstream of them
+    Before,
+    /// The named tasks and everything downstream of them
+    After,
+    /// Upstream, then downstream, then upstream of all that
+    All,
+}
+
+impl From<Mode> for devtask::plan::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Single => Self::Single,
+            Mode::Before => Self::Before,
+            Mode::After => Self::After,
+            Mode::All => Self::All,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Tasks, namespaces (`ci`) or patterns (`*:lint`); default: the project's tasks no other depends on
+    pub(crate) names: Vec<String>,
+    /// How much of the graph is scheduled around them
+    #[arg(short, long, value_enum, default_value = "before", env = "DEVTASK_MODE", hide_env = true)]
+    pub(crate) mode: Mode,
+    /// Set one key of the input of the named tasks (JSON if it parses, else text)
+    #[arg(long = "input", value_name = "KEY=VALUE")]
+    pub(crate) inputs: Vec<String>,
+    /// Set the input of the named tasks from a JSON object; --input goes on top
+    #[arg(long, value_name = "OBJECT")]
+    pub(crate) input_json: Option<String>,
+    /// Show the output of every task while it runs
+    #[arg(long, env = "DEVTASK_SHOW_OUTPUT", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true")]
+    pub(crate) show_output: Option<bool>,
+    /// How many tasks run at once; default: the number of cores
+    #[arg(short, long, value_name = "N", env = "DEVTASK_JOBS", hide_env = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: Option<u32>,
+    /// Start nothing new after a failure, and end what runs
+    #[arg(long, env = "DEVTASK_FAIL_FAST", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true")]
+    pub(crate) fail_fast: Option<bool>,
+    /// Run the named tasks even if they are fresh
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Run nothing, say what would run; exit code 5 if something would
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Say why each task runs
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// How long each task may take, for example 90s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "DEVTASK_TIMEOUT", hide_env = true)]
+    pub(crate) timeout: Option<Duration>,
+    /// How often a failed task is tried again
+    #[arg(long, value_name = "N", env = "DEVTASK_RETRIES", hide_env = true)]
+    pub(crate) retries: Option<u32>,
+    /// Print the outputs of all tasks as one JSON object; auto: when stdout is no terminal
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto", env = "DEVTASK_OUTPUTS", hide_env = true)]
+    pub(crate) outputs: Outputs,
+    /// How many last lines of a failed task are shown [default: 25]
+    #[arg(long, value_name = "N", env = "DEVTASK_TAIL", hide_env = true)]
+    pub(crate) tail: Option<u32>,
+    /// What the exit code of a failed run is: 1, or the first failing task's own
+    #[arg(long, value_enum, value_name = "WHOSE", default_value = "devtask", env = "DEVTASK_EXIT_CODE", hide_env = true)]
+    pub(crate) exit_code: ExitCodeOf,
+    /// Arguments for the named tasks' scripts, as "$@"
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// Whether outputs go to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Outputs {
+    /// When stdout is no terminal
+    Auto,
+    /// Always
+    Json,
+    /// Never
+    None,
+}
+
+/// Whose exit code a failed run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExitCodeOf {
+    /// 1
+    Devtask,
+    /// The first failing task's
+    Task,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct ListArgs {
+    /// Tasks, namespaces or patterns; default: the project's
+    pub(crate) names: Vec<String>,
+    /// As a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NameArgs {
+    /// The task
+    pub(crate) name: String,
+    /// As a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WhyArgs {
+    /// The task
+    pub(crate) name: String,
+    /// Say what did happen in the last run instead of what would happen now
+    #[arg(long)]
+    pub(crate) last: bool,
+    /// As a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GraphArgs {
+    /// Tasks, namespaces or patterns; default: everything
+    pub(crate) names: Vec<String>,
+    /// How it is drawn
+    #[arg(long, value_enum, default_value = "tree")]
+    pub(crate) format: GraphFormat,
+    /// How much of the graph is drawn around the named tasks
+    #[arg(short, long, value_enum, default_value = "before")]
+    pub(crate) mode: Mode,
+}
+
+/// How the graph is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Lines for a terminal
+    Tree,
+    /// Graphviz
+    Dot,
+    /// Mermaid, for Markdown
+    Mermaid,
+    /// JSON
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogsArgs {
+    /// The task; without it, the tasks that have a log
+    pub(crate) name: Option<String>,
+    /// Of this run instead of the last that executed the task
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Print the path of the log instead of its content
+    #[arg(long)]
+    pub(crate) path: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string());
+    }
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write for example 90s or 5m"))
+}
