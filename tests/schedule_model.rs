@@ -3,7 +3,7 @@
 //! The rules of spec section 2 are stated a second time here, as naively as possible, and share no code
 //! with the rooms they judge. `DEVTASK_MODEL_SEED=N` runs one seed only.
 
-mod support {
+mod schedule_model {
     pub(crate) mod case;
     pub(crate) mod oracle;
     pub(crate) mod world;
@@ -11,7 +11,7 @@ mod support {
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use support::{case::Case, world};
+use schedule_model::{case::Case, world};
 
 /// Graphs of one run.
 const SEEDS: u64 = 10_400;

@@ -18,7 +18,7 @@ const SHOWN: usize = 6;
 
 /// How many edges the search for a short cycle may look at before it takes what it has: keeps a cycle
 /// of 50,000 tasks from costing quadratic time. All knots of a graph share it.
-const BUDGET: usize = 1_000_000;
+const BUDGET: usize = 500_000;
 
 /// One fault for each knot of tasks that wait for each other, shortest path first.
 pub(super) fn faults(

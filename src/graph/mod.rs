@@ -189,4 +189,4 @@ fn node(id: TaskId) -> petgraph::graph::NodeIndex {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

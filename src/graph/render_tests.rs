@@ -12,7 +12,7 @@ fn web() -> TaskGraph {
         .after("app:gen", Condition::Started)
         .after("app:gen", Condition::Completed)
         .after("app:install", Condition::Succeeded);
-    let lines = Task::shell("app:db", "db").with(|task| {
+    let db = Task::shell("app:db", "db").with(|task| {
         task.kind = crate::graph::tests::process(true);
         task.description = Some("the \"db\"".into());
     });
@@ -20,7 +20,7 @@ fn web() -> TaskGraph {
         .task(gen_twice)
         .task(Task::shell("app:gen", "gen").after("app:install", Condition::Succeeded))
         .task(Task::shell("app:install", "npm i"))
-        .task(lines)
+        .task(db)
         .task(
             Task::shell("app:test", "test")
                 .after("app:install", Condition::Completed)

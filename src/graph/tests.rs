@@ -173,22 +173,23 @@ fn knots_are_told_shortest_first() {
 
 #[test]
 fn any_way_to_tell_readiness_will_do() {
-    let listen = |kind| Listen { name: "main".into(), kind };
-    let unix = ListenKind::UnixStream { path: "/s".into(), mode: None };
-    let tcp = ListenKind::Tcp { address: "127.0.0.1:80".into() };
-    let cases: &[(&str, fn(&mut ProcessSpec, Listen), ListenKind, bool)] = &[
-        ("nothing", |_, _| (), tcp.clone(), false),
-        ("a TCP socket", |p, listen| p.listen.push(listen), tcp.clone(), true),
-        ("a unix socket", |p, listen| p.listen.push(listen), unix, false),
-        ("a port", |p, _| p.ports = BTreeMap::from([("http".into(), Port { allocate: 80 })]), tcp, true),
+    let listen = |kind| vec![Listen { name: "main".into(), kind }];
+    let unix = listen(ListenKind::UnixStream { path: "/s".into(), mode: None });
+    let tcp = listen(ListenKind::Tcp { address: "127.0.0.1:80".into() });
+    let port = BTreeMap::from([("http".into(), Port { allocate: 80 })]);
+    let cases = [
+        ("nothing", vec![], BTreeMap::new(), false),
+        ("a TCP socket", tcp, BTreeMap::new(), true),
+        ("a unix socket", unix, BTreeMap::new(), false),
+        ("a port", vec![], port, true),
     ];
-    for (what, change, kind, sound) in cases {
+    for (what, listen, ports, sound) in cases {
         let mut server = declare(0, "a:p!", &[], &[]);
         if let TaskKind::Process(process) = &mut server.task.kind {
-            change(process, listen(kind.clone()));
+            (process.listen, process.ports) = (listen, ports);
         }
         let graph = TaskGraph::build(vec![server, declare(1, "a:x", &["a:p"], &[])]);
-        assert_eq!(graph.is_ok(), *sound, "{what}");
+        assert_eq!(graph.is_ok(), sound, "{what}");
     }
 }
 

@@ -19,10 +19,11 @@ mod wind_down;
 
 use std::{collections::VecDeque, sync::Arc};
 
+use edge::Status;
 use queue::Queue;
 
 use crate::{
-    graph::TaskGraph,
+    graph::{Edge, TaskGraph},
     model::{Outcome, TaskId},
     plan::Plan,
 };
@@ -163,11 +164,9 @@ impl Scheduler {
             graph: Arc::clone(&graph),
             plan: plan.clone(),
         };
-        for &id in plan.order() {
-            if scheduler.states[id.index()].pending == 0 {
-                scheduler.enter(id, Phase::Checking);
-            }
-        }
+        let is_free = |id: &TaskId| scheduler.states[id.index()].pending == 0;
+        let free = plan.order().iter().copied().filter(is_free).collect();
+        scheduler.enter_checking(free);
         scheduler
     }
 
@@ -283,7 +282,8 @@ impl Scheduler {
         self.states[id.index()].progress.phase
     }
 
-    /// The one road into a phase: counts, queues and edges follow from here.
+    /// The one road into every phase that something downstream or in the queue depends on: counts, queues
+    /// and edges follow from here.
     fn enter(&mut self, id: TaskId, phase: Phase) {
         let state = &mut self.states[id.index()];
         let before = state.progress;
@@ -300,11 +300,10 @@ impl Scheduler {
             self.queue.release(id);
         }
         match phase {
-            Phase::Checking => self.effects.push_back(Effect::Check(id)),
             Phase::Queued => self.queue.push(id),
             Phase::Starting => self.effects.push_back(Effect::Start(id)),
             Phase::Done(_) => self.open -= 1,
-            Phase::Waiting | Phase::Running | Phase::Up => {}
+            Phase::Waiting | Phase::Checking | Phase::Running | Phase::Up => {}
         }
         if !self.cancelled {
             self.settle_edges(id, before);
@@ -316,43 +315,51 @@ impl Scheduler {
     fn settle_edges(&mut self, id: TaskId, before: Progress) {
         let graph = Arc::clone(&self.graph);
         let mut moved = vec![(id, before)];
+        let mut satisfied = Vec::new();
         while let Some((upstream, before)) = moved.pop() {
-            let now = self.states[upstream.index()].progress;
             for edge in graph.downstream(upstream) {
-                let status = edge::status(edge.conditions, now);
-                if status == edge::Status::Pending
-                    || edge::status(edge.conditions, before) != edge::Status::Pending
-                    || !self.plan.scheduled().contains(edge.task)
-                {
+                if !self.settle_edge(upstream, before, edge) {
                     continue;
                 }
                 let state = &mut self.states[edge.task.index()];
-                state.pending -= 1;
-                if status == edge::Status::Broken {
-                    state.broken_by.push(upstream);
-                }
-                if state.pending > 0 {
-                    continue;
-                }
                 if state.broken_by.is_empty() {
-                    self.enter_checking(edge.task);
+                    satisfied.push(edge.task);
                 } else {
-                    let before = state.progress;
+                    moved.push((edge.task, state.progress));
                     state.progress.phase = Phase::Done(Outcome::DependencyFailed);
                     self.open -= 1;
                     self.passed_over.push((edge.task, Outcome::DependencyFailed));
-                    moved.push((edge.task, before));
                 }
             }
         }
+        self.enter_checking(satisfied);
     }
 
-    /// A task whose edges are all satisfied is judged next. Nothing downstream depends on that phase, so
-    /// this does not settle edges (and does not recurse).
-    fn enter_checking(&mut self, id: TaskId) {
-        self.states[id.index()].progress.phase = Phase::Checking;
-        self.busy += 1;
-        self.effects.push_back(Effect::Check(id));
+    /// Notes what has become of an edge; whether it was the last into its task that was not settled.
+    fn settle_edge(&mut self, upstream: TaskId, before: Progress, edge: Edge) -> bool {
+        let now = edge::status(edge.conditions, self.states[upstream.index()].progress);
+        let was_pending = edge::status(edge.conditions, before) == Status::Pending;
+        if !was_pending || now == Status::Pending || !self.plan.scheduled().contains(edge.task) {
+            return false;
+        }
+        let state = &mut self.states[edge.task.index()];
+        state.pending -= 1;
+        if now == Status::Broken {
+            state.broken_by.push(upstream);
+        }
+        state.pending == 0
+    }
+
+    /// Tasks whose edges are all satisfied are judged next, the most urgent first: who is judged first may
+    /// take the last slot. Nothing downstream depends on that phase, so this does not settle edges (and
+    /// does not recurse).
+    fn enter_checking(&mut self, mut satisfied: Vec<TaskId>) {
+        satisfied.sort_by_key(|id| std::cmp::Reverse(self.queue.rank(*id)));
+        for id in satisfied {
+            self.states[id.index()].progress.phase = Phase::Checking;
+            self.busy += 1;
+            self.effects.push_back(Effect::Check(id));
+        }
     }
 
     /// Hands out what the state now allows: starts, and the end of processes nobody needs any more.

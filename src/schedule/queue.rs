@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Larger goes first: the longest remaining path, then the order of declaration.
-type Rank = (u64, Reverse<TaskId>);
+pub(super) type Rank = (u64, Reverse<TaskId>);
 
 /// Tasks that must run, ordered, with everything that limits how many run at once.
 #[derive(Debug)]
@@ -158,7 +158,8 @@ impl Queue {
         }
     }
 
-    fn rank(&self, id: TaskId) -> Rank {
+    /// How urgent a task is.
+    pub(super) fn rank(&self, id: TaskId) -> Rank {
         (self.ranks[id.index()], Reverse(id))
     }
 }

@@ -219,12 +219,18 @@ impl<'a> World<'a> {
         if self.case.cancel_at.is_some() && !self.cancelled && self.rng.u8(0..40) == 0 {
             most = self.rng.usize(0..3);
         }
+        let mut last = None;
         while most > 0
             && let Some(effect) = self.machine.next_effect()
         {
             most -= 1;
             match effect {
-                Effect::Check(id) => self.check(self.at[&id])?,
+                Effect::Check(id) => {
+                    let path = self.paths[self.at[&id]];
+                    ensure!(last.is_none_or(|last| path <= last), "a less urgent task is checked first");
+                    last = Some(path);
+                    self.check(self.at[&id])?;
+                }
                 Effect::Start(id) => self.start(self.at[&id])?,
                 Effect::Stop(id) => self.stop(self.at[&id])?,
             }

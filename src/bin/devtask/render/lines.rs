@@ -1,0 +1,224 @@
+//! Events as lines: devenv's words in a column of 17, failures with the end of their output.
+//!
+//! Pure: an event in, lines out. Where they go (stderr as they are, or above a live region) is decided by
+//! [`screen`](super::screen).
+
+use std::collections::BTreeMap;
+
+use devtask::{
+    event::{Decided, Event, Finished, Stream, What},
+    model::{Outcome, Reason, TaskName},
+};
+
+use super::{reason, text};
+
+/// The width of the column of status words.
+const COLUMN: usize = 17;
+/// How many root names the first line shows.
+const ROOTS_SHOWN: usize = 8;
+
+/// What is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) color: bool,
+    /// Failures and their output only.
+    pub(crate) quiet: bool,
+    /// Say why each task runs.
+    pub(crate) explain: bool,
+    /// How many lines of a failed task's output are shown at most.
+    pub(crate) tail: usize,
+    /// Whether the lines of tasks were shown while they ran, so that a failure need not repeat them.
+    pub(crate) streamed: bool,
+}
+
+/// Turns events into lines.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    style: Style,
+    dry_run: bool,
+}
+
+impl Lines {
+    pub(crate) const fn new(style: Style) -> Self {
+        Self { style, dry_run: false }
+    }
+
+    /// The lines an event adds.
+    pub(crate) fn of(&mut self, event: &Event) -> Vec<String> {
+        match &event.what {
+            What::RunStarted { roots, dry_run, .. } => {
+                self.dry_run = *dry_run;
+                self.unless_quiet(|s| vec![s.status("Running tasks", &names(roots))])
+            }
+            What::Decision { task, action, reasons, .. } => self.decision(task, *action, reasons),
+            What::TaskStarted { task } => self.unless_quiet(|s| vec![s.status("Running", task.as_str())]),
+            What::Log { task, stream, line } => vec![self.log(task, *stream, line)],
+            What::LogGap { task, lines } => vec![format!("[{task}]  … {lines} lines not shown, see its log …")],
+            What::Warning { task, message } => self.unless_quiet(|s| vec![s.warning(task.as_ref(), message)]),
+            What::TaskFinished(finished) => self.finished(finished),
+            What::Message { task: _, text } => {
+                self.unless_quiet(|_| text.lines().map(|l| text::output_line(l, false)).collect())
+            }
+            What::RunFinished { counts, duration_ms, .. } => {
+                self.unless_quiet(|s| vec![s.summary(counts, *duration_ms)])
+            }
+            What::Plan { .. } | What::Unknown => Vec::new(),
+        }
+    }
+
+    fn unless_quiet(&self, lines: impl FnOnce(&Self) -> Vec<String>) -> Vec<String> {
+        if self.style.quiet { Vec::new() } else { lines(self) }
+    }
+
+    fn decision(&self, task: &TaskName, action: Decided, reasons: &[Reason]) -> Vec<String> {
+        let because = || reasons.iter().map(reason::line).collect::<Vec<_>>();
+        match action {
+            Decided::WouldRun => {
+                let word = match reasons {
+                    [Reason::AlwaysRuns] => "Always runs",
+                    [Reason::StatusDecides] => "Asks its status",
+                    _ => return vec![self.with_reasons("Would run", task, &because())],
+                };
+                vec![self.status(word, task.as_str())]
+            }
+            Decided::Run if self.style.explain => {
+                let indent = |line: String| format!("{:COLUMN$} because {line}", "");
+                let mut lines = vec![self.status("Stale", task.as_str())];
+                lines.extend(because().into_iter().map(indent));
+                lines
+            }
+            Decided::Run | Decided::Cached | Decided::Skip => Vec::new(),
+        }
+    }
+
+    fn with_reasons(&self, word: &str, task: &TaskName, because: &[String]) -> String {
+        let more = match because.len() {
+            0 => String::new(),
+            1 => format!("   because {}", because[0]),
+            n => format!("   because {} (+{})", because[0], n - 1),
+        };
+        self.status(word, &format!("{task}{more}"))
+    }
+
+    fn log(&self, task: &TaskName, stream: Stream, line: &str) -> String {
+        let mark = if stream == Stream::Stderr { "!" } else { "" };
+        format!("[{task}]{mark}  {}", text::output_line(line, self.style.color))
+    }
+
+    fn warning(&self, task: Option<&TaskName>, message: &str) -> String {
+        let message = text::shown(message);
+        self.status("Warning", &task.map_or(message.clone(), |task| format!("{task}: {message}")))
+    }
+
+    fn finished(&self, finished: &Finished) -> Vec<String> {
+        match finished.status {
+            Outcome::Failed => self.failed(finished),
+            Outcome::DependencyFailed => {
+                let because: Vec<&str> = finished.because.iter().map(TaskName::as_str).collect();
+                let because = format!("{}   because {} failed", finished.task, because.join(", "));
+                self.unless_quiet(|s| vec![s.status("Dependency failed", &because)])
+            }
+            // A dry run tells of these by its decisions.
+            outcome => self.unless_quiet(|s| {
+                let mut lines = vec![s.status(outcome.label(), &s.with_time(finished))];
+                lines.extend(s.remarks(finished));
+                lines
+            }),
+        }
+    }
+
+    fn with_time(&self, finished: &Finished) -> String {
+        match finished.duration_ms {
+            Some(ms) => format!("{} ({})", finished.task, text::duration(ms)),
+            None => finished.task.to_string(),
+        }
+    }
+
+    /// What a success leaves to be said.
+    fn remarks(&self, finished: &Finished) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(Reason::ChangedWhileRunning { path }) = &finished.not_fresh {
+            let path = text::shown(path);
+            lines.push(self.warning(
+                Some(&finished.task),
+                &format!("{path} changed while it ran, so it is not fresh; if the task writes it, declare it in outputs"),
+            ));
+        }
+        if finished.leaky {
+            lines.push(self.warning(Some(&finished.task), "it left processes running; they were ended"));
+        }
+        lines
+    }
+
+    fn failed(&self, finished: &Finished) -> Vec<String> {
+        let mut lines = vec![self.status(finished.status.label(), &self.with_time(finished))];
+        lines.push(String::new());
+        let tail = if self.style.streamed { &[] } else { last(&finished.tail, self.style.tail) };
+        lines.push(self.headline(finished, tail.len()));
+        lines.extend(finished.error.iter().map(|error| format!("  {}", text::shown(error))));
+        lines.extend(tail.iter().map(|line| format!("  {}", text::output_line(line, self.style.color))));
+        let log = finished.log.as_ref().map(|log| format!("full log: {}   ", text::shown(log)));
+        lines.push(format!("  {}rerun: devtask run {} --mode single", log.unwrap_or_default(), finished.task));
+        lines
+    }
+
+    fn headline(&self, finished: &Finished, shown: usize) -> String {
+        let ended = match (finished.exit_code, finished.signal) {
+            (Some(code), _) => Some(format!("exit {code}")),
+            (None, Some(signal)) => Some(format!("signal {signal}")),
+            (None, None) => None,
+        };
+        let command = finished.command.as_deref().map(text::shown);
+        let place = finished.cwd.as_deref().map(|cwd| format!("in {}", text::shown(cwd)));
+        let lines = (shown > 0).then(|| {
+            if u64::try_from(shown).is_ok_and(|s| s >= finished.lines) {
+                text::count(shown, "line", "lines")
+            } else {
+                format!("last {shown} of {} lines", finished.lines)
+            }
+        });
+        let parts = [Some(finished.task.to_string()), ended, command, place, lines];
+        format!("── {} ──", parts.into_iter().flatten().collect::<Vec<_>>().join(" ── "))
+    }
+
+    fn summary(&self, counts: &BTreeMap<Outcome, usize>, duration_ms: f64) -> String {
+        let word = |outcome: Outcome| match outcome {
+            Outcome::DependencyFailed => "Dependency Failed",
+            outcome => outcome.label(),
+        };
+        let parts: Vec<String> = Outcome::ALL
+            .into_iter()
+            .filter_map(|o| Some(format!("{} {}", counts.get(&o)?, word(o))))
+            .collect();
+        let parts = if parts.is_empty() { "Nothing to do".to_owned() } else { parts.join(", ") };
+        let parts = if self.dry_run { format!("{parts} (dry run)") } else { parts };
+        format!("{parts}     {}", text::duration(duration_ms))
+    }
+
+    fn status(&self, word: &str, rest: &str) -> String {
+        let padded = format!("{word:<COLUMN$}");
+        if !self.style.color {
+            return format!("{padded} {rest}");
+        }
+        let color = match word {
+            "Succeeded" => "32",
+            "Failed" | "Dependency failed" => "31",
+            "Warning" | "Cancelled" => "33",
+            "Cached" | "Skipped" => "2",
+            _ => "1",
+        };
+        format!("\x1b[{color}m{padded}\x1b[0m {rest}")
+    }
+}
+
+fn last(lines: &[String], most: usize) -> &[String] {
+    &lines[lines.len().saturating_sub(most)..]
+}
+
+fn names(roots: &[TaskName]) -> String {
+    let mut shown: Vec<String> = roots.iter().take(ROOTS_SHOWN).map(ToString::to_string).collect();
+    if roots.len() > ROOTS_SHOWN {
+        shown.push(format!("(+{})", roots.len() - ROOTS_SHOWN));
+    }
+    shown.join(" ")
+}

@@ -1,0 +1,122 @@
+//! Small pieces of text: escaping, durations, times.
+
+use std::{error::Error, time::Duration};
+
+/// Text from elsewhere, safe for a terminal: control characters are spelled out (hazard E8).
+pub(crate) fn shown(text: &str) -> String {
+    if !text.chars().any(is_unsafe) {
+        return text.to_owned();
+    }
+    let spelled = |c: char| if is_unsafe(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(spelled).collect()
+}
+
+/// Control characters, and those that turn the direction of writing around.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A line of a task's output for a terminal or a plain reader: colour stays where it is wanted, every
+/// other control sequence goes (hazard C9); tabs stay.
+pub(crate) fn output_line(line: &str, color: bool) -> String {
+    let mut kept = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find(|c: char| c.is_control() && c != '\t') {
+        kept.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (sequence, after) = split_sequence(rest);
+        if color && sequence.starts_with("\x1b[") && sequence.ends_with('m') {
+            kept.push_str(sequence);
+        }
+        rest = after;
+    }
+    kept.push_str(rest);
+    if color && kept.contains('\x1b') {
+        kept.push_str("\x1b[0m");
+    }
+    kept
+}
+
+/// The control character or escape sequence a text begins with, and the rest (ECMA-48).
+fn split_sequence(text: &str) -> (&str, &str) {
+    let mut chars = text.char_indices().skip(1);
+    let end = match (text.starts_with('\x1b'), chars.next()) {
+        // CSI: parameters, then one final byte.
+        (true, Some((_, '['))) => chars.find(|(_, c)| ('\x40'..='\x7e').contains(c)).map(|(at, c)| at + c.len_utf8()),
+        // OSC and the other strings: up to BEL or ST.
+        (true, Some((_, ']' | 'P' | '^' | '_' | 'X'))) => {
+            let bell = text.find('\x07').map(|at| at + 1);
+            let terminator = text.find("\x1b\\").map(|at| at + 2);
+            bell.into_iter().chain(terminator).min()
+        }
+        (true, Some((at, c))) => Some(at + c.len_utf8()),
+        _ => text.chars().next().map(char::len_utf8),
+    };
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// An error with everything that caused it.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |e| e.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// devenv's form: two decimals in the largest unit that fits.
+pub(crate) fn duration(ms: f64) -> String {
+    format!("{:.2?}", Duration::from_secs_f64(ms.max(0.0) / 1000.0))
+}
+
+/// How long ago, in its one or two largest units.
+pub(crate) fn ago(now_ms: u64, at_ms: u64) -> String {
+    let seconds = now_ms.saturating_sub(at_ms) / 1000;
+    match seconds {
+        0..60 => format!("{seconds}s ago"),
+        60..3600 => format!("{}min ago", seconds / 60),
+        3600..86_400 => format!("{}h {}min ago", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h ago", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_write_on_the_terminal() {
+        assert_eq!(shown("a/b c-ü"), "a/b c-ü");
+        assert_eq!(shown("a\x1b[31m\n\u{202e}"), "a\\u{1b}[31m\\n\\u{202e}");
+    }
+
+    #[test]
+    fn output_keeps_colour_and_nothing_else() {
+        for (line, plain, colored) in [
+            ("a\tb", "a\tb", "a\tb"),
+            ("\x1b[1;31mred\x1b[0m", "red", "\x1b[1;31mred\x1b[0m\x1b[0m"),
+            ("\x1b]52;c;c2VjcmV0\x07x", "x", "x"),
+            ("\x1b]0;title\x1b\\x", "x", "x"),
+            ("\x1b[2Jx\x1b[10;10H", "x", "x"),
+            ("50%\r100%", "50%100%", "50%100%"),
+            ("\x1b", "", ""),
+            ("\x1b[", "", ""),
+            ("\u{9b}31mx", "31mx", "31mx"),
+        ] {
+            assert_eq!(output_line(line, false), plain, "{line:?}");
+            assert_eq!(output_line(line, true), colored, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (ms, text) in [(0.5, "500.00µs"), (812.4, "812.40ms"), (3410.0, "3.41s"), (90_000.0, "90.00s")] {
+            assert_eq!(duration(ms), text);
+        }
+        for (seconds, text) in [(5, "5s ago"), (125, "2min ago"), (3700, "1h 1min ago"), (90_000, "1d 1h ago")] {
+            assert_eq!(ago(1_000_000_000, 1_000_000_000 - seconds * 1000), text);
+        }
+    }
+}
