@@ -320,7 +320,7 @@ fn dotenv_files_are_read() {
     let files = ["devtask.toml", ".env", "missing", "sub/b"].map(|f| place.path.join(f));
     assert_eq!(loaded.files, files);
     let place = tree(&[("devtask.toml", "dotenv = ['.env', 'dir']"), (".env", "nonsense"), ("dir/x", "")]);
-    assert_eq!(codes(&place.faults("").diagnostics), ["dotenv", "unreadable"]);
+    assert_eq!(codes(&place.faults("").diagnostics), ["unreadable", "dotenv"]);
 }
 
 #[test]
