@@ -145,10 +145,18 @@ pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a st
 /// Up to `most` candidates near enough to `typed` to be meant, nearest first.
 #[must_use]
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+    let typed = typed.to_lowercase();
+    let length = typed.chars().count();
     let mut scored: Vec<(usize, &str)> = candidates
         .into_iter()
-        .map(|c| (strsim::damerau_levenshtein(&typed.to_lowercase(), &c.to_lowercase()), c))
-        .filter(|(distance, c)| *distance <= typed.chars().count().max(c.chars().count()) / 3)
+        .filter_map(|candidate| {
+            let other = candidate.chars().count();
+            let most = length.max(other) / 3;
+            // The distance is at least the difference in length; a huge text is not even looked at.
+            let near = length.abs_diff(other) <= most;
+            near.then(|| (strsim::damerau_levenshtein(&typed, &candidate.to_lowercase()), candidate))
+                .filter(|(distance, _)| *distance <= most)
+        })
         .collect();
     scored.sort();
     scored.dedup();

@@ -57,7 +57,7 @@ pub(super) fn find(request: &LoadRequest, reading: &mut Reading) -> Option<Found
     if let Some(file) = &request.file {
         return named(&normalise(&request.start_dir.join(file)), reading);
     }
-    if let Err(error) = fs::read_dir(&request.start_dir) {
+    if let Err(error) = fs::metadata(&request.start_dir) {
         reading.diagnostics.push(read::unreadable(&request.start_dir, &error));
         return None;
     }
@@ -136,7 +136,8 @@ pub(super) fn in_directory(dir: &Path) -> Result<Option<PathBuf>, Box<Diagnostic
 /// where `start` lies beneath it.
 pub(super) fn ancestors(start: &Path, home: Option<&Path>) -> Vec<PathBuf> {
     let start = normalise(start);
-    let home = home.map(normalise).filter(|home| start.starts_with(home));
+    // Links may lead to either of them.
+    let home = home.map(read::canonical).filter(|home| read::canonical(&start).starts_with(home));
     let device = device(&start);
     let mut list = Vec::new();
     for dir in start.ancestors() {
@@ -144,7 +145,7 @@ pub(super) fn ancestors(start: &Path, home: Option<&Path>) -> Vec<PathBuf> {
             break;
         }
         list.push(dir.to_owned());
-        if home.as_deref() == Some(dir) {
+        if home.as_ref().is_some_and(|home| *home == read::canonical(dir)) {
             break;
         }
     }

@@ -63,9 +63,15 @@ impl Reading {
 
     /// Ends with faults.
     pub(super) fn into_faults(self, declarations: Vec<Declaration>, complete: bool) -> Box<Faults> {
-        let Self { sources, diagnostics, files, .. } = self;
+        let Self { sources, mut diagnostics, files, .. } = self;
+        diagnostics.sort_by_key(place);
         Box::new(Faults { diagnostics, sources, declarations, complete, files })
     }
+}
+
+/// Faults are shown in the order of the texts; those without a place come first.
+fn place(fault: &Diagnostic) -> Option<(SourceId, usize)> {
+    fault.labels.first().map(|label| (label.place.source, label.place.span.start))
 }
 
 /// A file that cannot be read.

@@ -12,6 +12,8 @@ use devtask::diagnostic::{Diagnostic, Label, Severity, Source, SourceId, Sources
 const LONG: usize = 240;
 /// How much of a long line is shown around the ends of what is at fault, in bytes.
 const AROUND: usize = 60;
+/// A message with more characters than this is cut.
+const LONGEST_MESSAGE: usize = 1000;
 
 /// Renders faults, one below the other. The text ends with a line feed unless there is none.
 pub(crate) fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
@@ -172,10 +174,15 @@ fn is_near(at: usize, spans: &[Range<usize>]) -> bool {
     spans.iter().any(|span| at.abs_diff(span.start) <= AROUND || at.abs_diff(span.end) <= AROUND)
 }
 
-/// Text of ours with whatever names it quotes: what would do something to the terminal shows its number.
+/// Text of ours with whatever names it quotes: what would do something to the terminal shows its number,
+/// and what is too long to be read is cut.
 fn escape(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut result = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST_MESSAGE {
+            result.push('…');
+            break;
+        }
         if c.is_control() || is_bidirectional(c) {
             result.extend(c.escape_unicode());
         } else {

@@ -159,6 +159,16 @@ fn a_long_line_is_shown_around_its_fault() {
 }
 
 #[test]
+fn a_long_name_is_cut() {
+    let shown = toml(&format!("{} = 1", "a".repeat(10_000_000)));
+    assert!(
+        shown.starts_with("error[unknown-key]: unknown key `aaa") && shown.len() < 3000,
+        "{} bytes",
+        shown.len()
+    );
+}
+
+#[test]
 fn any_span_can_be_shown() {
     for (text, span, place) in [
         ("", 0..0, "f:1:1"),
