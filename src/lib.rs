@@ -15,5 +15,9 @@ pub mod schedule;
 pub mod session;
 pub mod store;
 
-pub use graph::{TaskDraft, TaskGraph};
-pub use model::{Condition, Task};
+pub use diagnostic::Diagnostic;
+pub use event::Event;
+pub use graph::{GraphBuilder, TaskDraft, TaskGraph};
+pub use model::{Condition, Outcome, Reason, Task, TaskName};
+pub use plan::Mode;
+pub use session::{Request, Run, RunSummary, Session, SessionError};

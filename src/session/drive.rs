@@ -379,14 +379,8 @@ impl Driver {
         if let Some(batch) = executed.save {
             self.save(batch);
         }
-        self.results.set(
-            id,
-            TaskResult {
-                handed: executed.handed,
-                files: executed.files,
-                ..TaskResult::default()
-            },
-        );
+        self.results
+            .set(id, TaskResult { handed: executed.handed, files: executed.files, ..TaskResult::default() });
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
         while let Ok(began) = self.began.1.try_recv() {

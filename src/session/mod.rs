@@ -38,7 +38,7 @@ pub use context_names::log_file_name;
 pub use open::{SessionBuilder, Wait};
 pub use request::{LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
-pub use runlog::read_run;
+pub use runlog::{known_runs, read_run};
 
 use crate::{
     graph::TaskGraph,

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead as _, BufReader, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -66,8 +66,9 @@ pub(crate) fn run_id(now: SystemTime) -> String {
     format!("r{}", String::from_utf8_lossy(&text))
 }
 
-/// The ids of the runs whose log is in `dir`, oldest first.
-pub(crate) fn known_runs(dir: &Path) -> Vec<String> {
+/// The ids of the runs whose log is in `dir` (`runs/` in the state directory), oldest first.
+#[must_use]
+pub fn known_runs(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut ids: Vec<String> =
         entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".jsonl").map(str::to_owned)).collect();
@@ -93,14 +94,6 @@ pub(crate) fn prune(runs_dir: &Path, log_dir: &Path) {
         let _ = fs::remove_dir_all(log_dir.join(id));
         let _ = fs::remove_file(runs_dir.join(format!("{id}.jsonl")));
     }
-}
-
-/// The newest log file of a task, if one is kept.
-pub(crate) fn newest_log(log_dir: &Path, file_name: &str) -> Option<PathBuf> {
-    let mut runs: Vec<PathBuf> =
-        fs::read_dir(log_dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    runs.sort();
-    runs.into_iter().rev().map(|run| run.join(file_name)).find(|path| path.is_file())
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use std::{
 
 use devtask::{
     Session, TaskGraph,
-    config::Settings,
-    diagnostic::Diagnostic,
+    config::{Color, Settings, parse_toml},
+    diagnostic::{Diagnostic, Source, Sources},
     loader::{Faults, Kind, LoadRequest, Loaded, load},
     session::{SessionBuilder, SessionError, Wait},
 };
@@ -42,15 +42,20 @@ pub(crate) struct Tree {
 impl App {
     /// Looks at the surroundings.
     pub(crate) fn new(globals: Globals) -> Result<Self, Exit> {
-        let here = env::current_dir().map_err(|e| complain(&format!("cannot tell the working directory: {e}")))?;
+        let here =
+            env::current_dir().map_err(|e| complain(&format!("cannot tell the working directory: {e}")))?;
         let start_dir = match &globals.directory {
             Some(dir) => here.join(dir),
             None => here,
         };
         if !start_dir.is_dir() {
-            return Err(complain(&format!("there is no directory {}", text::shown(&start_dir.display().to_string()))));
+            return Err(complain(&format!(
+                "there is no directory {}",
+                text::shown(&start_dir.display().to_string())
+            )));
         }
-        let mut app = Self { user: Settings::default(), start_dir, color_out: false, color_err: false, globals };
+        let mut app =
+            Self { user: Settings::default(), start_dir, color_out: false, color_err: false, globals };
         app.user = app.user_settings()?;
         app.choose_colors(None);
         Ok(app)
@@ -64,11 +69,15 @@ impl App {
         };
         let path = config.join("devtask/config.toml");
         let Ok(content) = fs::read_to_string(&path) else { return Ok(Settings::default()) };
-        devtask::config::parse_settings(&path, &content).map_err(|faults| {
-            let (diagnostics, sources) = *faults;
-            eprint!("{}", diagnostic::render(&diagnostics, &sources, false));
-            Exit::Usage
-        })
+        let mut sources = Sources::default();
+        let name = path.display().to_string();
+        let source = sources.add(Source { name, path: Some(path), text: content.as_str().into() });
+        let file = parse_toml(source, &content);
+        if file.faults.is_empty() {
+            return Ok(file.settings().0);
+        }
+        eprint!("{}", diagnostic::render(&file.faults, &sources, false));
+        Err(Exit::Usage)
     }
 
     /// Colour as the flag or environment says, else as the project or the user's file does, else where a
@@ -112,17 +121,27 @@ impl App {
         field(&tree.loaded.settings).or_else(|| field(&self.user))
     }
 
-    /// Loads the task files and builds their graph; every fault is shown at once.
-    pub(crate) fn load(&mut self) -> Result<Tree, Exit> {
-        let request = LoadRequest {
+    fn load_request(&self) -> LoadRequest {
+        LoadRequest {
             start_dir: self.start_dir.clone(),
             file: self.globals.file.clone(),
             home: home(),
             devenv_tasks: env::var_os("DEVENV_TASKS"),
             devenv_task_file: env::var_os("DEVENV_TASK_FILE"),
             devenv_root: env::var_os("DEVENV_ROOT"),
-        };
-        let mut loaded = load(&request).map_err(|faults| self.show_faults(*faults))?;
+        }
+    }
+
+    /// Loads without a word about faults.
+    pub(crate) fn load_quietly(&mut self) -> Result<Tree, Exit> {
+        let mut loaded = load(&self.load_request()).map_err(|_| Exit::Usage)?;
+        let graph = TaskGraph::build(std::mem::take(&mut loaded.declarations)).map_err(|_| Exit::Usage)?;
+        Ok(Tree { loaded, graph: Arc::new(graph) })
+    }
+
+    /// Loads the task files and builds their graph; every fault is shown at once.
+    pub(crate) fn load(&mut self) -> Result<Tree, Exit> {
+        let mut loaded = load(&self.load_request()).map_err(|faults| self.show_faults(*faults))?;
         self.choose_colors(Some(&loaded.settings));
         let declarations = std::mem::take(&mut loaded.declarations);
         match TaskGraph::build(declarations) {
@@ -155,10 +174,9 @@ impl App {
         let root_project = tree.loaded.projects.first().map(|p| p.name.clone());
         let project = tree.loaded.current_project.clone();
         let default_project = project.clone().filter(|p| Some(p) != root_project.as_ref());
-        let state_dir = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
         Session::builder(Arc::clone(&tree.graph))
             .root(&tree.loaded.root)
-            .state_dir(state_dir)
+            .state_dir(Some(self.state_dir(tree)))
             .environment(env::vars_os())
             .project(project)
             .default_project(default_project)
@@ -169,6 +187,35 @@ impl App {
             .keep_devenv_dirs(tree.loaded.kind == Kind::Devenv)
             .label(label)
             .wait(Wait::No)
+    }
+}
+
+impl From<Color> for When {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+impl From<devtask::config::Ui> for Ui {
+    fn from(ui: devtask::config::Ui) -> Self {
+        match ui {
+            devtask::config::Ui::Auto => Self::Auto,
+            devtask::config::Ui::Inline => Self::Inline,
+            devtask::config::Ui::Plain => Self::Plain,
+            devtask::config::Ui::None => Self::None,
+        }
+    }
+}
+
+impl App {
+    /// Where the state of a tree lives.
+    pub(crate) fn state_dir(&self, tree: &Tree) -> PathBuf {
+        let chosen = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
+        chosen.unwrap_or_else(|| tree.loaded.root.join(devtask::store::STATE_DIR))
     }
 }
 

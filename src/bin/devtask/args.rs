@@ -184,13 +184,27 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "DEVTASK_RETRIES", hide_env = true)]
     pub(crate) retries: Option<u32>,
     /// Print the outputs of all tasks as one JSON object; auto: when stdout is no terminal
-    #[arg(long, value_enum, value_name = "HOW", default_value = "auto", env = "DEVTASK_OUTPUTS", hide_env = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "auto",
+        env = "DEVTASK_OUTPUTS",
+        hide_env = true
+    )]
     pub(crate) outputs: Outputs,
     /// How many last lines of a failed task are shown [default: 25]
     #[arg(long, value_name = "N", env = "DEVTASK_TAIL", hide_env = true)]
     pub(crate) tail: Option<u32>,
     /// What the exit code of a failed run is: 1, or the first failing task's own
-    #[arg(long, value_enum, value_name = "WHOSE", default_value = "devtask", env = "DEVTASK_EXIT_CODE", hide_env = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHOSE",
+        default_value = "devtask",
+        env = "DEVTASK_EXIT_CODE",
+        hide_env = true
+    )]
     pub(crate) exit_code: ExitCodeOf,
     /// Arguments for the named tasks' scripts, as "$@"
     #[arg(last = true, value_name = "ARGS")]

@@ -53,7 +53,9 @@ impl Lines {
             What::Decision { task, action, reasons, .. } => self.decision(task, *action, reasons),
             What::TaskStarted { task } => self.unless_quiet(|s| vec![s.status("Running", task.as_str())]),
             What::Log { task, stream, line } => vec![self.log(task, *stream, line)],
-            What::LogGap { task, lines } => vec![format!("[{task}]  … {lines} lines not shown, see its log …")],
+            What::LogGap { task, lines } => {
+                vec![format!("[{task}]  … {lines} lines not shown, see its log …")]
+            }
             What::Warning { task, message } => self.unless_quiet(|s| vec![s.warning(task.as_ref(), message)]),
             What::TaskFinished(finished) => self.finished(finished),
             What::Message { task: _, text } => {
@@ -158,7 +160,11 @@ impl Lines {
         lines.extend(finished.error.iter().map(|error| format!("  {}", text::shown(error))));
         lines.extend(tail.iter().map(|line| format!("  {}", text::output_line(line, self.style.color))));
         let log = finished.log.as_ref().map(|log| format!("full log: {}   ", text::shown(log)));
-        lines.push(format!("  {}rerun: devtask run {} --mode single", log.unwrap_or_default(), finished.task));
+        lines.push(format!(
+            "  {}rerun: devtask run {} --mode single",
+            log.unwrap_or_default(),
+            finished.task
+        ));
         lines
     }
 

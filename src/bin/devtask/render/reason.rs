@@ -13,7 +13,8 @@ pub(crate) struct Row {
 
 /// A reason as a row of `why`.
 pub(crate) fn row(reason: &Reason) -> Row {
-    let row = |category, subject: &str, what: &str| Row { category, subject: shown(subject), what: shown(what) };
+    let row =
+        |category, subject: &str, what: &str| Row { category, subject: shown(subject), what: shown(what) };
     match reason {
         Reason::AlwaysRuns => row("always", "", "has neither execIfModified nor outputs nor status"),
         Reason::Forced => row("forced", "", "asked for on the command line"),
@@ -23,9 +24,11 @@ pub(crate) fn row(reason: &Reason) -> Row {
         Reason::NeverRan => row("history", "", "no earlier run is known"),
         Reason::LastRunFailed => row("history", "", "the last run failed"),
         Reason::LastRunInterrupted => row("history", "", "the last run was not completed"),
-        Reason::ChangedWhileRunning { path } => {
-            row("history", path, "changed while it last ran; if the task itself writes it, declare it in outputs")
-        }
+        Reason::ChangedWhileRunning { path } => row(
+            "history",
+            path,
+            "changed while it last ran; if the task itself writes it, declare it in outputs",
+        ),
         Reason::Exec => row("command", "", "the script or command changed"),
         Reason::Arguments => row("command", "", "the arguments after -- changed"),
         Reason::Interpreter => row("command", "", "the interpreter changed"),
@@ -41,7 +44,9 @@ pub(crate) fn row(reason: &Reason) -> Row {
         Reason::Upstream { task, change } => row("deps", task.as_str(), &upstream_change(change)),
         Reason::UpstreamWouldRun { task } => row("deps", task.as_str(), "would run first"),
         Reason::Output { path, change: FileChange::Removed } => row("outputs", path, "missing"),
-        Reason::Output { path, change: FileChange::Added } => row("outputs", path, "was not left by the last run"),
+        Reason::Output { path, change: FileChange::Added } => {
+            row("outputs", path, "was not left by the last run")
+        }
         Reason::Output { path, change } => row("outputs", path, file_change(*change)),
     }
 }

@@ -1,11 +1,15 @@
 //! Where lines go: stderr as they are, or above a live region of what is running.
 
 use std::{
+    collections::HashSet,
     io::{Write as _, stderr},
     time::{Duration, Instant},
 };
 
-use devtask::event::{Event, What};
+use devtask::{
+    event::{Event, What},
+    model::TaskName,
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
@@ -22,25 +26,43 @@ pub(crate) const REFRESH: Duration = Duration::from_millis(100);
 pub(crate) struct Screen {
     lines: Lines,
     live: Option<Live>,
-    /// Whether lines of output are shown, and not only used for the live region.
-    shows_output: bool,
+    running: Vec<Running>,
+    /// The tasks whose lines are shown, and not only used for the live region.
+    shown: HashSet<TaskName>,
 }
 
 impl Screen {
-    pub(crate) fn new(lines: Lines, live: bool, shows_output: bool) -> Self {
-        Self { lines, live: live.then(Live::new), shows_output }
+    pub(crate) fn new(lines: Lines, live: bool, shown: HashSet<TaskName>) -> Self {
+        Self { lines, live: live.then(Live::new), shown, running: Vec::new() }
     }
 
     /// Shows an event.
     pub(crate) fn show(&mut self, event: &Event) {
-        if let Some(live) = &mut self.live {
-            live.follow(event);
-        }
-        if matches!(event.what, What::Log { .. } | What::LogGap { .. }) && !self.shows_output {
+        self.follow(event);
+        if let What::Log { task, .. } | What::LogGap { task, .. } = &event.what
+            && !self.shown.contains(task)
+        {
             return;
         }
         let lines = self.lines.of(event);
         self.print(&lines);
+    }
+
+    fn follow(&mut self, event: &Event) {
+        match &event.what {
+            What::TaskStarted { task } => self.running.push(Running {
+                task: task.clone(),
+                since: Instant::now(),
+                last_line: String::new(),
+            }),
+            What::TaskFinished(finished) => self.running.retain(|r| r.task != finished.task),
+            What::Log { task, line, .. } if !line.trim().is_empty() => {
+                if let Some(running) = self.running.iter_mut().find(|r| r.task == *task) {
+                    running.last_line = output_line(line, false);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn print(&self, lines: &[String]) {
@@ -66,13 +88,19 @@ impl Screen {
     /// Draws the live region.
     pub(crate) fn tick(&self) {
         if let Some(live) = &self.live {
-            live.draw();
+            live.draw(&self.running);
         }
     }
 
     /// One line that is no event.
     pub(crate) fn note(&self, line: &str) {
         self.print(&[line.to_owned()]);
+    }
+
+    /// Says what is running (SIGUSR1).
+    pub(crate) fn report(&self) {
+        let lines: Vec<String> = self.running.iter().map(Running::line).collect();
+        self.print(if lines.is_empty() { &[] } else { &lines });
     }
 
     /// Removes the live region.
@@ -89,49 +117,34 @@ struct Live {
     bars: MultiProgress,
     rows: Vec<ProgressBar>,
     more: ProgressBar,
-    running: Vec<Running>,
 }
 
 struct Running {
-    task: String,
+    task: TaskName,
     since: Instant,
     last_line: String,
+}
+
+impl Running {
+    fn line(&self) -> String {
+        let ms = self.since.elapsed().as_secs_f64() * 1000.0;
+        format!("{:<17} {} ({})  {}", "Running", self.task, duration(ms), self.last_line)
+    }
 }
 
 impl Live {
     fn new() -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let row = || bars.add(ProgressBar::new_spinner().with_style(style()));
-        Self { rows: (1..ROWS).map(|_| row()).collect(), more: row(), bars: bars.clone(), running: Vec::new() }
+        Self { rows: (1..ROWS).map(|_| row()).collect(), more: row(), bars: bars.clone() }
     }
 
-    fn follow(&mut self, event: &Event) {
-        match &event.what {
-            What::TaskStarted { task } => self.running.push(Running {
-                task: task.to_string(),
-                since: Instant::now(),
-                last_line: String::new(),
-            }),
-            What::TaskFinished(finished) => self.running.retain(|r| r.task != finished.task.as_str()),
-            What::Log { task, line, .. } if !line.trim().is_empty() => {
-                if let Some(running) = self.running.iter_mut().find(|r| r.task == task.as_str()) {
-                    running.last_line = output_line(line, false);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn draw(&self) {
+    fn draw(&self, running: &[Running]) {
         for (at, row) in self.rows.iter().enumerate() {
-            let text = self.running.get(at).map(|running| {
-                let ms = running.since.elapsed().as_secs_f64() * 1000.0;
-                format!("{:<17} {} ({})  {}", "Running", running.task, duration(ms), running.last_line)
-            });
-            row.set_message(text.unwrap_or_default());
+            row.set_message(running.get(at).map(Running::line).unwrap_or_default());
             row.tick();
         }
-        let hidden = self.running.len().saturating_sub(self.rows.len());
+        let hidden = running.len().saturating_sub(self.rows.len());
         self.more.set_message(if hidden > 0 { format!("… and {hidden} more") } else { String::new() });
         self.more.tick();
     }

@@ -42,7 +42,9 @@ fn split_sequence(text: &str) -> (&str, &str) {
     let mut chars = text.char_indices().skip(1);
     let end = match (text.starts_with('\x1b'), chars.next()) {
         // CSI: parameters, then one final byte.
-        (true, Some((_, '['))) => chars.find(|(_, c)| ('\x40'..='\x7e').contains(c)).map(|(at, c)| at + c.len_utf8()),
+        (true, Some((_, '['))) => {
+            chars.find(|(_, c)| ('\x40'..='\x7e').contains(c)).map(|(at, c)| at + c.len_utf8())
+        }
         // OSC and the other strings: up to BEL or ST.
         (true, Some((_, ']' | 'P' | '^' | '_' | 'X'))) => {
             let bell = text.find('\x07').map(|at| at + 1);
@@ -57,7 +59,7 @@ fn split_sequence(text: &str) -> (&str, &str) {
 
 /// An error with everything that caused it.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |e| e.source());
+    let causes = std::iter::successors(error.source(), |e: &&dyn Error| (*e).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
@@ -115,7 +117,9 @@ mod tests {
         for (ms, text) in [(0.5, "500.00µs"), (812.4, "812.40ms"), (3410.0, "3.41s"), (90_000.0, "90.00s")] {
             assert_eq!(duration(ms), text);
         }
-        for (seconds, text) in [(5, "5s ago"), (125, "2min ago"), (3700, "1h 1min ago"), (90_000, "1d 1h ago")] {
+        for (seconds, text) in
+            [(5, "5s ago"), (125, "2min ago"), (3700, "1h 1min ago"), (90_000, "1d 1h ago")]
+        {
             assert_eq!(ago(1_000_000_000, 1_000_000_000 - seconds * 1000), text);
         }
     }

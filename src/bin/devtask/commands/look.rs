@@ -1,0 +1,104 @@
+//! Looking without touching: decisions of a dry run over a read-only session.
+
+use std::{collections::BTreeMap, pin::pin};
+
+use devtask::{
+    Request, SessionError,
+    event::{Decided, LastSuccess, What},
+    model::{Compared, Reason, TaskName},
+    plan::Mode,
+    session::Run,
+    store::StoreError,
+};
+
+use crate::{
+    app::{App, Tree, complain, refuse},
+    exit::Exit,
+    signals::{Signals, Wish, stop_self},
+};
+
+/// What would be done with a task, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) action: Decided,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) compared: Option<Compared>,
+    pub(crate) last_success: Option<LastSuccess>,
+}
+
+impl Decision {
+    /// One word for lists.
+    pub(crate) fn freshness(&self) -> &'static str {
+        match (self.action, self.reasons.as_slice()) {
+            (Decided::Cached, _) => "fresh",
+            (Decided::Skip, _) => "no command",
+            (_, [Reason::AlwaysRuns]) => "always runs",
+            (_, [Reason::StatusDecides]) => "asks its status",
+            _ => "stale",
+        }
+    }
+}
+
+/// Decisions by task, and warnings on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) decisions: BTreeMap<TaskName, Decision>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Judges these tasks and what is upstream of them. `None`: another devtask is at work in the tree, so
+/// that its state cannot be read now.
+pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| {
+        complain(&format!("cannot start: {e}"));
+        Exit::Internal
+    })?;
+    runtime.block_on(async {
+        let session = match app.session(tree, "devtask").read_only(true).open().await {
+            Ok(session) => session,
+            Err(SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_))) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(refuse(&error)),
+        };
+        let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
+        request.refresh = app.globals.refresh_task_cache;
+        let run = session.start(request).map_err(|error| refuse(&error))?;
+        let look = collect(run).await;
+        // Nothing was written, so closing has nothing to tell.
+        let _ = session.close().await;
+        look.map(Some)
+    })
+}
+
+async fn collect(mut run: Run) -> Result<Look, Exit> {
+    let mut look = Look::default();
+    let mut signals = Signals::new().map_err(|e| {
+        complain(&format!("cannot listen to signals: {e}"));
+        Exit::Internal
+    })?;
+    loop {
+        let event = {
+            let mut wish = pin!(signals.next());
+            tokio::select! {
+                event = run.next_event() => event,
+                wish = &mut wish => match wish {
+                    Wish::End(number) => return Err(Exit::Signal(number)),
+                    Wish::Stop => { stop_self(); continue }
+                    Wish::Report => continue,
+                },
+            }
+        };
+        match event.map(|e| e.what) {
+            None => return Ok(look),
+            Some(What::Decision { task, action, reasons, compared, last_success }) => {
+                look.decisions.insert(task, Decision { action, reasons, compared, last_success });
+            }
+            Some(What::Warning { task, message }) => {
+                look.warnings.push(task.map_or(message.clone(), |task| format!("{task}: {message}")));
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! One file a verb: parse, build a request, call the library.
+
+mod completions;
+mod graph;
+mod list;
+mod logs;
+mod look;
+mod run;
+mod show;
+mod why;
+
+use crate::{
+    app::App,
+    args::{Cli, ListArgs, TasksVerb, Verb},
+    exit::Exit,
+};
+
+/// Does what was typed.
+pub(crate) fn dispatch(cli: Cli) -> Exit {
+    let verb = cli.verb;
+    match verb {
+        Some(Verb::Completions(args)) => return completions::script(&args),
+        Some(Verb::Schema) => return schema(),
+        _ => {}
+    }
+    let mut app = match App::new(cli.globals) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let done = match verb {
+        Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => run::run(&mut app, &args),
+        Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
+            list::list(&mut app, &args, false)
+        }
+        Some(Verb::Show(args)) => show::show(&mut app, &args),
+        Some(Verb::Why(args)) => why::why(&mut app, &args),
+        Some(Verb::Graph(args)) => graph::graph(&mut app, &args),
+        Some(Verb::Validate) => validate(&mut app),
+        Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
+        Some(Verb::Complete) => completions::names(&mut app),
+        None => list::list(&mut app, &ListArgs::default(), true),
+        Some(Verb::Completions(_) | Verb::Schema) => Ok(Exit::Done),
+    };
+    done.unwrap_or_else(|exit| exit)
+}
+
+fn schema() -> Exit {
+    out(&format!("{:#}\n", devtask::config::schema()))
+}
+
+fn validate(app: &mut App) -> Result<Exit, Exit> {
+    let tree = app.load()?;
+    let tasks = tree.graph.ids().filter(|id| !tree.graph.is_builtin(*id)).count();
+    eprintln!(
+        "{} in {}: no faults",
+        crate::render::text::count(tasks, "task", "tasks"),
+        crate::render::text::count(tree.loaded.projects.len(), "project", "projects"),
+    );
+    Ok(Exit::Done)
+}
+
+/// Writes data to stdout. A reader that is gone (`| head`) has what it wanted.
+pub(crate) fn out(text: &str) -> Exit {
+    use std::io::Write as _;
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to stdout: {error}");
+            Exit::Internal
+        }
+        _ => Exit::Done,
+    }
+}

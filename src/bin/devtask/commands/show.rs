@@ -1,0 +1,122 @@
+//! `devtask show`: everything that is declared about one task, defaults filled in.
+
+use std::fmt::Write as _;
+
+use devtask::{
+    TaskGraph,
+    model::{Action, Task, TaskId, Written},
+    plan::select,
+};
+
+use crate::{
+    app::{App, Tree, complain, refuse},
+    args::NameArgs,
+    commands::{list, look::Look, out},
+    exit::Exit,
+    render::text::shown,
+};
+
+pub(crate) fn show(app: &mut App, args: &NameArgs) -> Result<Exit, Exit> {
+    let tree = app.load()?;
+    let id = one(&tree, &args.name)?;
+    if args.json {
+        return Ok(out(&format!("{:#}\n", list::as_json(&tree, id, &Look::default()))));
+    }
+    Ok(out(&describe(&tree, id)))
+}
+
+/// The one task a name means.
+pub(crate) fn one(tree: &Tree, name: &str) -> Result<TaskId, Exit> {
+    let project = tree.loaded.current_project.as_deref();
+    let found = select(&tree.graph, project, &[name])
+        .map_err(|faults| refuse(&devtask::SessionError::Unknown(faults)))?;
+    match found.as_slice() {
+        [only] => Ok(*only),
+        several => {
+            let names: Vec<&str> = several.iter().map(|id| tree.graph.name(*id).as_str()).collect();
+            Err(complain(&format!("`{name}` means several tasks: {}", names.join(", "))))
+        }
+    }
+}
+
+fn describe(tree: &Tree, id: TaskId) -> String {
+    let (graph, task) = (&tree.graph, tree.graph.task(id));
+    let mut text = String::new();
+    let mut row = |key: &str, value: &str| {
+        if !value.is_empty() {
+            let value = value.lines().map(shown).collect::<Vec<_>>().join("\n                  ");
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{key:<17} {value}");
+        }
+    };
+    row("name", task.name.as_str());
+    row("description", task.description.as_deref().unwrap_or_default());
+    row("project", &task.project);
+    row("place", &place(tree, id));
+    row("type", if task.is_process() { "process" } else { "oneshot" });
+    row("after", &edges(graph, &mut graph.upstream(id)));
+    row("before", &edges(graph, &mut graph.downstream(id)));
+    row("cwd", &task.cwd.display().to_string());
+    row("exec", &action(&task.action));
+    row("package", if task.has_command() { &task.interpreter.package.value } else { "" });
+    row("status", &task.status.as_ref().map(action).unwrap_or_default());
+    row("execIfModified", &patterns(&task.exec_if_modified));
+    row("outputs", &patterns(&task.outputs));
+    row("trackEnv", &task.track_env.join("\n"));
+    row("exports", &task.exports.join("\n"));
+    row(
+        "input",
+        &task
+            .input
+            .as_ref()
+            .map(|i| serde_json::Value::Object(i.value.clone()).to_string())
+            .unwrap_or_default(),
+    );
+    row("env", &variables(task));
+    row("options", &options(task));
+    text
+}
+
+fn place(tree: &Tree, id: TaskId) -> String {
+    let place = tree.graph.place(id).and_then(|place| {
+        let source = tree.loaded.sources.get(place.source)?;
+        let line = source.text.get(..place.span.start)?.matches('\n').count() + 1;
+        Some(format!("{}:{line}", source.name))
+    });
+    place.unwrap_or_else(|| "built in".to_owned())
+}
+
+fn edges(graph: &TaskGraph, edges: &mut dyn Iterator<Item = devtask::graph::Edge>) -> String {
+    let named = |edge: devtask::graph::Edge| {
+        let states: Vec<String> = edge.conditions.iter().map(|c| format!("@{c}")).collect();
+        format!("{}{}", graph.name(edge.task), states.join(" "))
+    };
+    edges.map(named).collect::<Vec<_>>().join("\n")
+}
+
+fn action(action: &Action) -> String {
+    match action {
+        Action::None => String::new(),
+        Action::Script(text) => text.value.trim_end().to_owned(),
+        Action::Command(path) => path.display().to_string(),
+    }
+}
+
+fn patterns(list: &[Written<String>]) -> String {
+    list.iter().map(|p| p.value.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// Names only: values may be secret.
+fn variables(task: &Task) -> String {
+    task.file_env.keys().chain(task.env.keys()).map(String::as_str).collect::<Vec<_>>().join("\n")
+}
+
+fn options(task: &Task) -> String {
+    let mut all = Vec::new();
+    all.extend(task.timeout.map(|t| format!("timeout {}", humantime::format_duration(t))));
+    all.extend((task.retries > 0).then(|| format!("retries {}", task.retries)));
+    all.extend(task.lock.as_ref().map(|lock| format!("lock {lock}")));
+    all.extend(task.interactive.then(|| "interactive".to_owned()));
+    all.extend(task.show_output.then(|| "showOutput".to_owned()));
+    all.join("\n")
+}
