@@ -137,7 +137,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        if let Some(why) = self.shared.damage().clone() {
+        if let Some(why) = self.shared.damage_reason() {
             self.renew(Fault::Damage(why))?;
         }
         if let Err(first) = self.write(batch) {
@@ -180,7 +180,7 @@ impl Store {
         if let Fault::Damage(why) = fault {
             asides.push(move_away(&shared.path, why)?);
         }
-        shared.damage().take();
+        shared.take_damage();
         let (opened, aside) = open_or_set_aside(&shared.path, &shared.opener)
             .map_err(|error| StoreError::NotSaved(with_source(&error)))?;
         *base = opened;
@@ -191,7 +191,7 @@ impl Store {
 
     pub(super) fn compact_if_worth_it(&self, above: u64) {
         let large = fs::metadata(&self.shared.path).is_ok_and(|found| found.len() > above);
-        if !large || self.shared.commits.load(Ordering::Relaxed) == 0 || self.shared.damage().is_some() {
+        if !large || self.shared.commits.load(Ordering::Relaxed) == 0 || self.shared.is_damaged() {
             return;
         }
         let Base::ReadWrite(base) = &mut *self.shared.base_mut() else { return };
@@ -215,7 +215,7 @@ impl Store {
         if let Err(fault) = closed {
             shared.react(fault);
         }
-        match shared.damage().take() {
+        match shared.take_damage() {
             Some(why) if shared.access == Access::ReadWrite => {
                 shared.notices().push(Notice::SetAside(move_away(&shared.path, why)?));
                 Ok(())
@@ -257,8 +257,23 @@ impl Shared {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn damage(&self) -> MutexGuard<'_, Option<String>> {
+    fn damage(&self) -> MutexGuard<'_, Option<String>> {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file must not be read any more.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damage().is_some()
+    }
+
+    /// A copy, so that nobody deals with the damage while holding its mutex.
+    fn damage_reason(&self) -> Option<String> {
+        self.damage().clone()
+    }
+
+    /// Forgets the damage.
+    fn take_damage(&self) -> Option<String> {
+        self.damage().take()
     }
 
     /// Remembers damage.
