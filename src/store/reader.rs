@@ -47,7 +47,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Closed`] after the store was closed, [`StoreError::Io`].
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let txn = if self.shared.damage().is_some() { Ok(None) } else { self.shared.base().begin_read() };
+        let txn = if self.shared.is_damaged() { Ok(None) } else { self.shared.base().begin_read() };
         let txn = absent_if_damaged(&self.shared, txn)?;
         Ok(Snapshot { txn, tables: Default::default(), shared: Arc::clone(&self.shared) })
     }
@@ -83,7 +83,8 @@ type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// What was committed when it was taken. While it lives the file cannot be compacted. It ends with the
 /// handle it was taken from: after [`Store::close`](super::Store::close), or after a commit that had to
-/// reopen the file, reads give [`StoreError::Closed`].
+/// reopen the file, a read gives what the snapshot saw, if that is still in memory, or
+/// [`StoreError::Closed`].
 pub struct Snapshot {
     txn: Option<ReadTransaction>,
     tables: [OnceLock<Option<Rows>>; Table::ALL.len()],
@@ -163,7 +164,7 @@ impl Snapshot {
         table: Table,
         work: impl FnOnce(&Rows) -> Result<R, Fault>,
     ) -> Result<R, StoreError> {
-        if self.shared.damage().is_some() {
+        if self.shared.is_damaged() {
             return Ok(R::default());
         }
         let found = guarded(|| self.rows(table)?.map_or_else(|| Ok(R::default()), work));

@@ -55,6 +55,8 @@ pub(super) struct Shared {
     access: Access,
     opener: Opener,
     base: RwLock<Base>,
+    /// The file's length when it was opened, in bytes.
+    opened_len: u64,
     /// Why the file must not be used any more, once that is known.
     damage: Mutex<Option<String>>,
     notices: Mutex<Vec<Notice>>,
@@ -96,6 +98,7 @@ impl Store {
             Access::ReadWrite => open_or_set_aside(&path, &opener)?,
         };
         let shared = Shared {
+            opened_len: len(&path),
             path,
             access,
             opener,
@@ -137,7 +140,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        if let Some(why) = self.shared.damage().clone() {
+        if let Some(why) = self.shared.damage_reason() {
             self.renew(Fault::Damage(why))?;
         }
         if let Err(first) = self.write(batch) {
@@ -148,7 +151,7 @@ impl Store {
         Ok(())
     }
 
-    /// Closes the file; compacts it before if it is above 16 MiB and half of it is waste (hazard D6).
+    /// Closes the file; compacts it before if it has grown above 16 MiB and half of it is waste (hazard D6).
     /// Returns what has not been taken of the [`Notice`]s.
     ///
     /// # Errors
@@ -180,7 +183,7 @@ impl Store {
         if let Fault::Damage(why) = fault {
             asides.push(move_away(&shared.path, why)?);
         }
-        shared.damage().take();
+        shared.take_damage();
         let (opened, aside) = open_or_set_aside(&shared.path, &shared.opener)
             .map_err(|error| StoreError::NotSaved(with_source(&error)))?;
         *base = opened;
@@ -190,8 +193,9 @@ impl Store {
     }
 
     pub(super) fn compact_if_worth_it(&self, above: u64) {
-        let large = fs::metadata(&self.shared.path).is_ok_and(|found| found.len() > above);
-        if !large || self.shared.commits.load(Ordering::Relaxed) == 0 || self.shared.damage().is_some() {
+        // Finding the waste means reading the whole file: worth it only when the file has grown.
+        let shared = &self.shared;
+        if len(&shared.path) <= above.max(shared.opened_len) || shared.is_damaged() {
             return;
         }
         let Base::ReadWrite(base) = &mut *self.shared.base_mut() else { return };
@@ -199,9 +203,8 @@ impl Store {
             let txn = base.db.begin_write().map_err(fault)?;
             let waste = txn.stats().map_err(fault)?.fragmented_bytes();
             txn.abort().map_err(fault)?;
-            let len = fs::metadata(&self.shared.path)?.len();
             // A live snapshot forbids it; there will be another time.
-            if waste > len / 2 { base.db.compact().map(drop).map_err(fault) } else { Ok(()) }
+            if waste > len(&shared.path) / 2 { base.db.compact().map(drop).map_err(fault) } else { Ok(()) }
         });
         if let Err(fault) = compacted {
             self.shared.react(fault);
@@ -215,7 +218,7 @@ impl Store {
         if let Err(fault) = closed {
             shared.react(fault);
         }
-        match shared.damage().take() {
+        match shared.take_damage() {
             Some(why) if shared.access == Access::ReadWrite => {
                 shared.notices().push(Notice::SetAside(move_away(&shared.path, why)?));
                 Ok(())
@@ -257,8 +260,23 @@ impl Shared {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn damage(&self) -> MutexGuard<'_, Option<String>> {
+    fn damage(&self) -> MutexGuard<'_, Option<String>> {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file must not be read any more.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damage().is_some()
+    }
+
+    /// A copy, so that nobody deals with the damage while holding its mutex.
+    fn damage_reason(&self) -> Option<String> {
+        self.damage().clone()
+    }
+
+    /// Forgets the damage.
+    fn take_damage(&self) -> Option<String> {
+        self.damage().take()
     }
 
     /// Remembers damage.
@@ -289,6 +307,11 @@ fn open_or_set_aside(path: &Path, opener: &Opener) -> Result<(Base, Option<SetAs
         }
         Err(fault) => Err(unreadable(path, fault)),
     }
+}
+
+/// The length of the file in bytes; 0 if there is none.
+fn len(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
 }
 
 fn move_away(path: &Path, why: String) -> Result<SetAside, StoreError> {

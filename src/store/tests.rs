@@ -414,8 +414,7 @@ fn right_or_absent(snapshot: &Snapshot, expected: &BTreeMap<String, u64>, what: 
             there += 1;
         }
     }
-    let entries: Vec<(Vec<u8>, (u64, Vec<u64>))> = snapshot.entries(Table::Tasks).unwrap();
-    for (key, (value, _)) in entries {
+    for (key, (value, _)) in snapshot.entries::<(u64, Vec<u64>)>(Table::Tasks).unwrap() {
         assert_eq!(expected.get(std::str::from_utf8(&key).unwrap()), Some(&value), "{what}: entries");
     }
     there
