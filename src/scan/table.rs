@@ -366,7 +366,8 @@ pub(super) fn is_racy(identity: &StatIdentity, read_ns: i128, granularity_ns: i1
 }
 
 /// The system's clock, nanoseconds since the epoch.
-pub(super) fn system_now_ns() -> i128 {
+#[must_use]
+pub fn system_now_ns() -> i128 {
     let since = |d: Duration| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX);
     SystemTime::now().duration_since(UNIX_EPOCH).map_or_else(|e| -since(e.duration()), since)
 }

@@ -134,6 +134,13 @@ impl<'a> Visitor<'a> {
 
     /// Visits one directory: matches its entries and adds those to be entered to `open`.
     pub(super) fn visit(&mut self, item: Item, open: &mut Vec<Item>) {
+        let first = open.len();
+        self.visit_entries(item, open);
+        // The last one is taken next, and the walk shall go on in the order of names.
+        open[first..].reverse();
+    }
+
+    fn visit_entries(&mut self, item: Item, open: &mut Vec<Item>) {
         if !item.active.iter().any(|active| self.goes_on(*active)) {
             let mut place = Place { item: &item, directory: None, rules: None, above: item.above.clone() };
             return self.visit_beginnings(&mut place, &[], open);
@@ -210,7 +217,7 @@ impl<'a> Visitor<'a> {
     /// Matches one entry, notes it for the sets that match it, and adds it to `open` if it is a directory
     /// in which something can match.
     fn consider(&mut self, place: &mut Place<'_>, entry: &Candidate<'_>, open: &mut Vec<Item>) {
-        if entry.path == self.walk.state_dir {
+        if entry.path.as_os_str() == self.walk.state_dir.as_os_str() {
             return;
         }
         let mut active = std::mem::take(&mut self.next);

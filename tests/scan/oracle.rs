@@ -226,6 +226,6 @@ fn wild(pattern: &str, name: &str) -> bool {
                 .next()
                 .is_some_and(|c| set.contains(c) != negated && wild(rest, &name[c.len_utf8()..]))
         }
-        _ => name.chars().next() == Some(first) && wild(rest, &name[first.len_utf8()..]),
+        _ => name.starts_with(first) && wild(rest, &name[first.len_utf8()..]),
     }
 }

@@ -256,7 +256,7 @@ fn what_cannot_be_looked_at_is_a_problem() {
 fn a_directory_that_cannot_be_read_is_a_problem() {
     let tree = Tree::new(&["a/x", "a/locked/y"]);
     let locked = tree.path("a/locked");
-    fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     if fs::read_dir(&locked).is_ok() {
         eprintln!("skipped: this user may read everything");
         return;
