@@ -12,6 +12,7 @@ mod beginnings;
 mod compare;
 mod git;
 mod hash;
+mod item;
 mod name;
 mod system;
 mod table;

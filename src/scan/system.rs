@@ -19,6 +19,8 @@ pub(super) struct Status {
     pub(super) kind: FileKind,
     pub(super) identity: StatIdentity,
     pub(super) inode: Inode,
+    /// Whether a link led there.
+    pub(super) linked: bool,
 }
 
 impl Status {
@@ -49,7 +51,7 @@ impl From<Stat> for Status {
             ctime_ns: wide(stat.st_ctime) * 1_000_000_000 + wide(stat.st_ctime_nsec),
             mode,
         };
-        Self { kind, identity, inode: (wide(stat.st_dev) as u64, inode) }
+        Self { kind, identity, inode: (wide(stat.st_dev) as u64, inode), linked: false }
     }
 }
 
@@ -75,7 +77,7 @@ pub(super) fn status_at(
         }
     }
     match rustix::fs::statat(directory, name, AtFlags::empty()) {
-        Ok(stat) => Ok(Some(stat.into())),
+        Ok(stat) => Ok(Some(Status { linked: true, ..stat.into() })),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => broken_link(directory, name),
         Err(errno) => Err(errno),
     }

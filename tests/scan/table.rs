@@ -101,8 +101,7 @@ fn digests_are_those_of_the_contents() {
 fn what_has_no_content_has_a_digest_too() {
     let tree = Tree::new(&["d/x"]);
     tree.link("nowhere", "link");
-    let fifo = tree.path("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    tree.fifo("fifo");
     let table = Ahead::default().table(&tree, NoMemory);
     let set = look(&tree, &table, "link fifo d");
     let kinds: Vec<FileKind> = set.entries.iter().map(|e| e.kind).collect();
