@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fd::BorrowedFd,
+    fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{CWD, FileType},
     io::Errno,
 };
@@ -148,15 +148,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    fn visit_listed(
-        &mut self,
-        item: &Item,
-        fd: &rustix::fd::OwnedFd,
-        inode: Inode,
-        names: &Names,
-        open: &mut Vec<Item>,
-    ) {
-        use rustix::fd::AsFd;
+    fn visit_listed(&mut self, item: &Item, fd: &OwnedFd, inode: Inode, names: &Names, open: &mut Vec<Item>) {
         self.seen += names.len();
         let entered = Followed { directory: inode, active: item.active.clone() };
         let above = Some(Arc::new(Above { entered, above: item.above.clone() }));
