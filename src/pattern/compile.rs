@@ -17,7 +17,7 @@ pub(super) const MAX_SEGMENTS: usize = 63;
 
 /// Where in a glob the path read so far may be: bit *n* stands before segment *n*, the bit after the last
 /// segment means that the path matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct States(u64);
 
 impl States {
@@ -164,7 +164,14 @@ impl Glob {
     /// Whether anything beneath a directory in these states can match.
     #[must_use]
     pub const fn goes_on(&self, states: States) -> bool {
-        if self.is_literal() { states.0 != 0 } else { states.0 & !self.accepting() != 0 }
+        !self.beneath(states).is_empty()
+    }
+
+    /// The part of a directory's states that counts for what lies beneath it: that a glob has matched the
+    /// directory itself means nothing there. Equal parts mean equal matches.
+    #[must_use]
+    pub const fn beneath(&self, states: States) -> States {
+        if self.is_literal() || self.negated { states } else { States(states.0 & !self.accepting()) }
     }
 
     /// Whether everything beneath a directory in these states matches, as far as names decide.

@@ -12,7 +12,7 @@ use std::{
 use crate::pattern::PatternSet;
 
 /// A glob of one of the sets of a walk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct GlobId {
     pub(super) set: usize,
     pub(super) glob: usize,

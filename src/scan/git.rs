@@ -69,12 +69,15 @@ impl Rules {
 /// The files rules were read from, as they were.
 type Stamps = Vec<Option<StatIdentity>>;
 
+/// What was read in each directory, and from what.
+type Parsed = HashMap<PathBuf, (Stamps, Option<Arc<Gitignore>>)>;
+
 /// Reads rule files, each once for as long as it stays as it is.
 #[derive(Debug)]
 pub(super) struct Git {
     root: PathBuf,
     global: Option<PathBuf>,
-    parsed: Mutex<HashMap<PathBuf, (Stamps, Option<Arc<Gitignore>>)>>,
+    parsed: Mutex<Parsed>,
 }
 
 /// The rules of directories no listing told about, remembered for one walk.

@@ -12,6 +12,7 @@ mod beginnings;
 mod compare;
 mod git;
 mod hash;
+mod item;
 mod name;
 mod system;
 mod table;
@@ -20,5 +21,5 @@ mod walk;
 
 pub use compare::same_identities;
 pub use name::{directory_key, relative_name};
-pub use table::{Clock, FileEntry, FileSet, FileTable, Memory, NoMemory, TableOptions};
+pub use table::{Clock, FileEntry, FileSet, FileTable, Memory, NoMemory, TableOptions, system_now_ns};
 pub use walk::{Entry, Matched, Problem, ScanOptions, Scanner};

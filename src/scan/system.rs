@@ -1,6 +1,6 @@
 //! The few questions put to the system, in the words of this room.
 
-use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
+use std::{ffi::OsStr, io, ops::Range, os::unix::ffi::OsStrExt, path::Path};
 
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -19,6 +19,8 @@ pub(super) struct Status {
     pub(super) kind: FileKind,
     pub(super) identity: StatIdentity,
     pub(super) inode: Inode,
+    /// Whether a link led there.
+    pub(super) linked: bool,
 }
 
 impl Status {
@@ -49,7 +51,7 @@ impl From<Stat> for Status {
             ctime_ns: wide(stat.st_ctime) * 1_000_000_000 + wide(stat.st_ctime_nsec),
             mode,
         };
-        Self { kind, identity, inode: (wide(stat.st_dev) as u64, inode) }
+        Self { kind, identity, inode: (wide(stat.st_dev) as u64, inode), linked: false }
     }
 }
 
@@ -75,7 +77,7 @@ pub(super) fn status_at(
         }
     }
     match rustix::fs::statat(directory, name, AtFlags::empty()) {
-        Ok(stat) => Ok(Some(stat.into())),
+        Ok(stat) => Ok(Some(Status { linked: true, ..stat.into() })),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => broken_link(directory, name),
         Err(errno) => Err(errno),
     }
@@ -113,30 +115,36 @@ pub(super) fn open_directory(path: &Path) -> Result<Option<(OwnedFd, Status)>, E
 #[derive(Default)]
 pub(super) struct Names {
     bytes: Vec<u8>,
-    ends: Vec<(usize, FileType)>,
+    places: Vec<(Range<usize>, FileType)>,
 }
 
 impl Names {
     fn push(&mut self, name: &[u8], kind: FileType) {
         if name != b"." && name != b".." {
+            let start = self.bytes.len();
             self.bytes.extend_from_slice(name);
-            self.ends.push((self.bytes.len(), kind));
+            self.places.push((start..self.bytes.len(), kind));
         }
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.ends.clear();
+        self.places.clear();
     }
 
     pub(super) fn len(&self) -> usize {
-        self.ends.len()
+        self.places.len()
     }
 
-    /// Each name with what the listing says it is.
+    /// Puts the names in order: what is found in order need not be sorted later, with its whole path.
+    fn sort(&mut self) {
+        let bytes = &self.bytes;
+        self.places.sort_unstable_by(|(a, _), (b, _)| bytes[a.clone()].cmp(&bytes[b.clone()]));
+    }
+
+    /// The names in order, each with what the listing says it is.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], FileType)> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|&(end, _)| end));
-        starts.zip(&self.ends).map(|(start, &(end, kind))| (&self.bytes[start..end], kind))
+        self.places.iter().map(|(place, kind)| (&self.bytes[place.clone()], *kind))
     }
 }
 
@@ -155,6 +163,7 @@ pub(super) fn list(directory: &OwnedFd, names: &mut Names, buffer: &mut Vec<u8>)
             Err(errno) => return Err(errno),
         }
     }
+    names.sort();
     Ok(())
 }
 
@@ -169,6 +178,7 @@ pub(super) fn list(directory: &OwnedFd, names: &mut Names, _buffer: &mut Vec<u8>
             Err(errno) => return Err(errno),
         }
     }
+    names.sort();
     Ok(())
 }
 

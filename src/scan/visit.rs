@@ -9,44 +9,19 @@ use std::{
 };
 
 use rustix::{
-    fd::BorrowedFd,
+    fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{CWD, FileType},
     io::Errno,
 };
 
 use super::{
-    beginnings::{Beginning, Beginnings, GlobId},
+    beginnings::{Beginning, Beginnings},
     git::{Listed, Rules},
+    item::{Above, Active, Followed, Item, Link},
     system::{self, Inode, Names, Status},
     walk::{Entry, Problem, Walk},
 };
-use crate::pattern::{Glob, States};
-
-/// A glob on its way through the tree.
-#[derive(Clone, Copy, Debug)]
-struct Active {
-    id: GlobId,
-    states: States,
-    /// Whether what git ignores counts like anything else.
-    free: bool,
-}
-
-/// A directory to be visited.
-pub(super) struct Item {
-    path: PathBuf,
-    /// The beginning this directory is, if patterns begin here or beneath.
-    beginning: Option<usize>,
-    active: Vec<Active>,
-    /// The rules of the directory this one is in, where they are known already.
-    rules_above: Option<Rules>,
-    /// The directories above it that were entered: who meets himself goes in circles (hazard A14).
-    above: Option<Arc<Above>>,
-}
-
-struct Above {
-    inode: Inode,
-    above: Option<Arc<Above>>,
-}
+use crate::pattern::Glob;
 
 /// What was found for one set.
 #[derive(Default)]
@@ -73,6 +48,8 @@ impl Found {
 pub(super) struct Visitor<'a> {
     walk: &'a Walk<'a>,
     found: Vec<Found>,
+    /// Links to directories it came across.
+    links: Vec<Link>,
     /// How many names it has looked at.
     seen: usize,
     names: Names,
@@ -102,11 +79,23 @@ struct Candidate<'a> {
 impl<'a> Visitor<'a> {
     pub(super) fn new(walk: &'a Walk<'a>) -> Self {
         let found = walk.sets.iter().map(|_| Found::default()).collect();
-        Self { walk, found, seen: 0, names: Names::default(), buffer: Vec::new(), next: Vec::new() }
+        Self {
+            walk,
+            found,
+            links: Vec::new(),
+            seen: 0,
+            names: Names::default(),
+            buffer: Vec::new(),
+            next: Vec::new(),
+        }
     }
 
     pub(super) const fn seen(&self) -> usize {
         self.seen
+    }
+
+    pub(super) fn take_links(&mut self) -> Vec<Link> {
+        std::mem::take(&mut self.links)
     }
 
     pub(super) fn into_found(self) -> Vec<Found> {
@@ -118,7 +107,7 @@ impl<'a> Visitor<'a> {
         let nowhere = Item {
             path: PathBuf::new(),
             beginning: None,
-            active: Vec::new(),
+            active: Arc::default(),
             rules_above: Some(Rules::default()),
             above: None,
         };
@@ -134,12 +123,19 @@ impl<'a> Visitor<'a> {
 
     /// Visits one directory: matches its entries and adds those to be entered to `open`.
     pub(super) fn visit(&mut self, item: Item, open: &mut Vec<Item>) {
+        let first = open.len();
+        self.visit_entries(item, open);
+        // The last one is taken next, and the walk shall go on in the order of names.
+        open[first..].reverse();
+    }
+
+    fn visit_entries(&mut self, item: Item, open: &mut Vec<Item>) {
         if !item.active.iter().any(|active| self.goes_on(*active)) {
             let mut place = Place { item: &item, directory: None, rules: None, above: item.above.clone() };
             return self.visit_beginnings(&mut place, &[], open);
         }
         match system::open_directory(&item.path) {
-            Ok(Some((fd, status))) if !self.is_closed(&item, &status) => {
+            Ok(Some((fd, status))) if self.walk.state_inode != Some(status.inode) => {
                 let mut names = std::mem::take(&mut self.names);
                 match system::list(&fd, &mut names, &mut self.buffer) {
                     Ok(()) => self.visit_listed(&item, &fd, status.inode, &names, open),
@@ -152,29 +148,10 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// Whether a directory is not entered: devtask's own, or one this walk is already in.
-    fn is_closed(&self, item: &Item, status: &Status) -> bool {
-        let mut above = item.above.as_ref();
-        while let Some(directory) = above {
-            if directory.inode == status.inode {
-                return true;
-            }
-            above = directory.above.as_ref();
-        }
-        self.walk.state_inode == Some(status.inode)
-    }
-
-    fn visit_listed(
-        &mut self,
-        item: &Item,
-        fd: &rustix::fd::OwnedFd,
-        inode: Inode,
-        names: &Names,
-        open: &mut Vec<Item>,
-    ) {
-        use rustix::fd::AsFd;
+    fn visit_listed(&mut self, item: &Item, fd: &OwnedFd, inode: Inode, names: &Names, open: &mut Vec<Item>) {
         self.seen += names.len();
-        let above = Some(Arc::new(Above { inode, above: item.above.clone() }));
+        let entered = Followed { directory: inode, active: item.active.clone() };
+        let above = Some(Arc::new(Above { entered, above: item.above.clone() }));
         let rules = self.rules_of_listed(item, names);
         let mut place = Place { item, directory: Some(fd.as_fd()), rules, above };
         let mut listed = Vec::new();
@@ -210,7 +187,7 @@ impl<'a> Visitor<'a> {
     /// Matches one entry, notes it for the sets that match it, and adds it to `open` if it is a directory
     /// in which something can match.
     fn consider(&mut self, place: &mut Place<'_>, entry: &Candidate<'_>, open: &mut Vec<Item>) {
-        if entry.path == self.walk.state_dir {
+        if entry.path.as_os_str() == self.walk.state_dir.as_os_str() {
             return;
         }
         let mut active = std::mem::take(&mut self.next);
@@ -230,7 +207,7 @@ impl<'a> Visitor<'a> {
 
     /// The globs alive at an entry: those that come from above and those that begin here.
     fn step(&self, place: &Place<'_>, entry: &Candidate<'_>, active: &mut Vec<Active>) {
-        for from_above in &place.item.active {
+        for from_above in place.item.active.iter() {
             let states = self.glob(*from_above).step(from_above.states, entry.name);
             if !states.is_empty() {
                 active.push(Active { states, ..*from_above });
@@ -294,9 +271,40 @@ impl<'a> Visitor<'a> {
         self.note(entry, &status, active);
         if directory {
             self.drop_emptied(active);
-            if self.is_wanted(entry) || active.iter().any(|a| self.goes_on(*a)) {
-                open.push(place.enter(entry, active));
+            for a in active.iter_mut() {
+                a.states = self.glob(*a).beneath(a.states);
             }
+            active.retain(|a| !a.states.is_empty());
+            if self.is_wanted(entry) || active.iter().any(|a| self.goes_on(*a)) {
+                let item = place.enter(entry, active);
+                self.open_or_defer(item, status, open);
+            }
+        }
+    }
+
+    fn open_or_defer(&mut self, item: Item, status: Status, open: &mut Vec<Item>) {
+        if !status.linked {
+            return open.push(item);
+        }
+        let link = Link { item, status };
+        if link.is_loop() {
+            self.note_link(&link);
+        } else {
+            self.links.push(link);
+        }
+    }
+
+    /// Notes a link that is not followed because what it leads to is looked at under another name: there
+    /// its content counts, and here that it is there.
+    pub(super) fn note_link(&mut self, link: &Link) {
+        let Link { item, status } = link;
+        let path: Arc<Path> = link.path().into();
+        for active in item.active.iter() {
+            if !self.goes_on(*active) {
+                continue;
+            }
+            let entry = Entry { path: path.clone(), kind: status.kind, identity: status.identity };
+            self.found[active.id.set].entries.push(entry);
         }
     }
 
@@ -402,7 +410,7 @@ impl Place<'_> {
         Item {
             path: entry.path.to_owned(),
             beginning: entry.beginning,
-            active: active.to_vec(),
+            active: active.into(),
             rules_above: self.rules.clone(),
             above: self.above.clone(),
         }

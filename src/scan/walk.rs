@@ -1,6 +1,7 @@
 //! One traversal for any number of pattern sets.
 
 use std::{
+    collections::HashSet,
     num::NonZero,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -10,8 +11,9 @@ use std::{
 use super::{
     beginnings::Beginnings,
     git::Git,
+    item::{Followed, Item, Link},
     system::{self, Inode},
-    visit::{Found, Item, Visitor},
+    visit::{Found, Visitor},
 };
 use crate::{
     model::{FileKind, StatIdentity},
@@ -92,20 +94,46 @@ impl Scanner {
             state_dir: &self.options.state_dir,
             state_inode: system::status(&self.options.state_dir).ok().flatten().map(|status| status.inode),
         };
-        let mut visitor = Visitor::new(&walk);
+        let mut visitors = vec![Visitor::new(&walk)];
         let mut open = Vec::new();
-        visitor.begin(&mut open);
-        while let Some(item) = open.pop() {
-            visitor.visit(item, &mut open);
-            if visitor.seen() >= ALONE && open.len() > 1 && self.options.threads.get() > 1 {
-                break;
+        visitors[0].begin(&mut open);
+        let mut followed = HashSet::new();
+        loop {
+            self.visit_all(&walk, &mut open, &mut visitors);
+            follow(&mut visitors, &mut followed, &mut open);
+            if open.is_empty() {
+                return join(sets, visitors.into_iter().map(Visitor::into_found));
             }
         }
-        let mut found = vec![visitor];
-        if !open.is_empty() {
-            found.extend(share(&walk, open, self.options.threads.get()));
+    }
+
+    /// Visits everything beneath the open directories but what links lead to. The first visitor works alone
+    /// until it has seen enough to be worth company.
+    fn visit_all<'a>(&self, walk: &'a Walk<'a>, open: &mut Vec<Item>, visitors: &mut Vec<Visitor<'a>>) {
+        let first = &mut visitors[0];
+        let enough = first.seen() + ALONE;
+        while let Some(item) = open.pop() {
+            first.visit(item, open);
+            if first.seen() >= enough && open.len() > 1 && self.options.threads.get() > 1 {
+                visitors.extend(share(walk, std::mem::take(open), self.options.threads.get()));
+                return;
+            }
         }
-        join(sets, found.into_iter().map(Visitor::into_found))
+    }
+}
+
+/// Decides which links to follow: in the order of their paths, so that the answer never depends on who was
+/// faster; and of several that lead to the same directory for the same patterns only the first, as packages
+/// that link to each other have more paths than anybody can walk.
+fn follow(visitors: &mut [Visitor<'_>], followed: &mut HashSet<Followed>, open: &mut Vec<Item>) {
+    let mut links: Vec<Link> = visitors.iter_mut().flat_map(Visitor::take_links).collect();
+    links.sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str()));
+    for link in links {
+        if link.target().is_none_or(|target| followed.insert(target)) {
+            open.push(link.into_item());
+        } else {
+            visitors[0].note_link(&link);
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! Random trees and random patterns, judged by a plain recursive matcher that knows nothing of states,
 //! beginnings or shared walks.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::Path,
+};
 
 use devtask::pattern::{PatternKind, PatternSet};
 use fastrand::Rng;
@@ -31,8 +35,9 @@ fn the_walk_agrees_with_a_plain_matcher() {
             .collect();
         let found = tree.scanner(1).walk(&sets.iter().collect::<Vec<_>>());
         let entries = entries(&tree.root);
+        let rules = rules(&tree.root, &entries);
         for ((list, set), found) in lists.iter().zip(&sets).zip(&found) {
-            let oracle = Oracle { root: &tree.root, alternatives: expand(list), kind: set.kind() };
+            let oracle = Oracle { rules: &rules, alternatives: expand(list), kind: set.kind() };
             let expected: BTreeSet<&str> = entries
                 .iter()
                 .filter(|(name, dir)| oracle.matches(name, *dir))
@@ -135,9 +140,17 @@ fn expand(list: &[String]) -> Vec<(bool, Vec<String>)> {
         .collect()
 }
 
+/// The text of each directory's `.gitignore`.
+fn rules(root: &Path, entries: &[(String, bool)]) -> HashMap<String, String> {
+    let directories = entries.iter().filter(|(_, directory)| *directory).map(|(name, _)| name.clone());
+    let text =
+        |name: String| fs::read_to_string(root.join(&name).join(".gitignore")).ok().map(|text| (name, text));
+    directories.chain([String::new()]).filter_map(text).collect()
+}
+
 #[derive(Clone)]
 struct Oracle<'a> {
-    root: &'a Path,
+    rules: &'a HashMap<String, String>,
     alternatives: Vec<(bool, Vec<String>)>,
     kind: PatternKind,
 }
@@ -172,8 +185,8 @@ impl Oracle<'_> {
     fn ignored_itself(&self, path: &[&str], directory: bool) -> bool {
         let name = path[path.len() - 1];
         for depth in (0..path.len()).rev() {
-            let file = self.root.join(path[..depth].join("/")).join(".gitignore");
-            for rule in fs::read_to_string(file).unwrap_or_default().lines().rev() {
+            let rules = self.rules.get(&path[..depth].join("/")).map_or("", String::as_str);
+            for rule in rules.lines().rev() {
                 let (negated, rule) = rule.strip_prefix('!').map_or((false, rule), |rule| (true, rule));
                 let (only_directory, rule) =
                     rule.strip_suffix('/').map_or((false, rule), |rule| (true, rule));
@@ -226,6 +239,6 @@ fn wild(pattern: &str, name: &str) -> bool {
                 .next()
                 .is_some_and(|c| set.contains(c) != negated && wild(rest, &name[c.len_utf8()..]))
         }
-        _ => name.chars().next() == Some(first) && wild(rest, &name[first.len_utf8()..]),
+        _ => name.starts_with(first) && wild(rest, &name[first.len_utf8()..]),
     }
 }

@@ -48,6 +48,11 @@ impl Tree {
         std::os::unix::fs::symlink(target, self.root.join(name)).unwrap();
     }
 
+    pub(crate) fn fifo(&self, name: &str) {
+        let made = std::process::Command::new("mkfifo").arg(self.path(name)).status().unwrap();
+        assert!(made.success());
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }

@@ -101,8 +101,7 @@ fn digests_are_those_of_the_contents() {
 fn what_has_no_content_has_a_digest_too() {
     let tree = Tree::new(&["d/x"]);
     tree.link("nowhere", "link");
-    let fifo = tree.path("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    tree.fifo("fifo");
     let table = Ahead::default().table(&tree, NoMemory);
     let set = look(&tree, &table, "link fifo d");
     let kinds: Vec<FileKind> = set.entries.iter().map(|e| e.kind).collect();
@@ -148,7 +147,8 @@ fn every_part_of_the_identity_counts() {
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     };
     let touched = |path: &Path| touch(path, FileTimes::new().set_modified(SystemTime::UNIX_EPOCH));
-    let cases: [(&dyn Fn(&Path), &str); 4] =
+    type Change<'a> = &'a dyn Fn(&Path);
+    let cases: [(Change<'_>, &str); 4] =
         [(&rewrite_in_place, "two"), (&replace, "two"), (&set_mode, "one"), (&touched, "one")];
     for (number, (change, text)) in cases.into_iter().enumerate() {
         let tree = Tree::new(&["d/a=one"]);
@@ -317,7 +317,8 @@ fn a_file_that_changed_after_the_walk_is_what_it_is_now() {
 
 #[test]
 fn the_comparison_names_the_first_path_that_differs() {
-    let change: [(&str, &dyn Fn(&Tree), Option<&str>); 8] = [
+    type Change<'a> = &'a dyn Fn(&Tree);
+    let change: [(&str, Change<'_>, Option<&str>); 8] = [
         ("d/* e", &|_| {}, None),
         ("d/* e", &|tree| tree.add("d/b=2"), Some("d/b")),
         ("d/* e", &|tree| fs::remove_file(tree.path("d/a")).unwrap(), Some("d/a")),
