@@ -1,0 +1,6 @@
+//! Stories about the program, told through what a user types and sees.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod run;
