@@ -268,8 +268,8 @@ impl Warden {
 impl State {
     /// Takes on a guardian and tells it what runs already.
     fn guard(&mut self, mut guardian: Guardian) {
-        let groups = self.running.values().filter(|r| r.grouped);
-        let told = groups.map(|r| guardian.watch(r.leader)).collect::<io::Result<()>>();
+        let mut groups = self.running.values().filter(|r| r.grouped);
+        let told = groups.try_for_each(|r| guardian.watch(r.leader));
         self.guardian = told.is_ok().then_some(guardian);
     }
 
