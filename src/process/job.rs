@@ -79,11 +79,18 @@ enum Happened {
 impl Job {
     pub(super) fn new(id: u64, warden: Warden, mut leader: Leader, launch: Launch) -> io::Result<Self> {
         let (control, orders) = JobControl::new();
-        let child = leader.child().ok_or(io::ErrorKind::NotFound)?;
+        let pipes = leader.child().ok_or(io::ErrorKind::NotFound.into());
+        let reader = match pipes.and_then(|child| Reader::of(child, launch.log, launch.lines)) {
+            Ok(reader) => reader,
+            Err(e) => {
+                warden.abandon(id, leader.give_up());
+                return Err(e);
+            }
+        };
         Ok(Self {
             id,
             warden,
-            reader: Reader::of(child, launch.log, launch.lines)?,
+            reader,
             leader,
             foreground: launch.command.foreground,
             orders,
@@ -233,7 +240,7 @@ impl Job {
         }
     }
 
-    fn report(self, exit: Exit) -> Ended {
+    fn report(mut self, exit: Exit) -> Ended {
         let written = self.reader.close();
         Ended {
             exit,
@@ -332,6 +339,13 @@ impl Job {
             }
             self.leader.signal(Signal::CONT);
         }
+    }
+}
+
+impl Drop for Job {
+    /// A job nobody listens to any more must not run on.
+    fn drop(&mut self) {
+        self.warden.abandon(self.id, self.leader.give_up());
     }
 }
 

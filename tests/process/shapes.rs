@@ -53,7 +53,10 @@ impl Scene {
         let hold = format!("until [ -e {} ]; do sleep 0.01; done; exit 0", go.display());
         let script = script.replace('T', &scene.token).replace("HOLD", &hold);
         let script = script.replace(&format!("{}ERM", scene.token), "TERM");
-        let child = Command::new(env::current_exe().unwrap())
+        let exe = env::current_exe().unwrap();
+        let mut child = Command::new("env");
+        child.args(way.contains("deaf").then_some("--block-signal=CHLD")).arg(exe);
+        let child = child
             .args(["shapes::in_the_role_of_a_runner", "--exact", "--nocapture", "--test-threads=1"])
             .env("RUNNER_DIR", scene.dir.path())
             .env("RUNNER_SCRIPT", script)
@@ -131,6 +134,52 @@ async fn the_next_session_ends_what_a_dead_one_left() {
 }
 
 #[test]
+fn a_runner_that_cannot_hear_of_its_children_looks_after_them() {
+    let (scene, mut runner) = Scene::runner(SHAPES[0], "normal, deaf");
+    assert!(runner.wait().unwrap().success());
+    assert_eq!(running(&scene.token), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_guardian_stands_apart_and_is_replaced_when_it_falls() {
+    let dir = tempfile::tempdir().unwrap();
+    let warden = Warden::new(WardenOptions {
+        guardian: Some(env!("CARGO_BIN_EXE_devtask").into()),
+        sessions_dir: Some(dir.path().into()),
+        ..WardenOptions::default()
+    })
+    .unwrap();
+    let guardian = || {
+        let listed = Command::new("ps").args(["-A", "-ww", "-o", "stat=,pid=,sid=,args="]).output().unwrap();
+        let lines = String::from_utf8(listed.stdout).unwrap();
+        let place = dir.path().to_str().unwrap();
+        let line = lines.lines().find(|l| l.contains(place) && l.contains("__guardian"))?.to_owned();
+        let mut fields = line.split_whitespace().skip(1).map(|field| field.parse::<i32>().unwrap_or(0));
+        Some((fields.next().unwrap(), fields.next().unwrap()))
+    };
+    let alone = || guardian().filter(|(pid, session)| pid == session).map(|(pid, _)| pid);
+    warden.spawn(launch("exit 0")).unwrap().finish().await;
+    until("a session of its own", || alone().is_some());
+    let first = alone().unwrap();
+    let signal = |signal: &str| {
+        assert!(Command::new("kill").args([signal, &first.to_string()]).status().unwrap().success());
+    };
+    ["-TERM", "-INT", "-HUP"].into_iter().for_each(signal);
+    warden.spawn(launch("exit 0")).unwrap().finish().await;
+    assert_eq!(alone(), Some(first), "a polite signal does not move it");
+
+    signal("-KILL");
+    until("its death", || guardian().is_none());
+    for _ in 0..2 {
+        warden.spawn(launch("exit 0")).unwrap().finish().await;
+    }
+    until("its successor", || alone().is_some_and(|pid| pid != first));
+    assert_eq!(warden.end_everything(Duration::ZERO).await, [0; 0]);
+    assert_eq!(guardian(), None);
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
 fn a_flood_takes_no_memory() {
     let (_scene, mut runner) =
         Scene::runner(("flood", "head -c 268435456 /dev/zero | tr '\\0' x", 0), "flood");
@@ -161,7 +210,7 @@ async fn in_the_role_of_a_runner() {
     until_async("the sleepers", || sleepers(&token) == count.parse::<usize>().unwrap()).await;
     let grace = Duration::from_millis(300);
     let ended_by = match way.as_str() {
-        "normal" => {
+        "normal" | "normal, deaf" => {
             fs::write(dir.join("go"), "").unwrap();
             None
         }

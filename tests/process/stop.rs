@@ -18,7 +18,7 @@ async fn the_exit_is_told_as_it_was() {
     for (script, exit) in [
         ("exit 0", Exit { code: Some(0), signal: None }),
         ("exit 7", Exit { code: Some(7), signal: None }),
-        ("kill -USR1 $$", signal(10)),
+        ("kill -ALRM $$", signal(14)),
         ("kill -KILL $$", signal(KILL)),
     ] {
         let ended = run(script).await;
@@ -31,12 +31,13 @@ async fn the_exit_is_told_as_it_was() {
 async fn a_job_is_stopped_gently_and_then_not() {
     let stubborn = "trap '' TERM; echo up; while :; do sleep 0.01; done";
     let tidy = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done";
-    let interrupted = "trap 'exit 4' INT; echo up; while :; do sleep 0.01; done";
+    // Not SIGINT: a shell leaves that to its foreground child if it can.
+    let hung_up = "trap 'exit 4' HUP; echo up; while :; do sleep 0.01; done";
     let code = |code| Exit { code: Some(code), signal: None };
     let cases = [
         ("terminate", tidy, LONG, code(3), EndedBy::Terminated),
         ("terminate", stubborn, Duration::from_millis(50), signal(KILL), EndedBy::Terminated),
-        ("interrupt", interrupted, LONG, code(4), EndedBy::Terminated),
+        ("hang up", hung_up, LONG, code(4), EndedBy::Terminated),
         ("kill", tidy, LONG, signal(KILL), EndedBy::Killed),
         ("terminate, kill", stubborn, LONG, signal(KILL), EndedBy::Killed),
         ("pause, terminate", tidy, LONG, code(3), EndedBy::Terminated),
@@ -53,7 +54,7 @@ async fn a_job_is_stopped_gently_and_then_not() {
             for order in orders.split(", ") {
                 match order {
                     "terminate" => control.terminate(grace),
-                    "interrupt" => control.terminate_with(2, grace),
+                    "hang up" => control.terminate_with(1, grace),
                     "kill" => control.kill(),
                     _ => control.pause(),
                 }
