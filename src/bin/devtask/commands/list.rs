@@ -16,7 +16,7 @@ use crate::{
         out,
     },
     exit::Exit,
-    render::text::{ago, duration, shown},
+    render::text::{ago, duration, now_ms, shown},
 };
 
 /// What follows the list of `devtask` alone.
@@ -30,11 +30,11 @@ pub(crate) fn list(app: &mut App, args: &ListArgs, hints: bool) -> Result<Exit, 
     let roots = roots(&tree, &args.names)?;
     let plan = Plan::new(&tree.graph, roots.iter().copied(), Mode::Before);
     let names: Vec<String> = roots.iter().map(|id| tree.graph.name(*id).to_string()).collect();
-    let look = if names.is_empty() { Some(Look::default()) } else { look(app, &tree, &names)? };
-    if look.is_none() {
-        eprintln!("note: another devtask is at work here, so what is fresh is not known");
-    }
-    let look = look.unwrap_or_default();
+    let look = if names.is_empty() { Ok(Look::default()) } else { look(app, &tree, &names)? };
+    let look = look.unwrap_or_else(|unknown| {
+        eprintln!("note: {unknown}, so what is fresh is not known");
+        Look::default()
+    });
     if args.json {
         let all: Vec<Value> = plan.order().iter().map(|id| as_json(&tree, *id, &look)).collect();
         return Ok(out(&format!("{:#}\n", Value::Array(all))));
@@ -111,12 +111,6 @@ fn columns(tree: &Tree, id: TaskId, look: &Look) -> String {
     });
     let description = task.description.as_deref().map(shown).unwrap_or_default();
     format!("{freshness:<16}{:<24}{description}", last.unwrap_or_default())
-}
-
-/// Milliseconds since the epoch.
-pub(crate) fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// devenv's keys, and what is known beyond them.

@@ -13,7 +13,6 @@ use crate::{
     app::{App, Tree, complain},
     args::WhyArgs,
     commands::{
-        list::now_ms,
         look::{Decision, look},
         out,
         show::one,
@@ -21,7 +20,7 @@ use crate::{
     exit::Exit,
     render::{
         reason,
-        text::{ago, count, duration},
+        text::{ago, count, duration, now_ms, shown},
     },
 };
 
@@ -38,11 +37,11 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
     if task.is_process() {
         return Err(complain(&format!("{} is a process: it is never fresh", task.name)));
     }
-    let Some(look) = look(app, &tree, &[task.name.to_string()])? else {
-        complain("another devtask is at work in this tree; try again when it is done");
-        return Err(Exit::Held);
-    };
-    look.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let look = look(app, &tree, &[task.name.to_string()])?.map_err(|unknown| {
+        complain(&format!("{unknown}; try again after that"));
+        unknown.exit()
+    })?;
+    look.warnings.iter().for_each(|warning| eprintln!("warning: {}", shown(warning)));
     let Some(decision) = look.decisions.get(&task.name) else {
         complain(&format!("nothing was decided about {}", task.name));
         return Err(Exit::Internal);
