@@ -15,6 +15,7 @@ use devtask::{
     Request, Session,
     event::{Event, RunStatus},
     model::TaskName,
+    plan::select,
     session::{LiveLines, Run, RunControl, RunSummary, SessionError, Wait},
     store::Owner,
 };
@@ -54,6 +55,9 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
         ));
     }
     let tree = app.load()?;
+    // Who mistypes a name neither waits for another devtask nor leaves a state directory.
+    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.names)
+        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let request = request(app, &tree, args, inputs);
     let outputs = prints_outputs(args, &events);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
