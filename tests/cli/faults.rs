@@ -715,8 +715,7 @@ Failed            tree:a
 fn an_interpreter_beside_the_file_is_found_from_any_directory() {
     let tree =
         Sandbox::with("[tasks.a]\nexec = 'hello'\ncwd = 'sub'\npackage = './tools/cat'\nshowOutput = true\n");
-    tree.write("tools/cat", "#!/bin/sh\ncat \"$1\"\n");
-    tree.chmod("tools/cat", 0o755);
+    tree.program("tools/cat", "#!/bin/sh\ncat \"$1\"\n");
     tree.write("sub/x", "");
     let output = tree.devtask(["run", "a"]).dir("sub").run();
     assert_eq!(output.code, Some(0), "{output}");
