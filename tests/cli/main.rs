@@ -5,4 +5,5 @@ mod support;
 
 mod devenv;
 mod faults;
+mod looking;
 mod run;

@@ -127,7 +127,8 @@ pub(crate) fn as_json(tree: &Tree, id: TaskId, look: &Look) -> Value {
         let line = source.text.get(..place.span.start)?.matches('\n').count() + 1;
         Some(json!({"file": source.name, "line": line}))
     });
-    let decision = look.decisions.get(&task.name);
+    // A process is neither fresh nor stale.
+    let decision = look.decisions.get(&task.name).filter(|_| !task.is_process());
     json!({
         "name": task.name.as_str(),
         "description": task.description,

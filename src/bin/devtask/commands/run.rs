@@ -17,7 +17,7 @@ use devtask::{
     model::TaskName,
     plan::select,
     session::{LiveLines, Run, RunControl, RunSummary, SessionError, Wait},
-    store::Owner,
+    store::{Owner, StoreError},
 };
 use serde_json::{Map, Value};
 
@@ -183,8 +183,15 @@ async fn drive(
     ended
 }
 
-/// Opens the tree; if another devtask holds it, says so and waits, unless that makes no sense.
+/// Opens the tree; if another devtask holds it, says so and waits, unless that makes no sense. A dry run
+/// only looks, unless another has the state open or it needs repair.
 async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> Result<Session, Exit> {
+    if args.dry_run {
+        match app.session(tree, "devtask").read_only(true).open().await {
+            Err(SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_))) => {}
+            result => return result.map_err(|error| refuse(&error)),
+        }
+    }
     let label = format!("devtask run {}", args.names.join(" "));
     let label = label.trim_end();
     let busy = match app.session(tree, label).read_only(false).open().await {
