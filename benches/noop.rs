@@ -8,6 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Something that can be done again and again.
+type Contender = Box<dyn Fn()>;
+
 const ROUNDS: usize = 30;
 
 fn main() {
@@ -22,7 +25,7 @@ fn main() {
 fn compare(tasks: usize, files: usize) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let paths = workspace(dir.path(), tasks, files);
-    let mut contenders: Vec<(&str, Box<dyn Fn()>)> = vec![
+    let mut contenders: Vec<(&str, Contender)> = vec![
         ("bare stat", Box::new(move || paths.iter().for_each(|p| drop(fs::metadata(p))))),
         ("process start", command(dir.path(), env!("CARGO_BIN_EXE_devtask"), &["--version"])),
         (
@@ -61,7 +64,7 @@ fn median(times: &mut [Duration]) -> Duration {
     times[times.len() / 2]
 }
 
-fn command(dir: &Path, program: &str, args: &[&str]) -> Box<dyn Fn()> {
+fn command(dir: &Path, program: &str, args: &[&str]) -> Contender {
     let (dir, program) = (dir.to_owned(), program.to_owned());
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
     Box::new(move || {
