@@ -227,6 +227,7 @@ impl SessionBuilder {
             runtime_bases: self.runtime_bases,
             scanner,
             table,
+            read_only: self.read_only,
             _lock: lock,
         };
         Ok(Session { shared: Arc::new(shared), notices: Arc::new(notices) })
