@@ -15,25 +15,30 @@ use devtask::{
     Request, Session,
     event::{Event, RunStatus},
     model::TaskName,
+    plan::select,
     session::{LiveLines, Run, RunControl, RunSummary, SessionError, Wait},
     store::Owner,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{App, Tree, complain, is_nested_in, refuse},
+    app::{App, Tree, complain, complain_with, is_nested_in, refuse},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
     commands::out,
     exit::Exit,
     render::{
         lines::{Lines, Style},
         screen::{REFRESH, Screen},
+        text::{owner, shown},
     },
     signals::{Signals, Wish, stop_self},
 };
 
 /// How many last lines of a failed task are shown where nobody says otherwise.
 const TAIL: u32 = 25;
+
+/// The hint of a bad `--input-json`.
+const OBJECT: &str = "write for example `--input-json '{\"count\": 3}'`";
 
 /// What a run came to: its summary, and the signal that ended it.
 struct Ended {
@@ -50,6 +55,9 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
         ));
     }
     let tree = app.load()?;
+    // Who mistypes a name neither waits for another devtask nor leaves a state directory.
+    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.names)
+        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let request = request(app, &tree, args, inputs);
     let outputs = prints_outputs(args, &events);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -75,8 +83,10 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     let mut inputs = match args.input_json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(object))) => object,
-        Some(Ok(_)) => return Err(complain("`--input-json` takes a JSON object, such as '{\"count\": 3}'")),
-        Some(Err(error)) => return Err(complain(&format!("`--input-json` is not JSON: {error}"))),
+        Some(Ok(_)) => return Err(complain_with("`--input-json` is no JSON object", OBJECT)),
+        Some(Err(error)) => {
+            return Err(complain_with(&format!("`--input-json` is not JSON: {error}"), OBJECT));
+        }
     };
     for input in &args.inputs {
         match input.split_once('=') {
@@ -84,7 +94,10 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
                 let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
                 inputs.insert(key.to_owned(), value);
             }
-            _ => return Err(complain(&format!("`--input {input}` is not of the form KEY=VALUE"))),
+            _ => {
+                let message = format!("`--input {input}` is not of the form KEY=VALUE");
+                return Err(complain_with(&message, "write for example `--input count=3`"));
+            }
         }
     }
     Ok(inputs)
@@ -102,13 +115,19 @@ fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -
     request.dry_run = args.dry_run;
     request.timeout = args.timeout;
     request.retries = args.retries;
-    request.tail = as_usize(args.tail.or_else(|| app.setting(tree, |s| s.tail)).unwrap_or(TAIL));
+    request.tail = tail(app, tree, args);
     request.lines = match (app.is_live(tree), shows_output(app, tree, args) || app.globals.events.is_some()) {
         (false, true) => LiveLines::All,
         (true, _) => LiveLines::Lossy,
         (false, false) => LiveLines::Off,
     };
     request
+}
+
+/// How many last lines of a failed task are shown.
+fn tail(app: &App, tree: &Tree, args: &RunArgs) -> usize {
+    let lines = args.tail.or_else(|| app.setting(tree, |s| s.tail)).unwrap_or(TAIL);
+    usize::try_from(lines).unwrap_or(usize::MAX)
 }
 
 fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
@@ -119,7 +138,7 @@ fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
 fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
     let quiet = app.globals.quiet || app.ui(tree) == Ui::None;
     let streamed = shows_output(app, tree, args);
-    let tail = usize::try_from(args.tail.unwrap_or(TAIL)).unwrap_or(usize::MAX);
+    let tail = tail(app, tree, args);
     let style = Style { color: app.color_err, quiet, explain: args.explain, tail, streamed };
     let shown: Vec<TaskName> = tree
         .graph
@@ -142,7 +161,7 @@ async fn drive(
     let mut signals = Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))?;
     let session = open(app, tree, args, &mut signals).await?;
     for notice in session.notices() {
-        screen.note(&format!("warning: {notice}"));
+        screen.note(&format!("warning: {}", shown(notice)));
     }
     let run = match session.start(request) {
         Ok(run) => run,
@@ -154,7 +173,7 @@ async fn drive(
     let ended = follow(run, &mut screen, &mut events, &mut signals).await;
     screen.finish();
     match session.close().await {
-        Ok(notices) => notices.iter().for_each(|notice| screen.note(&format!("warning: {notice}"))),
+        Ok(notices) => notices.iter().for_each(|notice| screen.note(&format!("warning: {}", shown(notice)))),
         Err(why) if ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none()) => {
             screen.note(&format!("error: results are not saved: {why}"));
             return Err(Exit::Internal);
@@ -182,7 +201,7 @@ async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> 
     if app.globals.no_wait {
         return Err(refuse(&SessionError::Held(busy)));
     }
-    eprintln!("Waiting for {busy}");
+    eprintln!("Waiting for {}", owner(&busy));
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&stopped);
     let wait = Wait::UntilStopped(Box::new(move |_: &Owner| stop.load(Ordering::Relaxed)));

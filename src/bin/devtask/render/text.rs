@@ -1,6 +1,11 @@
 //! Small pieces of text: escaping, durations, times.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use devtask::store::Owner;
 
 /// Text from elsewhere, safe for a terminal: control characters are spelled out (hazard E8).
 pub(crate) fn shown(text: &str) -> String {
@@ -77,6 +82,18 @@ pub(crate) fn ago(now_ms: u64, at_ms: u64) -> String {
         3600..86_400 => format!("{}h {}min ago", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d {}h ago", seconds / 86_400, seconds % 86_400 / 3600),
     }
+}
+
+/// Who is at work in a tree, and since when.
+pub(crate) fn owner(owner: &Owner) -> String {
+    let since = owner.info.as_ref().map(|info| format!(", started {}", ago(now_ms(), info.since_ms)));
+    shown(&format!("{owner}{}", since.unwrap_or_default()))
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `1 file`, `2 files`.
