@@ -1,20 +1,22 @@
 //! `devtask run`.
 
 use std::{
+    collections::HashSet,
     fs::File,
-    io::{self, BufWriter, IsTerminal as _, Write, stdout},
+    io::{self, IsTerminal as _, Write as _, stdout},
     path::Path,
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use devtask::{
     Request, Session,
     event::{Event, RunStatus},
-    model::TaskName,
+    model::{Task, TaskName},
     session::{LiveLines, Run, RunControl, RunSummary, SessionError, Wait},
     store::Owner,
 };
@@ -23,17 +25,24 @@ use serde_json::{Map, Value};
 use crate::{
     app::{App, Tree, complain, is_nested_in, refuse},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
-    commands::out,
     exit::Exit,
     render::{
         lines::{Lines, Style},
-        screen::{REFRESH, Screen},
+        printer::{Printer, Sink},
+        screen::{REFRESH, Screen, Shows},
     },
     signals::{Signals, Wish, stop_self},
 };
 
 /// How many last lines of a failed task are shown where nobody says otherwise.
 const TAIL: u32 = 25;
+
+/// More text than this is not collected while a write is under way.
+const ROOM: usize = 256 * 1024;
+/// What is left gets this time from SIGTERM to SIGKILL (spec section 3).
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the terminal and the tasks may take to stand still.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// What a run came to: its summary, and the signal that ended it.
 struct Ended {
@@ -51,18 +60,12 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     }
     let tree = app.load()?;
     let request = request(app, &tree, args, inputs);
-    let outputs = prints_outputs(args, &events);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
     let ended = runtime.block_on(drive(app, &tree, args, request, events));
     // Nothing of ours is left on its threads: the session was closed.
     runtime.shutdown_background();
-    let ended = ended?;
-    if outputs {
-        let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
-        out(&format!("{}\n", Value::Object(outputs)));
-    }
-    Ok(exit_of(&ended, args))
+    Ok(exit_of(&ended?, args))
 }
 
 fn internal(message: &str) -> Exit {
@@ -121,14 +124,15 @@ fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
     let streamed = shows_output(app, tree, args);
     let tail = usize::try_from(args.tail.unwrap_or(TAIL)).unwrap_or(usize::MAX);
     let style = Style { color: app.color_err, quiet, explain: args.explain, tail, streamed };
-    let shown: Vec<TaskName> = tree
-        .graph
-        .ids()
-        .map(|id| tree.graph.task(id))
-        .filter(|task| streamed || (task.show_output && !quiet))
-        .map(|task| task.name.clone())
-        .collect();
-    Screen::new(Lines::new(style), app.is_live(tree) && !quiet, shown.into_iter().collect())
+    let names = |which: &dyn Fn(&Task) -> bool| -> HashSet<TaskName> {
+        let tasks = tree.graph.ids().map(|id| tree.graph.task(id));
+        tasks.filter(|task| which(task)).map(|task| task.name.clone()).collect()
+    };
+    let shows = Shows {
+        lines_of: names(&|task| streamed || (task.show_output && !quiet)),
+        interactive: names(&|task| task.interactive),
+    };
+    Screen::new(Lines::new(style), app.is_live(tree) && !quiet, shows)
 }
 
 async fn drive(
@@ -136,14 +140,13 @@ async fn drive(
     tree: &Tree,
     args: &RunArgs,
     request: Request,
-    mut events: Events,
+    events: Events,
 ) -> Result<Ended, Exit> {
-    let mut screen = screen(app, tree, args);
+    let prints_outputs = prints_outputs(args, &events);
     let mut signals = Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))?;
     let session = open(app, tree, args, &mut signals).await?;
-    for notice in session.notices() {
-        screen.note(&format!("warning: {notice}"));
-    }
+    let mut console = Console::new(screen(app, tree, args), events.to, signals);
+    console.warn(session.notices());
     let run = match session.start(request) {
         Ok(run) => run,
         Err(error) => {
@@ -151,17 +154,19 @@ async fn drive(
             return Err(refuse(&error));
         }
     };
-    let ended = follow(run, &mut screen, &mut events, &mut signals).await;
-    screen.finish();
-    match session.close().await {
-        Ok(notices) => notices.iter().for_each(|notice| screen.note(&format!("warning: {notice}"))),
-        Err(why) if ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none()) => {
-            screen.note(&format!("error: results are not saved: {why}"));
-            return Err(Exit::Internal);
-        }
-        Err(_) => {}
+    let ended = console.follow(run, &session).await;
+    let saved = console.close(session).await;
+    if let Ok(ended) = &ended
+        && prints_outputs
+    {
+        let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
+        console.printer.out(&format!("{}\n", Value::Object(outputs)));
     }
-    ended
+    console.finish().await?;
+    match saved {
+        Err(_) if ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none()) => Err(Exit::Internal),
+        _ => ended,
+    }
 }
 
 /// Opens the tree; if another devtask holds it, says so and waits, unless that makes no sense.
@@ -207,67 +212,164 @@ async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> 
     }
 }
 
-/// Shows the events of a run until it is over, and does what signals ask for.
-async fn follow(
-    mut run: Run,
-    screen: &mut Screen,
-    events: &mut Events,
-    signals: &mut Signals,
-) -> Result<Ended, Exit> {
-    let control = run.control();
-    let mut asked = Asked::default();
-    let mut ticks = tokio::time::interval(REFRESH);
-    loop {
-        tokio::select! {
-            event = run.next_event() => match event {
-                Some(event) => {
-                    screen.show(&event);
-                    events.write(&event);
-                }
-                None => break,
-            },
-            wish = signals.next() => asked.obey(wish, &control, screen),
-            _ = ticks.tick(), if screen.is_live() => screen.tick(),
-        }
-    }
-    match run.finish().await {
-        Ok(summary) => Ok(Ended { summary, signal: asked.signal }),
-        Err(error) => Err(refuse(&error)),
-    }
-}
-
-/// What signals have asked for so far.
-#[derive(Default)]
-struct Asked {
-    signal: Option<i32>,
+/// Everything between a run and its user.
+struct Console {
+    screen: Screen,
+    printer: Printer,
+    signals: Signals,
+    /// The first signal that asked for the end, and how many have.
+    ended_by: Option<i32>,
     times: u32,
 }
 
-impl Asked {
-    /// First: end gracefully. Second: now. Third: leave at once; the guardian clears up.
-    fn obey(&mut self, wish: Wish, control: &RunControl, screen: &mut Screen) {
+impl Console {
+    fn new(screen: Screen, events: Option<Sink>, signals: Signals) -> Self {
+        Self { screen, printer: Printer::new(events), signals, ended_by: None, times: 0 }
+    }
+
+    fn warn(&mut self, notices: &[String]) {
+        for notice in notices {
+            self.screen.note(&format!("warning: {notice}"));
+        }
+    }
+
+    /// Shows the events of a run until it is over, and does what signals ask for.
+    async fn follow(&mut self, mut run: Run, session: &Session) -> Result<Ended, Exit> {
+        let control = run.control();
+        let mut ticks = tokio::time::interval(REFRESH);
+        let mut due = false;
+        loop {
+            self.draw(&mut due);
+            tokio::select! {
+                event = run.next_event(), if self.has_room() => match event {
+                    Some(event) => self.take(&event),
+                    None => break,
+                },
+                () = self.printer.written(), if self.printer.is_busy() => {}
+                wish = self.signals.next() => self.obey(wish, &control, session).await,
+                _ = ticks.tick(), if self.screen.is_live() => due = true,
+            }
+        }
+        match run.finish().await {
+            Ok(summary) => Ok(Ended { summary, signal: self.ended_by }),
+            Err(error) => Err(refuse(&error)),
+        }
+    }
+
+    /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
+    /// those whose lines it wants, and nobody else.
+    fn has_room(&self) -> bool {
+        self.printer.waiting() + self.screen.waiting() < ROOM
+    }
+
+    fn take(&mut self, event: &Event) {
+        self.screen.show(event);
+        if self.printer.writes_events() {
+            let line = self.printer.events();
+            // Events have a JSON form, and memory takes whatever is written.
+            let _ = serde_json::to_writer(&mut *line, event).map_err(io::Error::from);
+            let _ = line.write_all(b"\n");
+        }
+    }
+
+    fn draw(&mut self, due: &mut bool) {
+        if self.printer.is_busy() {
+            return;
+        }
+        if self.screen.waiting() > 0 || std::mem::take(due) {
+            let frame = self.screen.frame();
+            self.printer.err(&frame);
+        }
+        self.printer.start();
+    }
+
+    /// To end: at first gracefully, at the second time now, at the third leave at once; the guardian clears up.
+    async fn obey(&mut self, wish: Wish, control: &RunControl, session: &Session) {
         match wish {
             Wish::End(number) => {
-                self.signal.get_or_insert(number);
+                self.ended_by.get_or_insert(number);
                 self.times += 1;
                 match self.times {
                     1 => {
-                        screen.note("Stopping          (again: now)");
+                        self.screen.note("Stopping          (again: now)");
                         control.interrupt();
                     }
                     2 => control.kill(),
-                    _ => {
-                        screen.finish();
-                        crate::exit::leave(Exit::Signal(number));
-                    }
+                    _ => self.leave(number).await,
                 }
             }
-            Wish::Stop => {
-                control.pause();
-                stop_self();
-                control.resume();
+            Wish::Stop => self.stop(control, session).await,
+            Wish::Report => self.screen.report(),
+        }
+    }
+
+    /// Stands still with everything that runs. The tasks first: nobody could stop them afterwards.
+    async fn stop(&mut self, control: &RunControl, session: &Session) {
+        control.pause();
+        let still = async {
+            while !session.is_still() {
+                tokio::task::yield_now().await;
             }
-            Wish::Report => screen.report(),
+        };
+        // What cannot be stopped in that time is being ended.
+        let _ = tokio::time::timeout(PATIENCE, still).await;
+        self.clear().await;
+        stop_self();
+        control.resume();
+    }
+
+    async fn clear(&mut self) {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        // A terminal that takes nothing shall not keep us.
+        let _ = tokio::time::timeout(PATIENCE, self.printer.flush()).await;
+    }
+
+    async fn leave(&mut self, signal: i32) {
+        self.clear().await;
+        crate::exit::leave(Exit::Signal(signal));
+    }
+
+    /// Ends what is left, closes the store. What is left has its time to end, unless a signal says otherwise.
+    async fn close(&mut self, session: Session) -> Result<(), String> {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        self.printer.start();
+        loop {
+            tokio::select! {
+                () = session.end_children(GRACE) => break,
+                wish = self.signals.next() => if let Wish::End(_) = wish {
+                    session.end_children(Duration::ZERO).await;
+                },
+            }
+        }
+        match session.close().await {
+            Ok(notices) => {
+                self.warn(&notices);
+                Ok(())
+            }
+            Err(why) => {
+                self.screen.note(&format!("error: results are not saved: {why}"));
+                Err(why)
+            }
+        }
+    }
+
+    /// Writes the rest. Nothing else is left to be done, so every signal ends it.
+    async fn finish(&mut self) -> Result<(), Exit> {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        loop {
+            tokio::select! {
+                () = self.printer.flush() => break,
+                wish = self.signals.next() => if let Wish::End(number) = wish {
+                    return Err(Exit::Signal(number));
+                },
+            }
+        }
+        match self.printer.take_fault() {
+            Some(fault) => Err(internal(&format!("cannot write to stdout: {fault}"))),
+            None => Ok(()),
         }
     }
 }
@@ -297,7 +399,7 @@ fn exit_of(ended: &Ended, args: &RunArgs) -> Exit {
 
 /// Where `--events` writes.
 struct Events {
-    to: Option<Box<dyn Write>>,
+    to: Option<Sink>,
     is_stdout: bool,
 }
 
@@ -305,24 +407,15 @@ impl Events {
     fn open(app: &App) -> Result<Self, Exit> {
         let Some(path) = &app.globals.events else { return Ok(Self { to: None, is_stdout: false }) };
         if path.as_path() == Path::new("-") {
-            return Ok(Self { to: Some(Box::new(BufWriter::new(stdout()))), is_stdout: true });
+            return Ok(Self { to: Some(Box::new(stdout())), is_stdout: true });
         }
         match File::create(path) {
-            Ok(file) => Ok(Self { to: Some(Box::new(BufWriter::new(file))), is_stdout: false }),
+            Ok(file) => Ok(Self { to: Some(Box::new(file)), is_stdout: false }),
             Err(error) => Err(complain(&format!("cannot write events to {}: {error}", path.display()))),
         }
     }
 
     fn use_stdout(&self) -> bool {
         self.is_stdout
-    }
-
-    /// A reader that is gone is not written to any more.
-    fn write(&mut self, event: &Event) {
-        let Some(to) = &mut self.to else { return };
-        let written = serde_json::to_writer(&mut *to, event).map_err(io::Error::from);
-        if written.and_then(|()| to.write_all(b"\n")).and_then(|()| to.flush()).is_err() {
-            self.to = None;
-        }
     }
 }
