@@ -4,4 +4,6 @@
 mod support;
 
 mod example;
+mod freshness;
+mod history;
 mod run;
