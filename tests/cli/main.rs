@@ -7,3 +7,4 @@ mod example;
 mod freshness;
 mod history;
 mod run;
+mod state;

@@ -168,7 +168,12 @@ async fn drive(
 async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> Result<Session, Exit> {
     let label = format!("devtask run {}", args.names.join(" "));
     let label = label.trim_end();
-    let busy = match app.session(tree, label).read_only(false).open().await {
+    if args.dry_run
+        && let Ok(session) = app.session(tree, label).read_only(true).open().await
+    {
+        return Ok(session);
+    }
+    let busy = match app.session(tree, label).open().await {
         Err(SessionError::Held(owner)) => owner,
         result => return result.map_err(|error| refuse(&error)),
     };
