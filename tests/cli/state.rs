@@ -65,7 +65,7 @@ fn what_a_task_without_freshness_hands_on_never_rests_on_disk() {
         [tasks."a:kept"]
         after = ["a:secret"]
         exec = '''
-        [ "$SECRET $MORE" = 'xyzzy-plugh xyzzy-plugh' ]
+        [ "$SECRET $MORE" = "xyzzy""-plugh xyzzy""-plugh" ]
         S=kept-$(echo value)
         {hand_on}
         '''
@@ -185,7 +185,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_disk_too_small_for_the_state_is_told_and_nothing_else_is_lost() {
     let tree = Sandbox::with(ONE);
-    let Some(disk) = SmallDisk::new(tree.home().join("disk"), "200k") else { return };
+    let Some(disk) = SmallDisk::new(tree.home().join("disk"), "24k") else { return };
     let line = format!("run a:t --state-dir {}", disk.0.display());
     for text in ["1", "2", "2"] {
         tree.write("in.txt", text);
@@ -206,7 +206,10 @@ fn a_full_disk_never_makes_anything_fresh() {
     tree.ok(&line);
     // A tree of other tasks needs more room than there is.
     let many: String = (0..400)
-        .map(|n| format!("[tasks.\"many:t{n}\"]\nexec = \"echo '\\\"{}\\\"' > $DEVENV_TASK_OUTPUT_FILE\"\nexecIfModified = [\"in.txt\"]\n", "x".repeat(4000)))
+        .map(|n| {
+            let exec = r#"printf '"%04000d"' 1 > "$DEVENV_TASK_OUTPUT_FILE""#;
+            format!("[tasks.\"many:t{n}\"]\nexec = '''{exec}'''\nexecIfModified = [\"in.txt\"]\n")
+        })
         .collect();
     tree.append("devtask.toml", many);
     disk.fill();
