@@ -375,7 +375,7 @@ impl Execution {
             ("DEVTASK_TASK", Some(task.name.as_str().into())),
             ("DEVTASK_RUN", Some(self.run.id.clone().into())),
             ("DEVTASK_CHANGED_FILES", Some(changed_file.into())),
-            ("DEVTASK_TREE", Some(shared.state_dir.clone().into())),
+            ("DEVTASK_TREES", Some(shared.trees())),
         ];
         reserved.extend(shared.directories(self.run.runtime_path()?));
         let input = self.run.input_of(self.id).map(|input| Value::Object(input).to_string());

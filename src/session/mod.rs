@@ -31,6 +31,8 @@ mod script;
 mod shared;
 
 use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -197,8 +199,9 @@ impl Session {
 
     /// A run that cannot be logged runs all the same.
     fn run_log(&self, id: &str) -> RunLog {
-        let made = std::fs::create_dir_all(self.shared.runs_dir())
-            .and_then(|()| std::fs::create_dir_all(self.shared.log_dir().join(id)))
+        let private = |dir: PathBuf| DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        let made = private(self.shared.runs_dir())
+            .and_then(|()| private(self.shared.log_dir().join(id)))
             .and_then(|()| RunLog::create(&self.shared.runs_dir(), id));
         made.unwrap_or(RunLog::none())
     }

@@ -4,5 +4,9 @@
 mod support;
 
 mod devenv;
+mod example;
 mod faults;
+mod freshness;
+mod history;
 mod run;
+mod state;

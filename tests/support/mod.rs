@@ -138,6 +138,13 @@ impl Sandbox {
         }
     }
 
+    /// Removes a file that may be there.
+    pub(crate) fn remove_if_there(&self, path: impl AsRef<Path>) {
+        if self.exists(&path) {
+            self.remove(path);
+        }
+    }
+
     /// Sets the permission bits of a file.
     pub(crate) fn chmod(&self, path: impl AsRef<Path>, mode: u32) {
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
