@@ -173,16 +173,9 @@ impl Console {
                 },
             }
         }
-        match session.close().await {
-            Ok(notices) => {
-                self.warn(&notices);
-                Ok(())
-            }
-            Err(why) => {
-                self.screen.note(&format!("error: results are not saved: {why}"));
-                Err(why)
-            }
-        }
+        let notices = session.close().await?;
+        self.warn(&notices);
+        Ok(())
     }
 
     /// Writes the rest. Nothing else is left to be done, so every signal ends it.

@@ -154,6 +154,11 @@ async fn drive(
     };
     let ended = console.follow(run, &session).await;
     let saved = console.close(session).await;
+    // A run that could not save said so itself, as soon as it knew.
+    let unsaid = ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none());
+    if let (Err(why), true) = (&saved, unsaid) {
+        console.warn(&[format!("results are not saved: {why}")]);
+    }
     if let Ok(ended) = &ended
         && prints_outputs
     {
@@ -162,7 +167,7 @@ async fn drive(
     }
     console.finish().await?;
     match saved {
-        Err(_) if ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none()) => Err(Exit::Internal),
+        Err(_) if unsaid => Err(Exit::Internal),
         _ => ended,
     }
 }
