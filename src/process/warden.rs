@@ -75,6 +75,8 @@ struct Running {
     leader: Pid,
     /// Whether it leads a group; a foreground job stays in ours.
     grouped: bool,
+    /// Whether it has been stopped until it is let go on.
+    paused: bool,
 }
 
 impl Warden {
@@ -119,7 +121,7 @@ impl Warden {
         let grouped = !launch.command.foreground;
         let leader = Leader::start(&mut launch.command.to_std(), grouped)
             .map_err(|source| SpawnError::explain(&launch.command, source))?;
-        state.run(id, Running { leader: leader.pid(), grouped });
+        state.run(id, Running { leader: leader.pid(), grouped, paused: false });
         drop((state, starting));
         let program = launch.command.program.clone();
         Job::new(id, self.clone(), leader, launch).map_err(|source| SpawnError::Other { program, source })
@@ -132,10 +134,14 @@ impl Warden {
             return Err(SpawnError::Ending);
         }
         if let (Some(sessions), None) = (&options.sessions_dir, &state.session_file) {
-            let written = predecessors::write(sessions, marker);
-            state.session_file = Some(
-                written.map_err(|source| SpawnError::Safeguard { what: "write the session file", source })?,
-            );
+            match predecessors::write(sessions, marker) {
+                Ok(file) => state.session_file = Some(file),
+                // A disk without room for it keeps nobody from working: the guardian needs no file.
+                Err(_) if options.guardian.is_some() => {}
+                Err(source) => {
+                    return Err(SpawnError::Safeguard { what: "write the session file", source });
+                }
+            }
         }
         if let (Some(exe), None) = (&options.guardian, &state.guardian) {
             let guardian = Guardian::start(exe, marker, state.session_file.as_deref());
@@ -245,6 +251,19 @@ impl Warden {
             None => alone,
         });
         if orphans.is_empty() { orphans } else { proc::family(|p| orphans.iter().any(|o| o.pid == p.pid)) }
+    }
+
+    /// Whether every job that can be paused is (a foreground job is the terminal's to stop).
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        lock(&self.0.state).running.values().all(|running| running.paused || !running.grouped)
+    }
+
+    /// A job has been stopped, or let go on.
+    pub(super) fn set_paused(&self, id: u64, paused: bool) {
+        if let Some(running) = lock(&self.0.state).running.get_mut(&id) {
+            running.paused = paused;
+        }
     }
 
     /// A job is over, all of it.

@@ -389,7 +389,7 @@ impl Driver {
         self.scheduler.observe(Observation::Ended(id, outcome));
     }
 
-    /// Makes a result durable while the run goes on: a dependent may start before that (limits, first page).
+    /// Makes a result durable while the run goes on: a dependent may start before that (limit L1).
     fn save(&mut self, batch: Batch) {
         let run = Arc::clone(&self.run);
         self.saves.spawn(async move {
@@ -447,6 +447,11 @@ impl Driver {
         }
     }
 
+    /// Whether what a task hands on may rest on disk: only that of tasks that can be skipped (spec section 8).
+    fn may_rest(&self, id: TaskId) -> bool {
+        self.run.shared.graph.task(id).can_be_fresh()
+    }
+
     async fn conclude(mut self, started: Instant) -> RunSummary {
         while self.saves.join_next().await.is_some() {}
         if !self.run.request.dry_run {
@@ -469,7 +474,13 @@ impl Driver {
         };
         self.summary.duration = started.elapsed();
         for (task, text) in std::mem::take(&mut self.summary.messages) {
-            self.run.emitter.emit(What::Message { task: task.clone(), text: text.clone() });
+            let rests = self.run.shared.graph.id(task.as_str()).is_some_and(|id| self.may_rest(id));
+            let message = What::Message { task: task.clone(), text: text.clone() };
+            if rests {
+                self.run.emitter.emit(message)
+            } else {
+                self.run.emitter.emit_unlogged(message)
+            }
             self.summary.messages.push((task, text));
         }
         self.run.emitter.emit(What::RunFinished {

@@ -1,8 +1,12 @@
 //! Executing one task from its snapshot to its record: the record protocol (hazards, section 0).
 //!
-//! 1. fingerprint the inputs, 2. durably say that it has begun, 3. run it, 4. see whether an input changed
-//! meanwhile, 5. commit record, output, exports and messages as one. Everything that can go wrong on the
-//! way is a [`Failure`] of the task, never an error of the library.
+//! 1. Fingerprint the inputs.
+//! 2. Durably say that it has begun.
+//! 3. Run it.
+//! 4. See whether an input changed meanwhile.
+//! 5. Commit record, output, exports and messages as one.
+//!
+//! Everything that can go wrong on the way is a [`Failure`] of the task, never an error of the library.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -371,7 +375,7 @@ impl Execution {
             ("DEVTASK_TASK", Some(task.name.as_str().into())),
             ("DEVTASK_RUN", Some(self.run.id.clone().into())),
             ("DEVTASK_CHANGED_FILES", Some(changed_file.into())),
-            ("DEVTASK_TREE", Some(shared.state_dir.clone().into())),
+            ("DEVTASK_TREES", Some(shared.trees())),
         ];
         reserved.extend(shared.directories(self.run.runtime_path()?));
         let input = self.run.input_of(self.id).map(|input| Value::Object(input).to_string());

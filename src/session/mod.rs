@@ -30,7 +30,13 @@ mod runlog;
 mod script;
 mod shared;
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::sync::mpsc;
 
@@ -82,6 +88,9 @@ pub enum SessionError {
     /// A name selects nothing.
     #[error("{}", unknown_names(.0))]
     Unknown(Vec<SelectFault>),
+    /// Something was to be executed in a session opened for looking only.
+    #[error("this session was opened for looking only")]
+    ReadOnly,
     /// The run needs a long-running process.
     #[error("{0} is a process, and running processes is not supported yet")]
     NeedsProcess(TaskName),
@@ -113,8 +122,11 @@ impl Session {
     /// Starts a run. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`].
+    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`].
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
+        if self.shared.read_only && !request.dry_run {
+            return Err(SessionError::ReadOnly);
+        }
         let roots = self.select(&request.names)?;
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;
@@ -153,12 +165,24 @@ impl Session {
         self.shared.memory.record(name.as_str())
     }
 
+    /// Whether everything that runs and can be paused is: a pause takes effect as the run is polled.
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        self.shared.warden.is_still()
+    }
+
+    /// Ends everything that was started here and what it left: SIGTERM, SIGKILL after `grace`. Nothing can be
+    /// started afterwards. Can be dropped and called again with less patience.
+    pub async fn end_children(&self, grace: Duration) {
+        self.shared.warden.end_everything(grace).await;
+    }
+
     /// Ends what is left, closes the store and lets go of the tree.
     ///
     /// # Errors
     /// Why results were not saved.
     pub async fn close(self) -> Result<Vec<String>, String> {
-        self.shared.warden.end_everything(execute::GRACE).await;
+        self.end_children(execute::GRACE).await;
         let shared = Arc::clone(&self.shared);
         let closed = tokio::task::spawn_blocking(move || shared.memory.close()).await;
         closed.unwrap_or_else(|error| Err(error.to_string()))
@@ -175,8 +199,9 @@ impl Session {
 
     /// A run that cannot be logged runs all the same.
     fn run_log(&self, id: &str) -> RunLog {
-        let made = std::fs::create_dir_all(self.shared.runs_dir())
-            .and_then(|()| std::fs::create_dir_all(self.shared.log_dir().join(id)))
+        let private = |dir: PathBuf| DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        let made = private(self.shared.runs_dir())
+            .and_then(|()| private(self.shared.log_dir().join(id)))
             .and_then(|()| RunLog::create(&self.shared.runs_dir(), id));
         made.unwrap_or(RunLog::none())
     }

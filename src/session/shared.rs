@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
+    /// Opened for looking only.
+    pub(crate) read_only: bool,
     pub(crate) _lock: Option<Lock>,
 }
 
@@ -93,6 +95,18 @@ impl Shared {
             kept.map(|(_, value)| value.clone())
         };
         ours.into_iter().map(|(name, path)| (name, Some(inherited(name).unwrap_or(path.into())))).collect()
+    }
+
+    /// The state directories of the trees whose runs a task runs in, one a line, the outermost first: a
+    /// nested run must not wait for one that waits for it.
+    pub(crate) fn trees(&self) -> OsString {
+        let outer = self.ambient.iter().find(|(name, _)| name == "DEVTASK_TREES");
+        let mut trees = outer.map(|(_, trees)| trees.clone()).unwrap_or_default();
+        if !trees.is_empty() {
+            trees.push("\n");
+        }
+        trees.push(&self.state_dir);
+        trees
     }
 
     /// Walks without hashing.

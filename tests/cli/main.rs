@@ -4,6 +4,10 @@
 mod support;
 
 mod devenv;
+mod example;
 mod faults;
+mod freshness;
+mod history;
 mod looking;
 mod run;
+mod state;

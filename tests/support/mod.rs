@@ -138,6 +138,13 @@ impl Sandbox {
         }
     }
 
+    /// Removes a file that may be there.
+    pub(crate) fn remove_if_there(&self, path: impl AsRef<Path>) {
+        if self.exists(&path) {
+            self.remove(path);
+        }
+    }
+
     /// Sets the permission bits of a file.
     pub(crate) fn chmod(&self, path: impl AsRef<Path>, mode: u32) {
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
@@ -232,6 +239,22 @@ impl Invocation<'_> {
     pub(crate) fn start(mut self) -> Running {
         let child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { child }
+    }
+
+    /// Starts it with its stderr going to a file of the tree, to be read meanwhile.
+    pub(crate) fn start_with_stderr(mut self, path: impl AsRef<Path>) -> Running {
+        let file = fs::File::create(self.sandbox.path(path)).unwrap();
+        Running { child: self.command.stdout(Stdio::piped()).stderr(file).spawn().unwrap() }
+    }
+
+    /// Starts it through another program, which gets the command line after these arguments.
+    pub(crate) fn start_under(self, program: &str, args: &[&str]) -> Running {
+        let mut command = Command::new(program);
+        command.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.command.get_current_dir().unwrap()).env_clear();
+        let set = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set).stdin(Stdio::null());
+        Invocation { sandbox: self.sandbox, command }.start()
     }
 }
 

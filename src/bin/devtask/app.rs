@@ -2,9 +2,10 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::OsStr,
     fs,
     io::{IsTerminal as _, stderr, stdout},
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -257,6 +258,7 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
             return complain_with(&text::chain(error), hint);
         }
         SessionError::StoppedWaiting
+        | SessionError::ReadOnly
         | SessionError::Store(_)
         | SessionError::System { .. }
         | SessionError::Internal(_) => Exit::Internal,
@@ -282,8 +284,11 @@ fn global_ignore() -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
-/// Whether this process was started by a task of the run that holds `state_dir`.
+/// Whether this process was started, through however many others, by a task of the run that holds
+/// `state_dir`.
 pub(crate) fn is_nested_in(state_dir: &Path) -> bool {
-    let outer: Option<OsString> = env::var_os("DEVTASK_TREE");
-    outer.is_some_and(|outer| fs::canonicalize(outer).ok() == fs::canonicalize(state_dir).ok())
+    let Ok(state_dir) = fs::canonicalize(state_dir) else { return false };
+    let trees = env::var_os("DEVTASK_TREES").unwrap_or_default();
+    let mut trees = trees.as_bytes().split(|b| *b == b'\n').map(OsStr::from_bytes);
+    trees.any(|tree| fs::canonicalize(tree).is_ok_and(|tree| tree == state_dir))
 }

@@ -5,6 +5,7 @@
 mod app;
 mod args;
 mod commands;
+mod console;
 mod exit;
 mod render;
 mod signals;

@@ -12,7 +12,7 @@ use crate::{
     app::{App, Tree, refuse},
     args::ListArgs,
     commands::{
-        look::{Look, look},
+        look::{BUSY, Look, look},
         out,
     },
     exit::Exit,
@@ -30,11 +30,11 @@ pub(crate) fn list(app: &mut App, args: &ListArgs, hints: bool) -> Result<Exit, 
     let roots = roots(&tree, &args.names)?;
     let plan = Plan::new(&tree.graph, roots.iter().copied(), Mode::Before);
     let names: Vec<String> = roots.iter().map(|id| tree.graph.name(*id).to_string()).collect();
-    let look = if names.is_empty() { Ok(Look::default()) } else { look(app, &tree, &names)? };
-    let look = look.unwrap_or_else(|unknown| {
-        eprintln!("note: {unknown}, so what is fresh is not known");
-        Look::default()
-    });
+    let look = if names.is_empty() { Some(Look::default()) } else { look(app, &tree, &names)? };
+    if look.is_none() {
+        eprintln!("note: {BUSY}, so what is fresh is not known");
+    }
+    let look = look.unwrap_or_default();
     if args.json {
         let all: Vec<Value> = plan.order().iter().map(|id| as_json(&tree, *id, &look)).collect();
         return Ok(out(&format!("{:#}\n", Value::Array(all))));

@@ -1,6 +1,6 @@
 //! Looking without touching: decisions of a dry run over a read-only session.
 
-use std::{collections::BTreeMap, fmt, pin::pin};
+use std::{collections::BTreeMap, pin::pin};
 
 use devtask::{
     Request, SessionError,
@@ -47,35 +47,11 @@ pub(crate) struct Look {
 }
 
 /// Why the state cannot be read now.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Unknown {
-    /// Another devtask has it open.
-    Busy,
-    /// It is damaged or was not closed; only a run may mend it.
-    NeedsRepair,
-}
+pub(crate) const BUSY: &str = "another devtask is at work in this tree";
 
-impl Unknown {
-    /// The exit code of a verb that cannot do without.
-    pub(crate) const fn exit(self) -> Exit {
-        match self {
-            Self::Busy => Exit::Held,
-            Self::NeedsRepair => Exit::Internal,
-        }
-    }
-}
-
-impl fmt::Display for Unknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Busy => "another devtask is at work in this tree",
-            Self::NeedsRepair => "the state needs repair, which the next run does",
-        })
-    }
-}
-
-/// Judges these tasks and what is upstream of them, if the state can be read.
-pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Result<Look, Unknown>, Exit> {
+/// Judges these tasks and what is upstream of them. `None`: another devtask is at work in the tree, so
+/// that its state cannot be read now.
+pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| {
         complain(&format!("cannot start: {e}"));
@@ -84,22 +60,25 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Result<Lo
     runtime.block_on(async {
         let session = match app.session(tree, "devtask").read_only(true).open().await {
             Ok(session) => session,
-            Err(SessionError::Store(StoreError::AlreadyOpen(_))) => return Ok(Err(Unknown::Busy)),
-            Err(SessionError::Store(StoreError::NeedsRepair(_))) => return Ok(Err(Unknown::NeedsRepair)),
+            Err(
+                SessionError::Held(_)
+                | SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_)),
+            ) => return Ok(None),
             Err(error) => return Err(refuse(&error)),
         };
         let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
         request.refresh = app.globals.refresh_task_cache;
         let run = session.start(request).map_err(|error| refuse(&error))?;
-        let look = collect(run).await;
+        let notices = session.notices().to_vec();
+        let look = collect(run, notices).await;
         // Nothing was written, so closing has nothing to tell.
         let _ = session.close().await;
-        look.map(Ok)
+        look.map(Some)
     })
 }
 
-async fn collect(mut run: Run) -> Result<Look, Exit> {
-    let mut look = Look::default();
+async fn collect(mut run: Run, warnings: Vec<String>) -> Result<Look, Exit> {
+    let mut look = Look { decisions: BTreeMap::new(), warnings };
     let mut signals = Signals::new().map_err(|e| {
         complain(&format!("cannot listen to signals: {e}"));
         Exit::Internal

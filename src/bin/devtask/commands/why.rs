@@ -13,7 +13,7 @@ use crate::{
     app::{App, Tree, complain},
     args::WhyArgs,
     commands::{
-        look::{Decision, look},
+        look::{BUSY, Decision, look},
         out,
         show::one,
     },
@@ -37,10 +37,10 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
     if task.is_process() {
         return Err(complain(&format!("{} is a process: it is never fresh", task.name)));
     }
-    let look = look(app, &tree, &[task.name.to_string()])?.map_err(|unknown| {
-        complain(&format!("{unknown}; try again after that"));
-        unknown.exit()
-    })?;
+    let Some(look) = look(app, &tree, &[task.name.to_string()])? else {
+        complain(&format!("{BUSY}; try again when it is done"));
+        return Err(Exit::Held);
+    };
     look.warnings.iter().for_each(|warning| eprintln!("warning: {}", shown(warning)));
     let Some(decision) = look.decisions.get(&task.name) else {
         complain(&format!("nothing was decided about {}", task.name));

@@ -7,6 +7,8 @@ use std::{
 
 use devtask::store::Owner;
 
+use unicode_width::UnicodeWidthChar as _;
+
 /// Text from elsewhere, safe for a terminal: control characters are spelled out (hazard E8).
 pub(crate) fn shown(text: &str) -> String {
     if !text.chars().any(is_unsafe) {
@@ -60,6 +62,25 @@ fn split_sequence(text: &str) -> (&str, &str) {
         _ => text.chars().next().map(char::len_utf8),
     };
     text.split_at(end.unwrap_or(text.len()))
+}
+
+/// The beginning of a text, as much as fits into that many columns; what was cut off is an ellipsis.
+pub(crate) fn fitted(text: &str, columns: usize) -> String {
+    let width = |c: char| c.width().unwrap_or(0);
+    let mut fitted = String::new();
+    let (mut used, mut cut) = (0, 0);
+    for c in text.chars().map(|c| if c == '\t' { ' ' } else { c }) {
+        used += width(c);
+        if used > columns {
+            fitted.truncate(cut);
+            return if columns == 0 { fitted } else { fitted + "…" };
+        }
+        fitted.push(c);
+        if used < columns {
+            cut = fitted.len();
+        }
+    }
+    fitted
 }
 
 /// An error with everything that caused it.
@@ -126,6 +147,23 @@ mod tests {
         ] {
             assert_eq!(output_line(line, false), plain, "{line:?}");
             assert_eq!(output_line(line, true), colored, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn long_rows_are_cut() {
+        for (text, columns, expected) in [
+            ("abc", 4, "abc"),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("a\tb", 3, "a b"),
+            ("日本語", 6, "日本語"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+            ("abc", 1, "…"),
+            ("abc", 0, ""),
+        ] {
+            assert_eq!(fitted(text, columns), expected, "{text:?} in {columns}");
         }
     }
 
