@@ -484,7 +484,8 @@ error[two-task-files]: two task files in ROOT
 fn no_task_file_anywhere() {
     let mut tree = Sandbox::new();
     // The search upward ends at the home directory.
-    tree.set_env("HOME", tree.root().parent().unwrap());
+    let above = tree.root().parent().unwrap().to_owned();
+    tree.set_env("HOME", above);
     tree.write("package.json", "{}");
     tree.write("Makefile", "");
     same(
