@@ -317,11 +317,9 @@ impl Driver {
     }
 
     fn warn_unmatched(&mut self, judged: &Judged) {
-        for (pattern, base) in &judged.unmatched {
-            if self.warned.insert((judged.id, pattern.clone())) {
-                let place = self.run.shared.display(base);
-                let place = if place.is_empty() { ".".to_owned() } else { place };
-                self.run.warn(judged.id, &format!("`{pattern}` matches nothing in {place}"));
+        for unmatched in &judged.unmatched {
+            if self.warned.insert((judged.id, unmatched.pattern.clone())) {
+                self.run.warn(judged.id, &unmatched.message(&self.run.shared));
             }
         }
     }

@@ -13,6 +13,7 @@ use super::{
     memory::{Explanation, Memory},
     results::{HandedOn, Received},
     shared::Shared,
+    unmatched::Unmatched,
 };
 use crate::{
     fingerprint::{Facts, FileRow, Manifest, compare, count, differing, digest_of},
@@ -58,8 +59,8 @@ pub(crate) struct Judged {
     pub(crate) snapshot: Option<InputSnapshot>,
     /// Paths that changed, for `DEVTASK_CHANGED_FILES`.
     pub(crate) changed: Vec<PathBuf>,
-    /// Patterns that matched nothing, with the directory they were looked up from.
-    pub(crate) unmatched: Vec<(String, PathBuf)>,
+    /// Globs that matched nothing.
+    pub(crate) unmatched: Vec<Unmatched>,
 }
 
 impl Judged {
@@ -140,7 +141,7 @@ fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
         compared,
         record,
         changed,
-        unmatched: unmatched(shared, question.id, &seen.inputs),
+        unmatched: Unmatched::of(shared, question.id, &seen.inputs),
         snapshot: (!reasons.is_empty())
             .then(|| InputSnapshot { manifest: now, files: Arc::new(seen.inputs) }),
         reasons,
@@ -233,16 +234,6 @@ impl Cause<'_> {
         }
         reasons
     }
-}
-
-/// A literal path may be missing; a glob without a match is probably not what was meant.
-fn unmatched(shared: &Shared, id: TaskId, inputs: &FileSet) -> Vec<(String, PathBuf)> {
-    let task = shared.graph.task(id);
-    let patterns = shared.patterns(id);
-    let is_glob = |at: &usize| patterns.inputs.globs().iter().any(|g| g.written() == *at && !g.is_literal());
-    let base = task.pattern_bases.first().unwrap_or(&task.cwd);
-    let globs = inputs.unmatched.iter().filter(|at| is_glob(at));
-    globs.filter_map(|at| task.exec_if_modified.get(*at)).map(|p| (p.written.clone(), base.clone())).collect()
 }
 
 fn manifest(shared: &Shared, question: &Question, files: &FileSet) -> Manifest {

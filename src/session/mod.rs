@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `drive` | effects out, observations in: one run from start to summary |
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
+//! | `unmatched` | globs that match nothing, and what they would match elsewhere |
 //! | `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
 //! | `environment`, `script`, `harvest` | what a task is given, how it is run, what it leaves |
@@ -29,6 +30,7 @@ mod run;
 mod runlog;
 mod script;
 mod shared;
+mod unmatched;
 
 use std::{
     fs::DirBuilder,

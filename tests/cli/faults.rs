@@ -364,6 +364,15 @@ fn a_pattern_that_matches_nothing_is_worth_a_word() {
     assert!(!text.contains("gone"), "a path may be missing: {text}");
     let why = told(&tree, &tree.ok("why a"));
     assert_eq!(why, "warning: tree:a: `src/*.c` matches nothing in sub\n");
+    tree.write("src/deep/b.c", "");
+    assert_eq!(told(&tree, &tree.ok("why a")), why);
+    tree.write("src/a.c", "");
+    assert_eq!(
+        told(&tree, &tree.ok("why a")),
+        "warning: tree:a: `src/*.c` matches nothing in sub; it is relative to there, and would match src/a.c in .\n"
+    );
+    tree.write("sub/src/c.c", "");
+    assert_eq!(told(&tree, &tree.ok("why a")), "");
 }
 
 #[test]
@@ -588,6 +597,19 @@ error: devenv:processes:db is a process, and running processes is not supported 
 
 #[test]
 fn faults_of_several_files_are_told_together() {
+    let include = Sandbox::with("include = ['apps/[a']\n");
+    same(
+        &told(&include, &include.expect(2, "list")),
+        r"
+error[bad-glob]: `apps/[a` is no pattern: unclosed character class; missing ']'
+ --> devtask.toml:1:12
+  |
+1 | include = ['apps/[a']
+  |            ^^^^^^^^^
+  |
+  = help: write `[[]` for a plain `[`, `[{]` for a plain `{`
+",
+    );
     let tree = Sandbox::with("include = ['x', 'y']\n[tasks.a]\nexce = '1'\nafter = ['x:bb']\n");
     tree.write("x/devtask.toml", "[tasks.b]\nafter = ['c d']\n");
     tree.write("y/devtask.toml", "[tasks.b]\nexec = 1\n");
@@ -772,13 +794,21 @@ fn the_command_line_itself() {
 fn a_tree_that_is_held() {
     let tree = Sandbox::with("[tasks.b]\nexec = 'true'\n");
     let mut gate = Gate::new(tree.path("gate"));
-    tree.append("devtask.toml", format!("[tasks.a]\nexec = '''{}'''\n", gate.script()));
+    tree.append(
+        "devtask.toml",
+        format!("[tasks.a]\nexecIfModified = ['in']\nexec = '''{}'''\n", gate.script()),
+    );
     let holder = tree.devtask(["run", "a"]).start();
     gate.wait();
     let refused = tree.expect(6, "--no-wait run b");
     let pid = holder.pid();
     let start = format!("error: this tree is held by `devtask run a` (pid {pid}), started ");
     assert!(refused.err.starts_with(&start) && refused.err.ends_with("s ago\n"), "{refused}");
+    let list = tree.ok("list b");
+    assert_eq!(list.err, "note: another devtask is at work in this tree, so what is fresh is not known\n");
+    assert_eq!(list.out, "tree:b  ?\n");
+    let why = tree.expect(6, "why b");
+    assert_eq!(why.err, "error: another devtask is at work in this tree; try again when it is done\n");
     gate.open();
     assert_eq!(holder.finish().code, Some(0));
     tree.ok("--no-wait run b");
@@ -820,6 +850,8 @@ fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
         format!("-C ok run {bad}"),
         bad.to_owned(),
         format!("-C ok run --input {bad}"),
+        format!("-C ok run --{bad}"),
+        format!("-C ok run --mode {bad}"),
         "-C ok run a".to_owned(),
         "-C ok why a".to_owned(),
         "-C ok list".to_owned(),

@@ -54,6 +54,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     if let Some(verb) = unknown_verb(error) {
         return exit::leave(verb);
     }
+    let text = error.render().to_string();
+    if text.chars().any(|c| c != '\n' && render::text::is_unsafe(c)) {
+        text.lines().for_each(|line| eprintln!("{}", render::text::shown(line)));
+        return exit::leave(Exit::Usage);
+    }
     // Nobody is left to be told if even this cannot be written.
     let _ = error.print();
     exit::leave(if error.use_stderr() { Exit::Usage } else { Exit::Done })

@@ -19,7 +19,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// Control characters, and those that turn the direction of writing around.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
