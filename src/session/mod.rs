@@ -186,7 +186,11 @@ impl Session {
     pub async fn close(self) -> Result<Vec<String>, String> {
         self.end_children(execute::GRACE).await;
         let shared = Arc::clone(&self.shared);
-        let closed = tokio::task::spawn_blocking(move || shared.memory.close()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            shared.memory.forget_unseen(|name| shared.graph.id(name).is_some());
+            shared.memory.close()
+        })
+        .await;
         closed.unwrap_or_else(|error| Err(error.to_string()))
     }
 
