@@ -1,4 +1,6 @@
-//! Faults as data: what is wrong, where, and one hint. Rendering them is the program's business.
+//! Faults as data: what is wrong, where, and one hint.
+//!
+//! Floor 0, pure. Rendering them is the program's business; finding them is everybody's.
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 

@@ -1,6 +1,6 @@
 //! What happened in a run: the only road to the screen, the run log, JSON, `why`, timings.
 //!
-//! Floor 1. Data with a versioned JSON form, one object a line; readers ignore what they do not know.
+//! Floor 2. Data with a versioned JSON form, one object a line; readers ignore what they do not know.
 //! It knows no clock: whoever emits an event supplies the time.
 
 use std::{collections::BTreeMap, time::SystemTime};

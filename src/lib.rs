@@ -1,10 +1,83 @@
 //! devtask runs tasks and reruns only what has to be rerun.
+//!
+//! This is the library; the program beside it uses nothing but its public items. A task that fails is an
+//! [`Outcome`] and an [`Event`], never an `Err`; an `Err` means that devtask itself could not. Faults of
+//! task files are [`Diagnostic`]s, all of them at once. The library never prints, and reads neither home
+//! nor environment by itself.
+//!
+//! ```no_run
+//! use devtask::{Condition, Request, Session, Task, TaskGraph};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let graph = TaskGraph::builder()
+//!     .task(Task::shell("app:gen", "make gen").exec_if_modified(["schema/**"]))
+//!     .task(Task::shell("app:test", "cargo test").after("app:gen", Condition::Succeeded))
+//!     .build()
+//!     .map_err(|faults| faults[0].message.clone())?;
+//! let session = Session::builder(graph).root(".").environment(std::env::vars_os()).jobs(8).open().await?;
+//! let mut run = session.start(Request::run(["app:test"]))?;
+//! while let Some(event) = run.next_event().await {
+//!     println!("{event:?}");
+//! }
+//! let summary = run.finish().await?;
+//! session.close().await?;
+//! # let _ = summary;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The floor plan
+//!
+//! Rooms by stage, in the order the data flows. A room imports only rooms on lower floors; deciding is pure,
+//! doing is at the edge. `tests/architecture.rs` holds this table and fails when it is broken.
+//!
+//! | floor | room | what it is for | spec |
+//! |---|---|---|---|
+//! | 0 | [`diagnostic`] | faults as data | 1 |
+//! | 1 | [`model`] | the words: names, tasks, conditions, outcomes, reasons | 1.2, 2 |
+//! | 2 | [`event`] | what happened, as JSON lines | |
+//! | 2 | [`pattern`] | include and exclude patterns | 4.4 |
+//! | 3 | [`config`] | task files as text become declarations, with every fault | 1 |
+//! | 3 | [`graph`] | proof that the declarations are sound; pictures of them | 2 |
+//! | 3 | [`fingerprint`] | the key of a task, and the explanation of a difference | 4.1 |
+//! | 4 | [`plan`] | which tasks a run wants: names and modes | 1.1, 2 |
+//! | 5 | [`schedule`] | the scheduler, a machine without hands | 2, 3 |
+//! | | | *above: no I/O, no async, no clock; below: doing* | |
+//! | 6 | [`scan`] | walking, the stat cache, hashing | 4.2, 4.4 |
+//! | 6 | [`store`] | what is remembered: redb, the lock, the state directory | 4.3, 4.6 |
+//! | 6 | [`process`] | child processes, none ever left behind | 3 |
+//! | 7 | [`loader`] | finding, reading and joining task files | 1, 1.1 |
+//! | 8 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
+//! | 9 | [`guide`] | the contract and the hazards, as text | |
+//!
+//! Siblings on floor 6 are strangers: the session carries everything between them. Async lives in
+//! [`process`] and [`session`] only.
+//!
+//! "spec section 4.1" in a comment is that section of [`guide::spec`]; "hazard C19" and "limit L1" are rows of
+//! [`guide::hazards`].
+//!
+//! # The way of the data
+//!
+//! ```text
+//!  text (toml · json · devenv's json)
+//!        │ loader, config (pure parse)
+//!        ▼
+//!  Declarations ──graph──▶ TaskGraph ──plan──▶ Plan
+//!                          (proof of             │
+//!                           soundness)           ▼            judge: scan ▶ fingerprint vs store
+//!                                     ┌──── Scheduler ◀──── Judged(Stale · Fresh · NoCommand)
+//!                              Effect │      (pure)   ◀──── Began, Ended ◀── execute: process ▶ store
+//!                         Check·Start·Stop       │
+//!                                     ▼          ▼
+//!                                  Driver      Event ──▶ the reader of the run · the run's log
+//! ```
 
 pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod fingerprint;
 pub mod graph;
+pub mod guide;
 pub mod loader;
 pub mod model;
 pub mod pattern;
@@ -18,6 +91,6 @@ pub mod store;
 pub use diagnostic::Diagnostic;
 pub use event::Event;
 pub use graph::{GraphBuilder, TaskDraft, TaskGraph};
-pub use model::{Condition, Outcome, Reason, Task, TaskName};
+pub use model::{Condition, Outcome, Reason, Task, TaskId, TaskName};
 pub use plan::Mode;
-pub use session::{Request, Run, RunSummary, Session, SessionError};
+pub use session::{LiveLines, Request, Run, RunControl, RunSummary, Session, SessionBuilder, SessionError};

@@ -1,6 +1,6 @@
 //! Task files as text become declarations: pure parsing with spans.
 //!
-//! TOML and JSON are read into one tree of values with places; one set of tables decodes that tree and
+//! Floor 3, pure. TOML and JSON are read into one tree of values with places; one set of tables decodes that tree and
 //! makes the JSON Schema. All faults of a text are found in one pass, each with its place and a hint.
 //! It must never know where a text comes from: no file is opened here, no variable is read. Finding,
 //! reading and joining files is the loader's.

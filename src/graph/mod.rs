@@ -1,6 +1,6 @@
 //! The task graph: proof that a set of declarations is sound.
 //!
-//! Floor 2, pure. A [`TaskGraph`] can only be had from [`TaskGraph::build`], which reports every fault of
+//! Floor 3, pure. A [`TaskGraph`] can only be had from [`TaskGraph::build`], which reports every fault of
 //! the edges at once (spec section 2): duplicates, unknown names, states that cannot be reached, cycles.
 //! Whoever holds one may rely on its being acyclic. It knows nothing of what is selected or running.
 

@@ -1,6 +1,6 @@
 //! The words everybody uses: names, ids, tasks, conditions, outcomes, reasons.
 //!
-//! Floor 0. Plain data with the rules that belong to the data itself; it knows no file, no clock, no
+//! Floor 1. Plain data with the rules that belong to the data itself; it knows no file, no clock, no
 //! process, and imports no other room.
 
 mod condition;

@@ -5,7 +5,7 @@
 //! one path segment at a time by a small set of states. So a walk can ask at each directory whether
 //! anything beneath can still match, and the rules about hidden names hold exactly where they are meant.
 //!
-//! Floor 1, pure: it compares names and never looks at a file. What git ignores, what is a directory and
+//! Floor 2, pure: it compares names and never looks at a file. What git ignores, what is a directory and
 //! where the state directory lies is known only to those who walk.
 
 mod brace;

@@ -1,6 +1,6 @@
 //! What is wanted: from the names a user typed to the set of tasks that a run schedules.
 //!
-//! Floor 3, pure. A plan is not a verdict: whether a task is fresh is judged when its upstream is done.
+//! Floor 4, pure. A plan is not a verdict: whether a task is fresh is judged when its upstream is done.
 //! It knows nothing of files or of what ran before.
 
 mod modes;

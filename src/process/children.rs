@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     process::Child,
-    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpgrp, waitid};
@@ -17,8 +17,6 @@ use super::proc::{self, Proc};
 
 static STARTING: RwLock<()> = RwLock::new(());
 static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
-/// Killed children whose owner did not wait for their end.
-static ABANDONED: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
 /// Locks, whether or not another thread panicked meanwhile: the lists are valid at every step.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -28,6 +26,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// To be held from before a child is started until [`register`] knows it.
 pub(super) fn starting() -> RwLockReadGuard<'static, ()> {
     STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// To be held while strangers are judged.
+pub(super) fn nobody_starts() -> RwLockWriteGuard<'static, ()> {
+    STARTING.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Notes a child as ours.
@@ -42,22 +45,6 @@ pub(super) fn forget(pid: Pid) {
 
 fn is_ours(pid: Pid) -> bool {
     lock(&OURS).contains(&pid.as_raw_nonzero().get())
-}
-
-/// Takes over a child that has been killed and that nobody will wait for.
-pub(super) fn abandon(child: Child) {
-    lock(&ABANDONED).push(child);
-}
-
-/// Reaps what was abandoned and has died by now.
-pub(super) fn reap_abandoned() {
-    lock(&ABANDONED).retain_mut(|child| {
-        let dead = !matches!(child.try_wait(), Ok(None));
-        if let Some(pid) = pid_of(child).filter(|_| dead) {
-            forget(pid);
-        }
-        !dead
-    });
 }
 
 /// A child's number.
@@ -75,7 +62,7 @@ pub(super) fn adopted() -> Vec<Proc> {
     if strangers.is_empty() {
         return Vec::new();
     }
-    let _nobody_starts = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    let _judging = nobody_starts();
     strangers.retain(|&pid| !is_ours(pid));
     let own_group = getpgrp().as_raw_nonzero().get();
     let (dead, alive): (Vec<Proc>, Vec<Proc>) =
@@ -86,7 +73,8 @@ pub(super) fn adopted() -> Vec<Proc> {
     alive
 }
 
-/// Whether a process is an adopted orphan, as far as its record tells.
+/// Whether a process is an adopted orphan, as far as its record tells. To be asked with
+/// [`nobody_starts`] held.
 pub(super) fn looks_adopted(process: &Proc) -> bool {
     process.parent == rustix::process::getpid().as_raw_nonzero().get()
         && process.group != getpgrp().as_raw_nonzero().get()

@@ -29,12 +29,12 @@ const BYE: &str = "bye";
 /// How long a dismissed guardian is waited for, and how long killed processes are looked for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The runner's side.
+/// The runner's side. Dropped without being dismissed, it closes the pipe, and the guardian does
+/// its work. It stays unreaped then: whoever drops it so is about to die.
 #[derive(Debug)]
 pub(super) struct Guardian {
-    /// None once it has been dismissed. The pipe is closed on exec, as std does with all it opens,
-    /// so no other child keeps it open.
-    child: Option<Child>,
+    /// Its pipe is closed on exec, as is all that std opens, so no other child keeps it open.
+    child: Child,
 }
 
 impl Guardian {
@@ -48,7 +48,7 @@ impl Guardian {
         if let Some(pid) = children::pid_of(&child) {
             children::register(pid);
         }
-        Ok(Self { child: Some(child) })
+        Ok(Self { child })
     }
 
     /// A group runs now. An error means that the guardian is gone.
@@ -62,30 +62,18 @@ impl Guardian {
     }
 
     fn tell(&mut self, line: &str) -> io::Result<()> {
-        let pipe = self.child.as_mut().and_then(|child| child.stdin.as_mut());
-        pipe.ok_or(io::ErrorKind::BrokenPipe)?.write_all(line.as_bytes())
+        self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(line.as_bytes())
     }
 
     /// Lets it go, all being well, and waits until it is gone: it must not seem left behind.
     pub(super) async fn dismiss(mut self) {
         // If it does not hear this it is gone already.
         let _ = self.tell(BYE);
-        let Some(mut child) = self.child.take() else { return };
-        drop(child.stdin.take());
-        if let Ok(mut process) = Leader::of(child)
+        drop(self.child.stdin.take());
+        if let Ok(mut process) = Leader::of(self.child)
             && tokio::time::timeout(PATIENCE, process.gone()).await.is_ok()
         {
             process.reap();
-        }
-    }
-}
-
-impl Drop for Guardian {
-    /// Not dismissed: with the pipe closed it does its work.
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.stdin.take());
-            children::abandon(child);
         }
     }
 }

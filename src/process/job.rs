@@ -79,11 +79,18 @@ enum Happened {
 impl Job {
     pub(super) fn new(id: u64, warden: Warden, mut leader: Leader, launch: Launch) -> io::Result<Self> {
         let (control, orders) = JobControl::new();
-        let child = leader.child().ok_or(io::ErrorKind::NotFound)?;
+        let pipes = leader.child().ok_or(io::ErrorKind::NotFound.into());
+        let reader = match pipes.and_then(|child| Reader::of(child, launch.log, launch.lines)) {
+            Ok(reader) => reader,
+            Err(e) => {
+                warden.abandon(id, leader.give_up());
+                return Err(e);
+            }
+        };
         Ok(Self {
             id,
             warden,
-            reader: Reader::of(child, launch.log, launch.lines)?,
+            reader,
             leader,
             foreground: launch.command.foreground,
             orders,
@@ -165,16 +172,14 @@ impl Job {
 
     /// Ends what is left of the job: its group, and its orphans wherever they went. Normally there
     /// is nothing, and finding that out takes a few system calls.
+    ///
+    /// A group is signalled only after a living member was seen, which keeps its number as the first
+    /// process did until now (hazard C13).
     async fn clear(&mut self) -> Exit {
-        let stopped = self.stop != Stop::No;
-        if !stopped && !self.foreground {
-            // Before its first process is reaped the group's number cannot be another's.
-            self.ask(Signal::TERM);
-        }
         let (code, signal) = code_and_signal(self.leader.reap());
         let rest = self.warden.rest_of(self.id);
         if !rest.is_empty() {
-            self.leaky |= !stopped;
+            self.leaky |= self.stop == Stop::No;
             self.end_rest(rest).await;
         }
         self.warden.finished(self.id);
@@ -183,10 +188,13 @@ impl Job {
 
     /// Until the rest is empty twice in a row, or cannot be ended.
     async fn end_rest(&mut self, mut rest: Rest) {
+        let mut asked = match self.stop {
+            Stop::No => Asked::default(),
+            Stop::Asked(_) | Stop::Killed => Asked::groups(&rest),
+        };
         if self.stop == Stop::No {
             self.stop = Stop::Asked(after(REST_GRACE));
         }
-        let mut asked = Asked::groups(&rest);
         let (mut pause, mut empty, mut killed_since) = (Duration::from_millis(1), 0, None);
         while empty < 2 {
             if self.stop.kills() {
@@ -232,7 +240,7 @@ impl Job {
         }
     }
 
-    fn report(self, exit: Exit) -> Ended {
+    fn report(mut self, exit: Exit) -> Ended {
         let written = self.reader.close();
         Ended {
             exit,
@@ -331,6 +339,13 @@ impl Job {
             }
             self.leader.signal(Signal::CONT);
         }
+    }
+}
+
+impl Drop for Job {
+    /// A job nobody listens to any more must not run on.
+    fn drop(&mut self) {
+        self.warden.abandon(self.id, self.leader.give_up());
     }
 }
 

@@ -126,15 +126,11 @@ impl Leader {
         children::forget(self.pid);
         status
     }
-}
 
-impl Drop for Leader {
-    /// A job nobody waits for any more must not run on.
-    fn drop(&mut self) {
+    /// Kills its group and hands it over to who will reap it; none if it has been reaped.
+    pub(super) fn give_up(&mut self) -> Option<Child> {
         self.signal(Signal::KILL);
-        if let Some(child) = self.child.take() {
-            children::abandon(child);
-        }
+        self.child.take()
     }
 }
 

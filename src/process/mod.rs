@@ -1,6 +1,6 @@
 //! Child processes: started, listened to, ended, and never left behind.
 //!
-//! Floor 5, async. A [`Warden`] stands for one session: every child is started through it, carries
+//! Floor 6, async. A [`Warden`] stands for one session: every child is started through it, carries
 //! its marker in the environment, leads a process group of its own, and is found again by group,
 //! marker or descent when the time comes to end it. A [`Job`] is one running child with its output.
 //! Should this process die without a word, the guardian (a tiny process of the same program) ends

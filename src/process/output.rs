@@ -168,14 +168,14 @@ impl Reader {
     }
 
     /// Completes the log and adds everything up.
-    pub(super) fn close(mut self) -> Written {
+    pub(super) fn close(&mut self) -> Written {
         self.detach();
-        let (log, log_fault) = self.log.map_or((None, None), Log::close);
+        let (log, log_fault) = self.log.take().map_or((None, None), Log::close);
         Written {
-            tail: self.tail.into_lines(),
+            tail: std::mem::take(&mut self.tail).into_lines(),
             lines: self.pipes.iter().map(Pipe::lines).sum(),
             bytes: self.bytes,
-            lines_dropped: self.lines.map_or(0, |lines| lines.dropped),
+            lines_dropped: self.lines.take().map_or(0, |lines| lines.dropped),
             log,
             log_fault,
         }

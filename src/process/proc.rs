@@ -17,12 +17,17 @@ pub(super) struct Proc {
 }
 
 impl Proc {
+    /// Whether this very process still lives.
+    pub(super) fn lives(&self) -> bool {
+        look(self.pid).is_some_and(|now| now.start == self.start && !now.zombie)
+    }
+
     /// Sends a signal to this very process and to no other that got its number since. Whether it
     /// arrives is for the next look to tell.
     pub(super) fn signal(&self, signal: Signal) {
         #[cfg(target_os = "linux")]
         if let Ok(pidfd) = rustix::process::pidfd_open(self.pid, rustix::process::PidfdFlags::empty()) {
-            if look(self.pid).is_some_and(|now| now.start == self.start) {
+            if self.lives() {
                 let _ = rustix::process::pidfd_send_signal(pidfd, signal);
             }
             return;

@@ -26,6 +26,13 @@ impl Rest {
         self.groups.is_empty() && self.strays.is_empty()
     }
 
+    /// With those of `known` that still live: their descent may not be seen any more.
+    fn with_known(mut self, mut known: Vec<Proc>) -> Self {
+        known.retain(|p| !self.strays.iter().any(|stray| stray.pid == p.pid) && p.lives());
+        self.strays.extend(known);
+        self
+    }
+
     /// SIGKILL to all of it. Who may not be signalled is found again by the next look.
     pub(super) fn kill(&self) {
         for &group in &self.groups {
@@ -80,8 +87,9 @@ impl Asked {
 pub(super) async fn end(grace: Duration, look: impl Fn() -> Rest) -> Rest {
     let begin = Instant::now();
     let (mut asked, mut pause, mut empty) = (Asked::default(), Duration::from_millis(1), 0);
+    let mut rest = Rest::default();
     loop {
-        let rest = look();
+        rest = look().with_known(rest.strays);
         empty = if rest.is_empty() { empty + 1 } else { 0 };
         if empty == 2 || begin.elapsed() > grace.saturating_add(KILLED_GRACE) {
             return rest;

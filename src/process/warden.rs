@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fs, io,
     path::PathBuf,
+    process::Child,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -60,6 +61,8 @@ struct State {
     guardian: Option<Guardian>,
     session_file: Option<PathBuf>,
     running: BTreeMap<u64, Running>,
+    /// Killed first processes that nobody waits for; unreaped, they keep their groups' numbers.
+    abandoned: Vec<(u64, Child)>,
     /// Jobs ever started; each gets the next number.
     started: u64,
     ending: bool,
@@ -107,9 +110,9 @@ impl Warden {
     /// [`SpawnError`] says what to mend.
     pub fn spawn(&self, mut launch: Launch) -> Result<Job, SpawnError> {
         SpawnError::foresee(&launch.command)?;
-        children::reap_abandoned();
         let starting = children::starting();
         let mut state = lock(&self.0.state);
+        state.reap_abandoned();
         let id = self.prepare(&mut state)?;
         let chain = self.0.marker.chain(self.0.options.outer_session.as_deref(), id);
         launch.command.env.push((SESSION_VARIABLE.into(), chain));
@@ -119,10 +122,7 @@ impl Warden {
         state.run(id, Running { leader: leader.pid(), grouped });
         drop((state, starting));
         let program = launch.command.program.clone();
-        Job::new(id, self.clone(), leader, launch).map_err(|source| {
-            self.finished(id);
-            SpawnError::Other { program, source }
-        })
+        Job::new(id, self.clone(), leader, launch).map_err(|source| SpawnError::Other { program, source })
     }
 
     /// What has to be in place before a child is: the session file, the guardian.
@@ -156,11 +156,9 @@ impl Warden {
     /// Then the guardian is let go. Returns the numbers of what could not be ended within 5 s more.
     pub async fn end_everything(&self, grace: Duration) -> Vec<u32> {
         lock(&self.0.state).ending = true;
-        children::reap_abandoned();
         let mut left = Rest::default();
         if self.may_have_left_something() {
             left = sweep::end(grace, || self.everything()).await;
-            children::reap_abandoned();
         }
         if left.is_empty() {
             self.dismiss().await;
@@ -195,7 +193,11 @@ impl Warden {
 
     /// Everything that lives and descends from this session.
     fn everything(&self) -> Rest {
-        let running: Vec<Running> = lock(&self.0.state).running.values().copied().collect();
+        let running: Vec<Running> = {
+            let mut state = lock(&self.0.state);
+            state.reap_abandoned();
+            state.running.values().copied().collect()
+        };
         let mut groups: Vec<Pid> = running.iter().filter(|r| r.grouped).map(|r| r.leader).collect();
         if self.0.options.adopt_orphans {
             children::adopted(); // reaps the dead
@@ -204,6 +206,7 @@ impl Warden {
             groups.retain(|&group| proc::group_lives(group));
             return Rest { groups, strays: Vec::new() };
         }
+        let _judging = children::nobody_starts();
         let in_group = |p: &Proc, group: &Pid| p.group == group.as_raw_nonzero().get();
         let all = proc::family(|p| {
             groups.iter().any(|group| in_group(p, group))
@@ -253,6 +256,17 @@ impl Warden {
         lock(&self.0.state).finish(id);
     }
 
+    /// Nobody listens to a job any more, whether or not it is over. If its first process has not
+    /// been reaped, it has been killed with its group.
+    pub(super) fn abandon(&self, id: u64, leader: Option<Child>) {
+        if let Some(leader) = leader {
+            lock(&self.0.state).abandoned.push((id, leader));
+        } else if lock(&self.0.state).running.contains_key(&id) {
+            self.rest_of(id).kill();
+            self.finished(id);
+        }
+    }
+
     /// Reaps dead orphans, if that has not been done for a while: a long-running job may leave many.
     pub(super) fn reap_orphans_now_and_then(&self) {
         if !self.0.options.adopt_orphans {
@@ -272,8 +286,8 @@ impl Warden {
 impl State {
     /// Takes on a guardian and tells it what runs already.
     fn guard(&mut self, mut guardian: Guardian) {
-        let groups = self.running.values().filter(|r| r.grouped);
-        let told = groups.map(|r| guardian.watch(r.leader)).collect::<io::Result<()>>();
+        let mut groups = self.running.values().filter(|r| r.grouped);
+        let told = groups.try_for_each(|r| guardian.watch(r.leader));
         self.guardian = told.is_ok().then_some(guardian);
     }
 
@@ -282,6 +296,14 @@ impl State {
         let guardian = self.guardian.as_mut().filter(|_| running.grouped);
         if guardian.is_some_and(|g| g.watch(running.leader).is_err()) {
             self.guardian = None; // it is gone; the next start brings a new one
+        }
+    }
+
+    fn reap_abandoned(&mut self) {
+        let dead = self.abandoned.extract_if(.., |(_, child)| !matches!(child.try_wait(), Ok(None)));
+        for (id, child) in dead.collect::<Vec<_>>() {
+            children::pid_of(&child).into_iter().for_each(children::forget);
+            self.finish(id);
         }
     }
 

@@ -5,7 +5,7 @@
 //! at most once. [`FileTable`] turns what was found into digests, reading only what the stat cache cannot
 //! vouch for. [`same_identities`] tells whether anything moved between two looks.
 //!
-//! Floor 5, synchronous. It must never know what a task is, where the cache is kept or why somebody asks:
+//! Floor 6, synchronous. It must never know what a task is, where the cache is kept or why somebody asks:
 //! it gets patterns and a [`Memory`], and gives facts.
 
 mod beginnings;

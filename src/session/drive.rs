@@ -389,7 +389,7 @@ impl Driver {
         self.scheduler.observe(Observation::Ended(id, outcome));
     }
 
-    /// Makes a result durable while the run goes on: a dependent may start before that (limits, first page).
+    /// Makes a result durable while the run goes on: a dependent may start before that (limit L1).
     fn save(&mut self, batch: Batch) {
         let run = Arc::clone(&self.run);
         self.saves.spawn(async move {

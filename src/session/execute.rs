@@ -1,8 +1,12 @@
 //! Executing one task from its snapshot to its record: the record protocol (hazards, section 0).
 //!
-//! 1. fingerprint the inputs, 2. durably say that it has begun, 3. run it, 4. see whether an input changed
-//! meanwhile, 5. commit record, output, exports and messages as one. Everything that can go wrong on the
-//! way is a [`Failure`] of the task, never an error of the library.
+//! 1. Fingerprint the inputs.
+//! 2. Durably say that it has begun.
+//! 3. Run it.
+//! 4. See whether an input changed meanwhile.
+//! 5. Commit record, output, exports and messages as one.
+//!
+//! Everything that can go wrong on the way is a [`Failure`] of the task, never an error of the library.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -1,6 +1,6 @@
 //! Runs: from a graph and a request to results, with everything the rooms below can do.
 //!
-//! Floor 7. A [`Session`] holds the tree: the lock, the store, the file table, the children. Each
+//! Floor 8. A [`Session`] holds the tree: the lock, the store, the file table, the children. Each
 //! [`Request`] becomes a [`Run`] with a scheduler of its own. The room reads neither home nor environment
 //! by itself and prints nothing: who opens a session says what it may use.
 //!
@@ -82,6 +82,9 @@ pub enum SessionError {
     /// A name selects nothing.
     #[error("{}", unknown_names(.0))]
     Unknown(Vec<SelectFault>),
+    /// Something was to be executed in a session opened for looking only.
+    #[error("this session was opened for looking only")]
+    ReadOnly,
     /// The run needs a long-running process.
     #[error("{0} is a process, and running processes is not supported yet")]
     NeedsProcess(TaskName),
@@ -113,8 +116,11 @@ impl Session {
     /// Starts a run. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`].
+    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`].
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
+        if self.shared.read_only && !request.dry_run {
+            return Err(SessionError::ReadOnly);
+        }
         let roots = self.select(&request.names)?;
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;

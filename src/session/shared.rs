@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
+    /// Opened for looking only.
+    pub(crate) read_only: bool,
     pub(crate) _lock: Option<Lock>,
 }
 

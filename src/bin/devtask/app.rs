@@ -245,6 +245,7 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
         SessionError::Held(_) => Exit::Held,
         SessionError::NeedsProcess(_) => Exit::Usage,
         SessionError::StoppedWaiting
+        | SessionError::ReadOnly
         | SessionError::Store(_)
         | SessionError::System { .. }
         | SessionError::Internal(_) => Exit::Internal,

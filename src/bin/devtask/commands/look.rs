@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, pin::pin};
 
 use devtask::{
-    Request, SessionError,
+    Request, Session, SessionError,
     event::{Decided, LastSuccess, What},
     model::{Compared, Reason, TaskName},
     plan::Mode,
@@ -55,12 +55,9 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
         Exit::Internal
     })?;
     runtime.block_on(async {
-        let session = match app.session(tree, "devtask").read_only(true).open().await {
+        let session = match open(app, tree).await {
             Ok(session) => session,
-            Err(
-                SessionError::Held(_)
-                | SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_)),
-            ) => return Ok(None),
+            Err(SessionError::Store(StoreError::AlreadyOpen(_)) | SessionError::Held(_)) => return Ok(None),
             Err(error) => return Err(refuse(&error)),
         };
         let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
@@ -72,6 +69,14 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
         let _ = session.close().await;
         look.map(Some)
     })
+}
+
+/// Opens for looking. A store that was not closed cleanly has to be repaired first, by who holds the tree.
+async fn open(app: &App, tree: &Tree) -> Result<Session, SessionError> {
+    match app.session(tree, "devtask").read_only(true).open().await {
+        Err(SessionError::Store(StoreError::NeedsRepair(_))) => app.session(tree, "devtask").open().await,
+        result => result,
+    }
 }
 
 async fn collect(mut run: Run, warnings: Vec<String>) -> Result<Look, Exit> {

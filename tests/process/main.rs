@@ -1,0 +1,9 @@
+//! Child processes: their output, their files, and above all that none is left behind.
+
+mod files;
+mod output;
+#[cfg(target_os = "linux")]
+mod shapes;
+mod spawn;
+mod stop;
+mod support;
