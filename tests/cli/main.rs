@@ -6,5 +6,7 @@ mod support;
 mod example;
 mod freshness;
 mod history;
+mod protocol;
 mod run;
+mod running;
 mod state;
