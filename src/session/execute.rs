@@ -266,6 +266,9 @@ impl Execution {
         let output = read(TaskFiles::OUTPUT, "output")?;
         let exports = read(TaskFiles::EXPORTS, "exports")?;
         let listed = read(LISTED, "exports")?;
+        if listed.is_none() && !self.task().exports.is_empty() {
+            self.run.warn(self.id, "its exports were not seen: the script ends by `exec`, or by `exit` after setting a trap on EXIT");
+        }
         let handed =
             harvest(output.as_deref(), exports.as_deref(), listed.as_deref()).map_err(|e| e.to_string())?;
         let outputs = if self.task().outputs.is_empty() { None } else { Some(self.outputs().await?) };

@@ -297,6 +297,18 @@ fn listed_exports_are_handed_on_however_the_script_ends() {
 }
 
 #[test]
+fn exports_that_cannot_be_seen_are_told() {
+    for script in ["trap 'echo bye' EXIT; X=1; exit 0", "X=1; exec true"] {
+        let tree = Sandbox::with(&format!("[tasks.\"a:t\"]\nexports = [\"X\"]\nexec = '''{script}'''\n"));
+        let output = tree.ok("run a:t");
+        assert!(
+            output.err.contains("Warning           a:t: its exports were not seen"),
+            "{script}\n{output}"
+        );
+    }
+}
+
+#[test]
 fn listed_exports_keep_every_character_and_the_exit_code() {
     let tree = Sandbox::with(
         r#"

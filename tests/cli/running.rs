@@ -1,8 +1,8 @@
 //! Running: order, slots, locks, failures, and what the user sees of it (spec sections 2 and 3, `cli.md`).
 
-use std::fs;
+use std::{fs, time::Instant};
 
-use super::support::{Sandbox, events_of, gate::Gate, set, steady, tasks_in};
+use super::support::{Sandbox, events_of, eventually, gate::Gate, set, steady, tasks_in};
 
 fn statuses(tree: &Sandbox) -> Vec<(String, String)> {
     let ends = tree.last_events().into_iter().filter(|e| e["event"] == "task_finished");
@@ -287,23 +287,30 @@ fn j_tasks_do_run_at_once() {
 
 #[test]
 fn the_longest_path_goes_first() {
-    let tree = Sandbox::with(
-        r#"
-        [tasks."a:first"]
-        exec = "true"
-        [tasks."a:second"]
-        exec = 'if [ -e slow ]; then sleep 0.3; fi'
-        [tasks."a:third"]
-        exec = "true"
-        [tasks."a:behind"]
-        after = ["a:third"]
-        exec = "true"
-        "#,
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let second = gate.script();
+    tree.write(
+        "devtask.toml",
+        format!(
+            "[tasks.\"a:first\"]\nexec = 'true'\n[tasks.\"a:second\"]\nexec = '{second}'\n\
+             [tasks.\"a:third\"]\nexec = 'true'\n[tasks.\"a:behind\"]\nafter = [\"a:third\"]\nexec = 'true'\n"
+        ),
     );
+    gate.open();
     tree.ok("run a -j 1");
+    gate.wait();
     assert_eq!(order(&tree)[0], "a:third", "something waits for it");
-    tree.write("slow", "");
-    tree.ok("run a -j 1");
+    let took: f64 = tree.last_events().iter().filter_map(|e| e["duration_ms"].as_f64()).sum();
+
+    let running = tree.devtask(["run", "a:second"]).start();
+    gate.wait();
+    let begun = Instant::now();
+    eventually("it takes longer than the others", || begun.elapsed().as_secs_f64() * 1000.0 > took);
+    gate.open();
+    assert_eq!(running.finish().code, Some(0));
+
+    gate.open();
     tree.ok("run a -j 1");
     assert_eq!(order(&tree)[0], "a:second", "it took longest");
 }
