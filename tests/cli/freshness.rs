@@ -277,6 +277,18 @@ fn arguments_belong_to_the_key_of_the_roots() {
 }
 
 #[test]
+fn inputs_of_the_command_line_belong_to_the_key_of_the_roots() {
+    let tree = everything();
+    tree.ok("run app:t --input b=7");
+    tree.ok("run app:t --input b=7");
+    assert_eq!(tree.executed(), set(""));
+    let output = tree.ok("run app:t --explain");
+    assert_eq!(reasons_of(&output, "app:t"), ["input b changed"], "{output}");
+    let output = tree.ok("run app:t app:values --explain --input c=7");
+    assert_eq!(reasons_of(&output, "app:values"), ["input c changed"], "{output}");
+}
+
+#[test]
 fn names_are_bytes() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
     let tree = Sandbox::with(

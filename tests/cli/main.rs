@@ -6,6 +6,7 @@ mod support;
 mod example;
 mod freshness;
 mod history;
+mod promise;
 mod protocol;
 mod run;
 mod running;
