@@ -28,6 +28,11 @@ exec = "cat z > free.out"
 execIfModified = ["z"]
 outputs = ["free.out"]
 
+# What it makes is not declared, and nobody else touches it; killed, it leaves half of it.
+[tasks."a:slow"]
+exec = "echo half > side; sleep 0.02; cat x > side"
+execIfModified = ["x"]
+
 [tasks."a:door"]
 after = ["a:two", "a:free"]
 
@@ -62,7 +67,7 @@ fn clean(tree: &Sandbox) -> BTreeMap<&'static str, String> {
     let [x, y, z] = INPUTS.map(|name| tree.read(name));
     let two = format!("{x}{y}");
     let three = format!("{two}{z}{y}");
-    [("one.out", x), ("two.out", two), ("free.out", z), ("three.out", three)].into()
+    [("one.out", x.clone()), ("side", x), ("two.out", two), ("free.out", z), ("three.out", three)].into()
 }
 
 fn edit(tree: &Sandbox, dice: &mut Dice) {
@@ -80,7 +85,7 @@ fn one_step(tree: &Sandbox, dice: &mut Dice) {
         6 => tree.touch(dice.one_of(&INPUTS)),
         7 => tree.write("broken", ""),
         8 => tree.remove_if_there("broken"),
-        9 | 10 => {
+        9 => {
             // It may fail; what counts is what comes of it in the end.
             tree.devtask(dice.one_of(&some).split(' ')).run();
         }
@@ -99,7 +104,7 @@ fn one_step(tree: &Sandbox, dice: &mut Dice) {
 
 #[test]
 fn any_history_ends_as_a_clean_run_does() {
-    for seed in 0..24 {
+    for seed in 0..20 {
         let mut dice = Dice(seed);
         let tree = Sandbox::with(TASKS);
         INPUTS.iter().for_each(|name| tree.write(name, "0\n"));
@@ -108,7 +113,8 @@ fn any_history_ends_as_a_clean_run_does() {
         }
         tree.remove_if_there("broken");
         let output = tree.ok("run");
-        let made: BTreeMap<&str, String> = OUTPUTS.iter().map(|name| (*name, tree.read(name))).collect();
+        let names = OUTPUTS.iter().chain(&["side"]);
+        let made: BTreeMap<&str, String> = names.map(|name| (*name, tree.read(name))).collect();
         assert_eq!(made, clean(&tree), "seed {seed}\n{output}");
         tree.ok("run");
         assert_eq!(tree.executed(), set(""), "seed {seed}");
