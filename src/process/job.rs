@@ -305,6 +305,7 @@ impl Job {
             Order::Pause if self.stop == Stop::No && !self.foreground && self.paused_since.is_none() => {
                 self.paused_since = Some(Instant::now());
                 self.leader.signal(Signal::STOP);
+                self.warden.set_paused(self.id, true);
             }
             Order::Pause => {}
             Order::Resume => self.resume(),
@@ -338,6 +339,7 @@ impl Job {
                 *at += since.elapsed();
             }
             self.leader.signal(Signal::CONT);
+            self.warden.set_paused(self.id, false);
         }
     }
 }

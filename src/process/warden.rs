@@ -75,6 +75,8 @@ struct Running {
     leader: Pid,
     /// Whether it leads a group; a foreground job stays in ours.
     grouped: bool,
+    /// Whether it has been stopped until it is let go on.
+    paused: bool,
 }
 
 impl Warden {
@@ -119,7 +121,7 @@ impl Warden {
         let grouped = !launch.command.foreground;
         let leader = Leader::start(&mut launch.command.to_std(), grouped)
             .map_err(|source| SpawnError::explain(&launch.command, source))?;
-        state.run(id, Running { leader: leader.pid(), grouped });
+        state.run(id, Running { leader: leader.pid(), grouped, paused: false });
         drop((state, starting));
         let program = launch.command.program.clone();
         Job::new(id, self.clone(), leader, launch).map_err(|source| SpawnError::Other { program, source })
@@ -249,6 +251,19 @@ impl Warden {
             None => alone,
         });
         if orphans.is_empty() { orphans } else { proc::family(|p| orphans.iter().any(|o| o.pid == p.pid)) }
+    }
+
+    /// Whether every job that can be paused is (a foreground job is the terminal's to stop).
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        lock(&self.0.state).running.values().all(|running| running.paused || !running.grouped)
+    }
+
+    /// A job has been stopped, or let go on.
+    pub(super) fn set_paused(&self, id: u64, paused: bool) {
+        if let Some(running) = lock(&self.0.state).running.get_mut(&id) {
+            running.paused = paused;
+        }
     }
 
     /// A job is over, all of it.

@@ -148,7 +148,7 @@ fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
         compared,
         record,
         changed,
-        unmatched: unmatched(task, &seen.inputs),
+        unmatched: unmatched(shared, question.id, &seen.inputs),
         snapshot: (!reasons.is_empty())
             .then(|| InputSnapshot { manifest: now, files: Arc::new(seen.inputs) }),
         reasons,
@@ -243,12 +243,14 @@ impl Cause<'_> {
     }
 }
 
-fn unmatched(task: &Task, inputs: &FileSet) -> Vec<(String, PathBuf)> {
-    let pattern = |at: &usize| task.exec_if_modified.get(*at);
-    let is_glob = |text: &str| text.contains(['*', '?', '[', '{']);
+/// A literal path may be missing; a glob without a match is probably not what was meant.
+fn unmatched(shared: &Shared, id: TaskId, inputs: &FileSet) -> Vec<(String, PathBuf)> {
+    let task = shared.graph.task(id);
+    let patterns = shared.patterns(id);
+    let is_glob = |at: &usize| patterns.inputs.globs().iter().any(|g| g.written() == *at && !g.is_literal());
     let base = task.pattern_bases.first().unwrap_or(&task.cwd);
-    let globs = inputs.unmatched.iter().filter_map(pattern).filter(|p| is_glob(&p.value));
-    globs.map(|p| (p.written.clone(), base.clone())).collect()
+    let globs = inputs.unmatched.iter().filter(|at| is_glob(at));
+    globs.filter_map(|at| task.exec_if_modified.get(*at)).map(|p| (p.written.clone(), base.clone())).collect()
 }
 
 fn manifest(shared: &Shared, question: &Question, files: &FileSet) -> Manifest {

@@ -30,7 +30,13 @@ mod runlog;
 mod script;
 mod shared;
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::sync::mpsc;
 
@@ -159,14 +165,30 @@ impl Session {
         self.shared.memory.record(name.as_str())
     }
 
+    /// Whether everything that runs and can be paused is: a pause takes effect as the run is polled.
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        self.shared.warden.is_still()
+    }
+
+    /// Ends everything that was started here and what it left: SIGTERM, SIGKILL after `grace`. Nothing can be
+    /// started afterwards. Can be dropped and called again with less patience.
+    pub async fn end_children(&self, grace: Duration) {
+        self.shared.warden.end_everything(grace).await;
+    }
+
     /// Ends what is left, closes the store and lets go of the tree.
     ///
     /// # Errors
     /// Why results were not saved.
     pub async fn close(self) -> Result<Vec<String>, String> {
-        self.shared.warden.end_everything(execute::GRACE).await;
+        self.end_children(execute::GRACE).await;
         let shared = Arc::clone(&self.shared);
-        let closed = tokio::task::spawn_blocking(move || shared.memory.close()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            shared.memory.forget_unseen(|name| shared.graph.id(name).is_some());
+            shared.memory.close()
+        })
+        .await;
         closed.unwrap_or_else(|error| Err(error.to_string()))
     }
 

@@ -139,8 +139,7 @@ impl Patterns {
     fn of(task: &Task) -> Self {
         let values = |list: &[Written<String>]| list.iter().map(|p| p.value.clone()).collect::<Vec<_>>();
         let compile = |bases: &[PathBuf], list: &[Written<String>], kind| {
-            // Faulty patterns are faults of the file, reported when it is loaded; a graph made in code may
-            // still hold one, which then matches nothing.
+            // Faulty patterns are faults of the file or of the graph made in code: none is left here.
             let set = PatternSet::new(bases, &values(list), kind);
             Arc::new(set.unwrap_or_else(|_| PatternSet::empty(kind)))
         };

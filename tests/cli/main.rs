@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod devenv;
 mod example;
+mod faults;
 mod freshness;
 mod history;
 mod promise;

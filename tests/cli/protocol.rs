@@ -149,7 +149,7 @@ fn inputs_of_the_command_line_are_merged_over_those_of_the_roots() {
     tree.ok("run a:bare --input n=null");
     assert_eq!(tree.read("bare"), "{\"n\":null}\n");
     for (args, words) in [
-        (["--input-json", "[1]"], "takes a JSON object"),
+        (["--input-json", "[1]"], "`--input-json` is no JSON object"),
         (["--input-json", "{"], "`--input-json` is not JSON: "),
         (["--input", "novalue"], "is not of the form KEY=VALUE"),
         (["--input", "=1"], "is not of the form KEY=VALUE"),

@@ -92,6 +92,18 @@ impl Sandbox {
         fs::write(path, content).unwrap();
     }
 
+    /// Writes an executable file. Another process does it: a fork of a test beside this one could hold our
+    /// handle for a moment, and what is open for writing cannot be executed.
+    pub(crate) fn program(&self, path: impl AsRef<Path>, content: &str) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let script = r#"printf %s "$2" > "$1" && chmod 755 "$1""#;
+        let mut writer = Command::new("sh");
+        let written = writer.args(["-c", script, "sh"]).arg(&path).arg(content).status().unwrap();
+        assert!(written.success());
+        path
+    }
+
     /// Adds to a file.
     pub(crate) fn append(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(self.path(path)).unwrap();
@@ -227,6 +239,22 @@ impl Invocation<'_> {
     pub(crate) fn start(mut self) -> Running {
         let child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { child }
+    }
+
+    /// Starts it with its stderr going to a file of the tree, to be read meanwhile.
+    pub(crate) fn start_with_stderr(mut self, path: impl AsRef<Path>) -> Running {
+        let file = fs::File::create(self.sandbox.path(path)).unwrap();
+        Running { child: self.command.stdout(Stdio::piped()).stderr(file).spawn().unwrap() }
+    }
+
+    /// Starts it through another program, which gets the command line after these arguments.
+    pub(crate) fn start_under(self, program: &str, args: &[&str]) -> Running {
+        let mut command = Command::new(program);
+        command.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.command.get_current_dir().unwrap()).env_clear();
+        let set = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set).stdin(Stdio::null());
+        Invocation { sandbox: self.sandbox, command }.start()
     }
 }
 

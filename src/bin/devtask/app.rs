@@ -226,6 +226,13 @@ pub(crate) fn complain(message: &str) -> Exit {
     Exit::Usage
 }
 
+/// [`complain`], with what to do about it.
+pub(crate) fn complain_with(message: &str, hint: &str) -> Exit {
+    let exit = complain(message);
+    eprintln!("  help: {}", text::shown(hint));
+    exit
+}
+
 /// What the exit code of a session's error is, having said it.
 pub(crate) fn refuse(error: &SessionError) -> Exit {
     let exit = match error {
@@ -242,8 +249,14 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
             }
             return Exit::NothingMatched;
         }
-        SessionError::Held(_) => Exit::Held,
-        SessionError::NeedsProcess(_) => Exit::Usage,
+        SessionError::Held(owner) => {
+            complain(&format!("this tree is held by {}", text::owner(owner)));
+            return Exit::Held;
+        }
+        SessionError::NeedsProcess(_) => {
+            let hint = "`--mode single` runs the named tasks without what they need";
+            return complain_with(&text::chain(error), hint);
+        }
         SessionError::StoppedWaiting
         | SessionError::ReadOnly
         | SessionError::Store(_)

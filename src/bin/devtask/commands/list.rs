@@ -12,11 +12,11 @@ use crate::{
     app::{App, Tree, refuse},
     args::ListArgs,
     commands::{
-        look::{Look, look},
+        look::{BUSY, Look, look},
         out,
     },
     exit::Exit,
-    render::text::{ago, duration, shown},
+    render::text::{ago, duration, now_ms, shown},
 };
 
 /// What follows the list of `devtask` alone.
@@ -32,7 +32,7 @@ pub(crate) fn list(app: &mut App, args: &ListArgs, hints: bool) -> Result<Exit, 
     let names: Vec<String> = roots.iter().map(|id| tree.graph.name(*id).to_string()).collect();
     let look = if names.is_empty() { Some(Look::default()) } else { look(app, &tree, &names)? };
     if look.is_none() {
-        eprintln!("note: another devtask is at work here, so what is fresh is not known");
+        eprintln!("note: {BUSY}, so what is fresh is not known");
     }
     let look = look.unwrap_or_default();
     if args.json {
@@ -111,12 +111,6 @@ fn columns(tree: &Tree, id: TaskId, look: &Look) -> String {
     });
     let description = task.description.as_deref().map(shown).unwrap_or_default();
     format!("{freshness:<16}{:<24}{description}", last.unwrap_or_default())
-}
-
-/// Milliseconds since the epoch.
-pub(crate) fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// devenv's keys, and what is known beyond them.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, pin::pin};
 
 use devtask::{
-    Request, Session, SessionError,
+    Request, SessionError,
     event::{Decided, LastSuccess, What},
     model::{Compared, Reason, TaskName},
     plan::Mode,
@@ -46,6 +46,9 @@ pub(crate) struct Look {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Why the state cannot be read now.
+pub(crate) const BUSY: &str = "another devtask is at work in this tree";
+
 /// Judges these tasks and what is upstream of them. `None`: another devtask is at work in the tree, so
 /// that its state cannot be read now.
 pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
@@ -55,9 +58,12 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
         Exit::Internal
     })?;
     runtime.block_on(async {
-        let session = match open(app, tree).await {
+        let session = match app.session(tree, "devtask").read_only(true).open().await {
             Ok(session) => session,
-            Err(SessionError::Store(StoreError::AlreadyOpen(_)) | SessionError::Held(_)) => return Ok(None),
+            Err(
+                SessionError::Held(_)
+                | SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_)),
+            ) => return Ok(None),
             Err(error) => return Err(refuse(&error)),
         };
         let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
@@ -69,14 +75,6 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
         let _ = session.close().await;
         look.map(Some)
     })
-}
-
-/// Opens for looking. A store that was not closed cleanly has to be repaired first, by who holds the tree.
-async fn open(app: &App, tree: &Tree) -> Result<Session, SessionError> {
-    match app.session(tree, "devtask").read_only(true).open().await {
-        Err(SessionError::Store(StoreError::NeedsRepair(_))) => app.session(tree, "devtask").open().await,
-        result => result,
-    }
 }
 
 async fn collect(mut run: Run, warnings: Vec<String>) -> Result<Look, Exit> {

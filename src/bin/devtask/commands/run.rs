@@ -1,9 +1,8 @@
 //! `devtask run`.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, IsTerminal as _, Write, stdout},
-    path::Path,
+    collections::HashSet,
+    io::{IsTerminal as _, stdout},
     pin::pin,
     sync::{
         Arc,
@@ -13,21 +12,23 @@ use std::{
 
 use devtask::{
     Request, Session,
-    event::{Event, RunStatus},
-    model::TaskName,
-    session::{LiveLines, Run, RunControl, RunSummary, SessionError, Wait},
+    event::RunStatus,
+    model::{Task, TaskName},
+    plan::select,
+    session::{LiveLines, SessionError, Wait},
     store::Owner,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{App, Tree, complain, is_nested_in, refuse},
+    app::{App, Tree, complain, complain_with, is_nested_in, refuse},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
-    commands::out,
+    console::{Console, Ended, Events, internal},
     exit::Exit,
     render::{
         lines::{Lines, Style},
-        screen::{REFRESH, Screen},
+        screen::{Screen, Shows},
+        text::owner,
     },
     signals::{Signals, Wish, stop_self},
 };
@@ -35,11 +36,8 @@ use crate::{
 /// How many last lines of a failed task are shown where nobody says otherwise.
 const TAIL: u32 = 25;
 
-/// What a run came to: its summary, and the signal that ended it.
-struct Ended {
-    summary: RunSummary,
-    signal: Option<i32>,
-}
+/// The hint of a bad `--input-json`.
+const OBJECT: &str = "write for example `--input-json '{\"count\": 3}'`";
 
 pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     let inputs = inputs(args)?;
@@ -50,24 +48,16 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
         ));
     }
     let tree = app.load()?;
+    // Who mistypes a name neither waits for another devtask nor leaves a state directory.
+    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.names)
+        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let request = request(app, &tree, args, inputs);
-    let outputs = prints_outputs(args, &events);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
     let ended = runtime.block_on(drive(app, &tree, args, request, events));
     // Nothing of ours is left on its threads: the session was closed.
     runtime.shutdown_background();
-    let ended = ended?;
-    if outputs {
-        let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
-        out(&format!("{}\n", Value::Object(outputs)));
-    }
-    Ok(exit_of(&ended, args))
-}
-
-fn internal(message: &str) -> Exit {
-    complain(message);
-    Exit::Internal
+    Ok(exit_of(&ended?, args))
 }
 
 /// `--input-json`, then each `--input` on top (spec section 3).
@@ -75,8 +65,10 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     let mut inputs = match args.input_json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(object))) => object,
-        Some(Ok(_)) => return Err(complain("`--input-json` takes a JSON object, such as '{\"count\": 3}'")),
-        Some(Err(error)) => return Err(complain(&format!("`--input-json` is not JSON: {error}"))),
+        Some(Ok(_)) => return Err(complain_with("`--input-json` is no JSON object", OBJECT)),
+        Some(Err(error)) => {
+            return Err(complain_with(&format!("`--input-json` is not JSON: {error}"), OBJECT));
+        }
     };
     for input in &args.inputs {
         match input.split_once('=') {
@@ -84,7 +76,10 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
                 let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
                 inputs.insert(key.to_owned(), value);
             }
-            _ => return Err(complain(&format!("`--input {input}` is not of the form KEY=VALUE"))),
+            _ => {
+                let message = format!("`--input {input}` is not of the form KEY=VALUE");
+                return Err(complain_with(&message, "write for example `--input count=3`"));
+            }
         }
     }
     Ok(inputs)
@@ -102,13 +97,19 @@ fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -
     request.dry_run = args.dry_run;
     request.timeout = args.timeout;
     request.retries = args.retries;
-    request.tail = as_usize(args.tail.or_else(|| app.setting(tree, |s| s.tail)).unwrap_or(TAIL));
+    request.tail = tail(app, tree, args);
     request.lines = match (app.is_live(tree), shows_output(app, tree, args) || app.globals.events.is_some()) {
         (false, true) => LiveLines::All,
         (true, _) => LiveLines::Lossy,
         (false, false) => LiveLines::Off,
     };
     request
+}
+
+/// How many last lines of a failed task are shown.
+fn tail(app: &App, tree: &Tree, args: &RunArgs) -> usize {
+    let lines = args.tail.or_else(|| app.setting(tree, |s| s.tail)).unwrap_or(TAIL);
+    usize::try_from(lines).unwrap_or(usize::MAX)
 }
 
 fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
@@ -119,16 +120,17 @@ fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
 fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
     let quiet = app.globals.quiet || app.ui(tree) == Ui::None;
     let streamed = shows_output(app, tree, args);
-    let tail = usize::try_from(args.tail.unwrap_or(TAIL)).unwrap_or(usize::MAX);
+    let tail = tail(app, tree, args);
     let style = Style { color: app.color_err, quiet, explain: args.explain, tail, streamed };
-    let shown: Vec<TaskName> = tree
-        .graph
-        .ids()
-        .map(|id| tree.graph.task(id))
-        .filter(|task| streamed || (task.show_output && !quiet))
-        .map(|task| task.name.clone())
-        .collect();
-    Screen::new(Lines::new(style), app.is_live(tree) && !quiet, shown.into_iter().collect())
+    let names = |which: &dyn Fn(&Task) -> bool| -> HashSet<TaskName> {
+        let tasks = tree.graph.ids().map(|id| tree.graph.task(id));
+        tasks.filter(|task| which(task)).map(|task| task.name.clone()).collect()
+    };
+    let shows = Shows {
+        lines_of: names(&|task| streamed || (task.show_output && !quiet)),
+        interactive: names(&|task| task.interactive),
+    };
+    Screen::new(Lines::new(style), app.is_live(tree) && !quiet, shows)
 }
 
 async fn drive(
@@ -136,14 +138,13 @@ async fn drive(
     tree: &Tree,
     args: &RunArgs,
     request: Request,
-    mut events: Events,
+    events: Events,
 ) -> Result<Ended, Exit> {
-    let mut screen = screen(app, tree, args);
+    let prints_outputs = prints_outputs(args, &events);
     let mut signals = Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))?;
     let session = open(app, tree, args, &mut signals).await?;
-    for notice in session.notices() {
-        screen.note(&format!("warning: {notice}"));
-    }
+    let mut console = Console::new(screen(app, tree, args), events.to, signals);
+    console.warn(session.notices());
     let run = match session.start(request) {
         Ok(run) => run,
         Err(error) => {
@@ -151,17 +152,24 @@ async fn drive(
             return Err(refuse(&error));
         }
     };
-    let ended = follow(run, &mut screen, &mut events, &mut signals).await;
-    screen.finish();
-    match session.close().await {
-        Ok(notices) => notices.iter().for_each(|notice| screen.note(&format!("warning: {notice}"))),
-        Err(why) if ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none()) => {
-            screen.note(&format!("error: results are not saved: {why}"));
-            return Err(Exit::Internal);
-        }
-        Err(_) => {}
+    let ended = console.follow(run, &session).await;
+    let saved = console.close(session).await;
+    // A run that could not save said so itself, as soon as it knew.
+    let unsaid = ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none());
+    if let (Err(why), true) = (&saved, unsaid) {
+        console.warn(&[format!("results are not saved: {why}")]);
     }
-    ended
+    if let Ok(ended) = &ended
+        && prints_outputs
+    {
+        let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
+        console.printer.out(&format!("{}\n", Value::Object(outputs)));
+    }
+    console.finish().await?;
+    match saved {
+        Err(_) if unsaid => Err(Exit::Internal),
+        _ => ended,
+    }
 }
 
 /// Opens the tree; if another devtask holds it, says so and waits, unless that makes no sense.
@@ -187,7 +195,7 @@ async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> 
     if app.globals.no_wait {
         return Err(refuse(&SessionError::Held(busy)));
     }
-    eprintln!("Waiting for {busy}");
+    eprintln!("Waiting for {}", owner(&busy));
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&stopped);
     let wait = Wait::UntilStopped(Box::new(move |_: &Owner| stop.load(Ordering::Relaxed)));
@@ -212,71 +220,6 @@ async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> 
     }
 }
 
-/// Shows the events of a run until it is over, and does what signals ask for.
-async fn follow(
-    mut run: Run,
-    screen: &mut Screen,
-    events: &mut Events,
-    signals: &mut Signals,
-) -> Result<Ended, Exit> {
-    let control = run.control();
-    let mut asked = Asked::default();
-    let mut ticks = tokio::time::interval(REFRESH);
-    loop {
-        tokio::select! {
-            event = run.next_event() => match event {
-                Some(event) => {
-                    screen.show(&event);
-                    events.write(&event);
-                }
-                None => break,
-            },
-            wish = signals.next() => asked.obey(wish, &control, screen),
-            _ = ticks.tick(), if screen.is_live() => screen.tick(),
-        }
-    }
-    match run.finish().await {
-        Ok(summary) => Ok(Ended { summary, signal: asked.signal }),
-        Err(error) => Err(refuse(&error)),
-    }
-}
-
-/// What signals have asked for so far.
-#[derive(Default)]
-struct Asked {
-    signal: Option<i32>,
-    times: u32,
-}
-
-impl Asked {
-    /// First: end gracefully. Second: now. Third: leave at once; the guardian clears up.
-    fn obey(&mut self, wish: Wish, control: &RunControl, screen: &mut Screen) {
-        match wish {
-            Wish::End(number) => {
-                self.signal.get_or_insert(number);
-                self.times += 1;
-                match self.times {
-                    1 => {
-                        screen.note("Stopping          (again: now)");
-                        control.interrupt();
-                    }
-                    2 => control.kill(),
-                    _ => {
-                        screen.finish();
-                        crate::exit::leave(Exit::Signal(number));
-                    }
-                }
-            }
-            Wish::Stop => {
-                control.pause();
-                stop_self();
-                control.resume();
-            }
-            Wish::Report => screen.report(),
-        }
-    }
-}
-
 fn prints_outputs(args: &RunArgs, events: &Events) -> bool {
     match args.outputs {
         Outputs::Json => true,
@@ -297,37 +240,5 @@ fn exit_of(ended: &Ended, args: &RunArgs) -> Exit {
         _ if summary.not_saved.is_some() => Exit::Internal,
         _ if !summary.would_run.is_empty() => Exit::WouldRun,
         (RunStatus::Succeeded, _) => Exit::Done,
-    }
-}
-
-/// Where `--events` writes.
-struct Events {
-    to: Option<Box<dyn Write>>,
-    is_stdout: bool,
-}
-
-impl Events {
-    fn open(app: &App) -> Result<Self, Exit> {
-        let Some(path) = &app.globals.events else { return Ok(Self { to: None, is_stdout: false }) };
-        if path.as_path() == Path::new("-") {
-            return Ok(Self { to: Some(Box::new(BufWriter::new(stdout()))), is_stdout: true });
-        }
-        match File::create(path) {
-            Ok(file) => Ok(Self { to: Some(Box::new(BufWriter::new(file))), is_stdout: false }),
-            Err(error) => Err(complain(&format!("cannot write events to {}: {error}", path.display()))),
-        }
-    }
-
-    fn use_stdout(&self) -> bool {
-        self.is_stdout
-    }
-
-    /// A reader that is gone is not written to any more.
-    fn write(&mut self, event: &Event) {
-        let Some(to) = &mut self.to else { return };
-        let written = serde_json::to_writer(&mut *to, event).map_err(io::Error::from);
-        if written.and_then(|()| to.write_all(b"\n")).and_then(|()| to.flush()).is_err() {
-            self.to = None;
-        }
     }
 }

@@ -206,7 +206,7 @@ impl Lines {
     fn status(&self, word: &str, rest: &str) -> String {
         let padded = format!("{word:<COLUMN$}");
         if !self.style.color {
-            return format!("{padded} {rest}");
+            return format!("{padded} {rest}").trim_end().to_owned();
         }
         let color = match word {
             "Succeeded" => "32",

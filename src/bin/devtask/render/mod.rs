@@ -1,7 +1,8 @@
-//! What people see. Everything here turns data into text; only [`screen`] writes.
+//! What people see. Everything here turns data into text; only [`printer`] writes.
 
 pub(crate) mod diagnostic;
 pub(crate) mod lines;
+pub(crate) mod printer;
 pub(crate) mod reason;
 pub(crate) mod screen;
 pub(crate) mod text;

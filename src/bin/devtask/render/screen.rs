@@ -1,8 +1,9 @@
-//! Where lines go: stderr as they are, or above a live region of what is running.
+//! What is to be seen: lines, and below them, on a terminal, a live region of what is running.
+//!
+//! It only says which bytes bring the terminal up to date; [`printer`](super::printer) writes them.
 
 use std::{
     collections::HashSet,
-    io::{Write as _, stderr},
     time::{Duration, Instant},
 };
 
@@ -10,14 +11,14 @@ use devtask::{
     event::{Event, What},
     model::TaskName,
 };
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::tcgetwinsize;
 
 use super::{
     lines::Lines,
-    text::{duration, output_line},
+    text::{duration, fitted, output_line},
 };
 
-/// How many running tasks the live region shows.
+/// How many rows the live region has at most.
 const ROWS: usize = 8;
 /// How often the live region is drawn.
 pub(crate) const REFRESH: Duration = Duration::from_millis(100);
@@ -27,25 +28,35 @@ pub(crate) struct Screen {
     lines: Lines,
     live: Option<Live>,
     running: Vec<Running>,
+    shows: Shows,
+    /// Lines that are not on the screen yet.
+    fresh: String,
+}
+
+/// What of the tasks is shown.
+pub(crate) struct Shows {
     /// The tasks whose lines are shown, and not only used for the live region.
-    shown: HashSet<TaskName>,
+    pub(crate) lines_of: HashSet<TaskName>,
+    /// The tasks that own the terminal while they run: it is not drawn upon then.
+    pub(crate) interactive: HashSet<TaskName>,
 }
 
 impl Screen {
-    pub(crate) fn new(lines: Lines, live: bool, shown: HashSet<TaskName>) -> Self {
-        Self { lines, live: live.then(Live::new), shown, running: Vec::new() }
+    pub(crate) fn new(lines: Lines, live: bool, shows: Shows) -> Self {
+        Self { lines, live: live.then(Live::default), shows, running: Vec::new(), fresh: String::new() }
     }
 
-    /// Shows an event.
+    /// Takes an event in.
     pub(crate) fn show(&mut self, event: &Event) {
         self.follow(event);
         if let What::Log { task, .. } | What::LogGap { task, .. } = &event.what
-            && !self.shown.contains(task)
+            && !self.shows.lines_of.contains(task)
         {
             return;
         }
-        let lines = self.lines.of(event);
-        self.print(&lines);
+        for line in self.lines.of(event) {
+            self.note(&line);
+        }
     }
 
     fn follow(&mut self, event: &Event) {
@@ -56,7 +67,7 @@ impl Screen {
                 last_line: String::new(),
             }),
             What::TaskFinished(finished) => self.running.retain(|r| r.task != finished.task),
-            What::Log { task, line, .. } if !line.trim().is_empty() => {
+            What::Log { task, line, .. } if self.live.is_some() && !line.trim().is_empty() => {
                 if let Some(running) = self.running.iter_mut().find(|r| r.task == *task) {
                     running.last_line = output_line(line, false);
                 }
@@ -65,58 +76,94 @@ impl Screen {
         }
     }
 
-    fn print(&self, lines: &[String]) {
-        if lines.is_empty() {
-            return;
-        }
-        match &self.live {
-            // A terminal that is gone ends the program by its signal.
-            Some(live) => drop(live.bars.println(lines.join("\n"))),
-            None => {
-                let mut text = lines.join("\n");
-                text.push('\n');
-                let _ = stderr().lock().write_all(text.as_bytes());
-            }
+    /// One line more.
+    pub(crate) fn note(&mut self, line: &str) {
+        self.fresh.push_str(line);
+        self.fresh.push('\n');
+    }
+
+    /// Says what is running (SIGUSR1).
+    pub(crate) fn report(&mut self) {
+        for line in self.running.iter().map(Running::report).collect::<Vec<_>>() {
+            self.note(&line);
         }
     }
 
-    /// Whether [`tick`](Self::tick) does anything.
+    /// Whether there is a live region to be drawn again and again.
     pub(crate) const fn is_live(&self) -> bool {
         self.live.is_some()
     }
 
-    /// Draws the live region.
-    pub(crate) fn tick(&self) {
-        if let Some(live) = &self.live {
-            live.draw(&self.running);
+    /// Bytes of lines that are not on the screen yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// The bytes that bring the screen up to date.
+    pub(crate) fn frame(&mut self) -> String {
+        let rows = self.rows();
+        let fresh = std::mem::take(&mut self.fresh);
+        match &mut self.live {
+            Some(live) => live.frame(&fresh, rows),
+            None => fresh,
         }
     }
 
-    /// One line that is no event.
-    pub(crate) fn note(&self, line: &str) {
-        self.print(&[line.to_owned()]);
-    }
-
-    /// Says what is running (SIGUSR1).
-    pub(crate) fn report(&self) {
-        let lines: Vec<String> = self.running.iter().map(Running::line).collect();
-        self.print(if lines.is_empty() { &[] } else { &lines });
-    }
-
-    /// Removes the live region.
-    pub(crate) fn finish(&mut self) {
-        if let Some(live) = self.live.take() {
-            // The same as in `print`.
-            let _ = live.bars.clear();
+    /// The bytes that show all lines and take the live region away, until the next frame.
+    pub(crate) fn clear(&mut self) -> String {
+        let fresh = std::mem::take(&mut self.fresh);
+        match &mut self.live {
+            Some(live) => live.frame(&fresh, Vec::new()),
+            None => fresh,
         }
+    }
+
+    /// A row a running task, the longest running first.
+    fn rows(&self) -> Vec<String> {
+        if self.live.is_none() || self.running.iter().any(|r| self.shows.interactive.contains(&r.task)) {
+            return Vec::new();
+        }
+        let (columns, lines) = size();
+        let most = ROWS.min(lines.saturating_sub(2)).max(1);
+        let hidden = if self.running.len() > most { self.running.len() + 1 - most } else { 0 };
+        let shown = self.running.iter().take(self.running.len() - hidden).map(Running::row);
+        let more = (hidden > 0).then(|| format!("{:<17} … and {hidden} more", ""));
+        // The last column stays free: writing into it moves some terminals to the next line.
+        shown.chain(more).map(|row| fitted(&row, columns.saturating_sub(1))).collect()
     }
 }
 
-/// The live region: a row a running task, the longest running first.
+/// Columns and lines of the terminal.
+fn size() -> (usize, usize) {
+    let known = tcgetwinsize(std::io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    known.map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()))
+}
+
+/// The live region as it stands on the terminal. The cursor is at the beginning of the line below it.
+#[derive(Default)]
 struct Live {
-    bars: MultiProgress,
-    rows: Vec<ProgressBar>,
-    more: ProgressBar,
+    drawn: Vec<String>,
+}
+
+impl Live {
+    /// Lines take the place of the region, which is drawn again below them. Nothing is erased before it is
+    /// written over, so nothing flickers.
+    fn frame(&mut self, fresh: &str, rows: Vec<String>) -> String {
+        if fresh.is_empty() && rows == self.drawn {
+            return String::new();
+        }
+        let mut frame = String::from("\r");
+        if !self.drawn.is_empty() {
+            frame = format!("\r\x1b[{}A", self.drawn.len());
+        }
+        for line in fresh.lines().chain(rows.iter().map(String::as_str)) {
+            frame.push_str(line);
+            frame.push_str("\x1b[K\n");
+        }
+        frame.push_str("\x1b[J");
+        self.drawn = rows;
+        frame
+    }
 }
 
 struct Running {
@@ -126,31 +173,36 @@ struct Running {
 }
 
 impl Running {
-    fn line(&self) -> String {
+    fn row(&self) -> String {
+        let seconds = self.since.elapsed().as_secs_f64();
+        format!("{:<17} {} ({seconds:.1}s)  {}", "Running", self.task, self.last_line)
+    }
+
+    fn report(&self) -> String {
         let ms = self.since.elapsed().as_secs_f64() * 1000.0;
         format!("{:<17} {} ({})  {}", "Running", self.task, duration(ms), self.last_line)
+            .trim_end()
+            .to_owned()
     }
 }
 
-impl Live {
-    fn new() -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let row = || bars.add(ProgressBar::new_spinner().with_style(style()));
-        Self { rows: (1..ROWS).map(|_| row()).collect(), more: row(), bars: bars.clone() }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn draw(&self, running: &[Running]) {
-        for (at, row) in self.rows.iter().enumerate() {
-            row.set_message(running.get(at).map(Running::line).unwrap_or_default());
-            row.tick();
+    #[test]
+    fn a_frame_changes_what_has_changed() {
+        let rows = |rows: &[&str]| rows.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>();
+        let mut live = Live::default();
+        for (fresh, now, expected) in [
+            ("", rows(&[]), ""),
+            ("one\n", rows(&[]), "\rone\x1b[K\n\x1b[J"),
+            ("", rows(&["a", "b"]), "\ra\x1b[K\nb\x1b[K\n\x1b[J"),
+            ("", rows(&["a", "b"]), ""),
+            ("two\n", rows(&["a"]), "\r\x1b[2Atwo\x1b[K\na\x1b[K\n\x1b[J"),
+            ("", rows(&[]), "\r\x1b[1A\x1b[J"),
+        ] {
+            assert_eq!(live.frame(fresh, now.clone()), expected, "{fresh:?} {now:?}");
         }
-        let hidden = running.len().saturating_sub(self.rows.len());
-        self.more.set_message(if hidden > 0 { format!("… and {hidden} more") } else { String::new() });
-        self.more.tick();
     }
-}
-
-fn style() -> ProgressStyle {
-    // The template is a constant; a default spinner is no worse.
-    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

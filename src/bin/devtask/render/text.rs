@@ -1,6 +1,13 @@
 //! Small pieces of text: escaping, durations, times.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use devtask::store::Owner;
+
+use unicode_width::UnicodeWidthChar as _;
 
 /// Text from elsewhere, safe for a terminal: control characters are spelled out (hazard E8).
 pub(crate) fn shown(text: &str) -> String {
@@ -65,6 +72,25 @@ fn split_sequence(text: &str) -> (&str, &str) {
     text.split_at(end.unwrap_or(text.len()))
 }
 
+/// The beginning of a text, as much as fits into that many columns; what was cut off is an ellipsis.
+pub(crate) fn fitted(text: &str, columns: usize) -> String {
+    let width = |c: char| c.width().unwrap_or(0);
+    let mut fitted = String::new();
+    let (mut used, mut cut) = (0, 0);
+    for c in text.chars().map(|c| if c == '\t' { ' ' } else { c }) {
+        used += width(c);
+        if used > columns {
+            fitted.truncate(cut);
+            return if columns == 0 { fitted } else { fitted + "…" };
+        }
+        fitted.push(c);
+        if used < columns {
+            cut = fitted.len();
+        }
+    }
+    fitted
+}
+
 /// An error with everything that caused it.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |e: &&dyn Error| (*e).source());
@@ -85,6 +111,18 @@ pub(crate) fn ago(now_ms: u64, at_ms: u64) -> String {
         3600..86_400 => format!("{}h {}min ago", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d {}h ago", seconds / 86_400, seconds % 86_400 / 3600),
     }
+}
+
+/// Who is at work in a tree, and since when.
+pub(crate) fn owner(owner: &Owner) -> String {
+    let since = owner.info.as_ref().map(|info| format!(", started {}", ago(now_ms(), info.since_ms)));
+    shown(&format!("{owner}{}", since.unwrap_or_default()))
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `1 file`, `2 files`.
@@ -117,6 +155,23 @@ mod tests {
         ] {
             assert_eq!(output_line(line, false), plain, "{line:?}");
             assert_eq!(output_line(line, true), colored, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn long_rows_are_cut() {
+        for (text, columns, expected) in [
+            ("abc", 4, "abc"),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("a\tb", 3, "a b"),
+            ("日本語", 6, "日本語"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+            ("abc", 1, "…"),
+            ("abc", 0, ""),
+        ] {
+            assert_eq!(fitted(text, columns), expected, "{text:?} in {columns}");
         }
     }
 

@@ -1,0 +1,12 @@
+//! Nothing outlives a run, however the run ends and however stubborn what it started is.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+#[path = "survivors/more.rs"]
+mod more;
+#[path = "survivors/processes.rs"]
+mod processes;
+#[path = "survivors/shapes.rs"]
+mod shapes;

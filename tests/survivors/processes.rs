@@ -1,0 +1,59 @@
+//! Processes as `/proc` shows them: who still lives of those that carry a word in their environment.
+
+use std::fs;
+
+use super::support::{Sandbox, eventually};
+
+/// The variable by which a test's processes are known. It survives where devtask's own mark does not.
+pub(crate) const TOKEN: &str = "SURVIVOR_TOKEN";
+
+/// A word nobody else has.
+pub(crate) fn token(tree: &Sandbox) -> String {
+    tree.root().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+/// The living processes that carry `token`, as `number command line`.
+pub(crate) fn carrying(token: &str) -> Vec<String> {
+    let mark = format!("{TOKEN}={token}");
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        // A zombie has no environment any more.
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|b| *b == 0).any(|variable| variable == mark.as_bytes())
+    })
+    .map(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " "))
+    })
+    .collect()
+}
+
+/// Fails unless all of them are gone soon.
+pub(crate) fn none_survives(token: &str) {
+    let mut left = Vec::new();
+    eventually(&format!("{TOKEN}={token} is gone"), || {
+        left = carrying(token);
+        left.is_empty()
+    });
+}
+
+/// The state letter of a process: `T` for a stopped one.
+pub(crate) fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat[stat.rfind(')')? + 1..].trim_start().chars().next()
+}
+
+/// The children of a process.
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().map(|n| n.parse().unwrap()).collect()
+}
+
+/// The guardian of a devtask: the child that was started as one.
+pub(crate) fn guardian(pid: i32) -> Option<i32> {
+    children(pid).into_iter().find(|child| {
+        let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0).any(|word| word == b"__guardian")
+    })
+}
