@@ -77,7 +77,7 @@ impl Driver {
             fail_fast: run.request.fail_fast,
             durations,
         };
-        let mut driver = Self {
+        Self {
             results: Results::new(Arc::clone(&graph)),
             scheduler: Scheduler::new(graph, plan, &options),
             verdicts: HashMap::new(),
@@ -91,14 +91,13 @@ impl Driver {
             summary: RunSummary::new(run.id.clone()),
             interrupted: false,
             run,
-        };
-        driver.recall_unscheduled();
-        driver
+        }
     }
 
     /// Runs to the end.
     pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
         let started = Instant::now();
+        self.recall_unscheduled().await;
         self.announce();
         let mut listening = true;
         loop {
@@ -120,18 +119,25 @@ impl Driver {
     }
 
     /// What unscheduled upstream tasks (`--mode single`) handed on when they last succeeded: a task must
-    /// see, and be keyed by, the same as in a run that schedules them.
-    fn recall_unscheduled(&mut self) {
+    /// see, and be keyed by, the same as in a run that schedules them. Of their files it sees those that are
+    /// there now, whoever wrote them.
+    async fn recall_unscheduled(&mut self) {
         let graph = Arc::clone(&self.run.shared.graph);
         let scheduled = self.scheduler.plan().scheduled();
         let needed = Plan::new(&graph, scheduled.iter(), crate::plan::Mode::Before);
         let missing: Vec<TaskId> =
             needed.order().iter().copied().filter(|id| !scheduled.contains(*id)).collect();
+        let shared = Arc::clone(&self.run.shared);
+        let declare = missing.iter().copied().filter(|id| !graph.task(*id).outputs.is_empty());
+        let declare: Vec<TaskId> = declare.collect();
+        let looked = tokio::task::spawn_blocking(move || judge::output_digests(&shared, &declare)).await;
+        // Where the look failed nothing is known, and whoever depends on it runs.
+        let found = looked.unwrap_or_default();
         for id in missing {
             let record = self.run.shared.memory.record(graph.name(id).as_str());
             let success = record.and_then(|r| r.success);
             let files = match graph.task(id).has_command() {
-                true => success.as_ref().and_then(|s| s.outputs),
+                true => found.get(&id).copied(),
                 false => self.results.files_passed_through(id),
             };
             let handed = HandedOn::of(success.as_ref());

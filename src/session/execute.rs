@@ -225,7 +225,7 @@ impl Execution {
         let success = self.start.record.as_ref().and_then(|r| r.success.as_ref());
         let mut handed = success.map(HandedOn::from_record).unwrap_or_default();
         handed.exports = last_of_each(handed.exports.into_iter().chain(exports).collect());
-        Ok(Some(Left { handed, outputs: None, by_status: true }))
+        Ok(Some(Left { handed, outputs: self.outputs_as_they_are().await?, by_status: true }))
     }
 
     /// Points 3 and, as far as it can fail the task, what follows.
@@ -266,17 +266,28 @@ impl Execution {
         let output = read(TaskFiles::OUTPUT, "output")?;
         let exports = read(TaskFiles::EXPORTS, "exports")?;
         let listed = read(LISTED, "exports")?;
+        if listed.is_none() && !self.task().exports.is_empty() {
+            self.run.warn(self.id, "its exports were not seen: the script ends by `exec`, or by `exit` after setting a trap on EXIT");
+        }
         let handed =
             harvest(output.as_deref(), exports.as_deref(), listed.as_deref()).map_err(|e| e.to_string())?;
-        let outputs = if self.task().outputs.is_empty() { None } else { Some(self.outputs().await?) };
+        let outputs = self.outputs().await?;
         Ok(Left { handed, outputs, by_status: false })
     }
 
-    /// A declared output that is missing after success is a failure (spec section 4.5).
-    async fn outputs(&self) -> Result<FileSet, Failure> {
+    /// The declared outputs, if it declares any.
+    async fn outputs_as_they_are(&self) -> Result<Option<FileSet>, Failure> {
+        if self.task().outputs.is_empty() {
+            return Ok(None);
+        }
         let (run, id) = (Arc::clone(&self.run), self.id);
         let found = tokio::task::spawn_blocking(move || judge::outputs(&run.shared, id)).await;
-        let found = found.map_err(|e| e.to_string())?;
+        Ok(Some(found.map_err(|e| e.to_string())?))
+    }
+
+    /// A declared output that is missing after success is a failure (spec section 4.5).
+    async fn outputs(&self) -> Result<Option<FileSet>, Failure> {
+        let Some(found) = self.outputs_as_they_are().await? else { return Ok(None) };
         if let Some(problem) = found.problems.first() {
             let path = self.run.shared.display(&problem.path);
             return Err(format!("its declared output {path} cannot be read: {}", problem.error).into());
@@ -288,7 +299,7 @@ impl Execution {
             .map(|pattern| format!("`{}`", pattern.written))
             .collect();
         if missing.is_empty() {
-            return Ok(found);
+            return Ok(Some(found));
         }
         Err(format!("it did not make its declared output {}", missing.join(", ")).into())
     }
@@ -458,16 +469,10 @@ impl Execution {
         };
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());
         let rows = outputs.map(|set| judge::rows(&self.run.shared, set));
-        let files = rows.as_deref().map(judge::digest_of_rows).or_else(|| self.recorded_files(outcome));
+        let files = rows.as_deref().map(judge::digest_of_rows);
         let save = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
         let handed = Arc::new(left.map(|l| l.handed).unwrap_or_default());
         Executed { id: self.id, finished: self.finished(outcome, error, not_fresh), handed, files, save }
-    }
-
-    /// What a status task that had nothing to do declared as outputs, when it last ran.
-    fn recorded_files(&self, outcome: Outcome) -> Option<Digest> {
-        let success = self.start.record.as_ref()?.success.as_ref()?;
-        if outcome == Outcome::Cached { success.outputs } else { None }
     }
 
     /// Point 4: an input whose stat identity changed while the task ran (other than a declared output)

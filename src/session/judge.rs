@@ -4,7 +4,7 @@
 //! order in which they are told: what the user asked for, what became of the last run, what changed, what
 //! happened to the outputs.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -102,6 +102,14 @@ pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
 /// The declared outputs of a task, now.
 pub(crate) fn outputs(shared: &Shared, id: TaskId) -> FileSet {
     shared.digest(&[shared.patterns(id).outputs.as_ref()]).pop().unwrap_or_default()
+}
+
+/// Digests of the declared outputs of tasks, now.
+pub(crate) fn output_digests(shared: &Shared, ids: &[TaskId]) -> HashMap<TaskId, Digest> {
+    let patterns: Vec<_> = ids.iter().map(|id| shared.patterns(*id)).collect();
+    let sets: Vec<&PatternSet> = patterns.iter().map(|p| p.outputs.as_ref()).collect();
+    let found = shared.digest(&sets);
+    ids.iter().copied().zip(found.iter().map(|set| digest_of_rows(&rows(shared, set)))).collect()
 }
 
 /// What the disk shows of one task.

@@ -275,3 +275,108 @@ fn arguments_belong_to_the_key_of_the_roots() {
         assert_eq!(tree.executed(), set("app:t"), "only the root sees them");
     }
 }
+
+#[test]
+fn inputs_of_the_command_line_belong_to_the_key_of_the_roots() {
+    let tree = everything();
+    tree.ok("run app:t --input b=7");
+    tree.ok("run app:t --input b=7");
+    assert_eq!(tree.executed(), set(""));
+    let output = tree.ok("run app:t --explain");
+    assert_eq!(reasons_of(&output, "app:t"), ["input b changed"], "{output}");
+    let output = tree.ok("run app:t app:values --explain --input c=7");
+    assert_eq!(reasons_of(&output, "app:values"), ["input c changed"], "{output}");
+}
+
+#[test]
+fn names_are_bytes() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:t"]
+        exec = 'cp "$DEVTASK_CHANGED_FILES" changed'
+        execIfModified = ["in/*"]
+        "#,
+    );
+    let names: [&[u8]; 3] = [b"in/\xff\xfe", b"in/new\nline", "in/\u{e4} b".as_bytes()];
+    let write = |name: &[u8], text: &str| tree.write(OsStr::from_bytes(name), text);
+    names.iter().for_each(|name| write(name, "1"));
+    tree.ok("run a:t");
+    tree.ok("run a:t");
+    assert_eq!(tree.executed(), set(""));
+    for name in names {
+        write(name, "2");
+        tree.ok("run a:t");
+        let changed = std::fs::read(tree.path("changed")).unwrap();
+        let expected = [tree.root().as_os_str().as_bytes(), b"/", name, b"\0"].concat();
+        assert_eq!(changed, expected);
+    }
+}
+
+#[test]
+fn what_git_ignores_is_no_input_unless_it_is_named() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:t"]
+        exec = "true"
+        execIfModified = ["**/*.txt", "dist/**", "build/one.log"]
+        "#,
+    );
+    std::fs::create_dir(tree.path(".git")).unwrap();
+    tree.write(".gitignore", "*.tmp.txt\ndist/\nbuild/\n");
+    for path in ["a.txt", "b.tmp.txt", "dist/x", "build/one.log", "build/two.txt"] {
+        tree.write(path, "1");
+    }
+    tree.ok("run a:t");
+    for (path, runs) in [
+        ("a.txt", true),
+        ("b.tmp.txt", false),
+        ("dist/x", true),
+        ("build/one.log", true),
+        ("build/two.txt", false),
+    ] {
+        tree.write(path, "2");
+        tree.ok("run a:t");
+        assert_eq!(tree.executed().contains("a:t"), runs, "{path}");
+    }
+    tree.write(".gitignore", "dist/\nbuild/\n");
+    tree.ok("run a:t");
+    assert_eq!(tree.executed(), set("a:t"), "b.tmp.txt is an input now");
+}
+
+#[test]
+fn devenvs_tasks_know_the_bytes_of_their_command() {
+    let tree = Sandbox::new();
+    tree.write("bin/t", "#!/bin/sh\ntrue\n");
+    tree.chmod("bin/t", 0o755);
+    let command = tree.path("bin/t");
+    let tasks = serde_json::json!([{
+        "name": "a:t", "command": command, "cwd": tree.path("sub"), "exec_if_modified": ["in.txt"],
+    }]);
+    tree.write("tasks.json", tasks.to_string());
+    tree.write("sub/in.txt", "1");
+    tree.write("in.txt", "1");
+    let runs = |reason: Option<&str>| {
+        let output = tree.ok("-f tasks.json run a:t --explain");
+        assert_eq!(reasons_of(&output, "a:t"), reason.into_iter().collect::<Vec<_>>(), "{output}");
+    };
+    runs(Some("no earlier run is known"));
+    runs(None);
+    tree.write("bin/t", "#!/bin/sh\ntrue # other\n");
+    runs(Some("the script or command changed"));
+    // A relative pattern is looked up from devenv's directory and from the task's.
+    tree.write("in.txt", "2");
+    runs(Some("in.txt content changed"));
+    tree.write("sub/in.txt", "2");
+    runs(Some("sub/in.txt content changed"));
+    runs(None);
+}
+
+#[test]
+fn outputs_outside_the_root_are_refused() {
+    for pattern in ["../x", "/tmp/x", "sub/../../x"] {
+        let tree = Sandbox::with(&format!("[tasks.\"a:t\"]\nexec = \"true\"\noutputs = [\"{pattern}\"]\n"));
+        let output = tree.expect(2, "run a:t");
+        assert!(output.err.contains(pattern), "{output}");
+    }
+}

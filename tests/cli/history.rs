@@ -469,6 +469,50 @@ fn single_sees_what_upstream_last_handed_on() {
 }
 
 #[test]
+fn single_sees_the_files_that_are_there_not_those_that_were() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:up"]
+        exec = "cat in.txt > up.out"
+        execIfModified = ["in.txt"]
+        outputs = ["up.out"]
+        [tasks."a:t"]
+        after = ["a:up"]
+        exec = "cat up.out > t.out"
+        outputs = ["t.out"]
+        "#,
+    );
+    tree.write("in.txt", "right");
+    tree.ok("run a:t");
+    tree.write("up.out", "wrong");
+    reruns(&tree, "run a:t --mode single", "a:t");
+    assert_eq!(tree.read("t.out"), "wrong");
+    reruns(&tree, "run a:t", "a:up a:t");
+    assert_eq!(tree.read("t.out"), "right");
+}
+
+#[test]
+fn what_status_lets_stand_is_judged_as_it_is() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:up"]
+        status = "test -e up.out"
+        exec = "echo made > up.out"
+        outputs = ["up.out"]
+        [tasks."a:t"]
+        after = ["a:up"]
+        exec = "cat up.out > t.out"
+        outputs = ["t.out"]
+        "#,
+    );
+    reruns(&tree, "run a:t", "a:up a:t");
+    cached(&tree, "run a:t");
+    tree.write("up.out", "mine");
+    reruns(&tree, "run a:t", "a:t");
+    assert_eq!(tree.read("t.out"), "mine");
+}
+
+#[test]
 fn a_status_command_decides() {
     let tree = Sandbox::with(
         r#"

@@ -9,5 +9,8 @@ mod faults;
 mod freshness;
 mod history;
 mod looking;
+mod promise;
+mod protocol;
 mod run;
+mod running;
 mod state;
