@@ -10,3 +10,5 @@ mod more;
 mod processes;
 #[path = "survivors/shapes.rs"]
 mod shapes;
+#[path = "survivors/terminal.rs"]
+mod terminal;
