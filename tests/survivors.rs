@@ -8,5 +8,9 @@ mod support;
 mod more;
 #[path = "survivors/processes.rs"]
 mod processes;
+#[path = "survivors/scale.rs"]
+mod scale;
 #[path = "survivors/shapes.rs"]
 mod shapes;
+#[path = "survivors/terminal.rs"]
+mod terminal;

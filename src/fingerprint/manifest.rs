@@ -126,10 +126,10 @@ impl Manifest {
         Digest(hash.digest128())
     }
 
-    /// Takes over what `earlier` recorded of an upstream whose results are not known (a dry run does not
-    /// execute it, and assumes that it hands on the same).
-    pub fn assume_upstream(&mut self, earlier: &Self, task: &TaskName) {
-        let of_task = |part: &Part| part.upstream() == Some(task);
+    /// Takes over what `earlier` recorded of upstream tasks whose results are not known (a dry run does not
+    /// execute them, and assumes that they hand on the same).
+    pub fn assume_upstream(&mut self, earlier: &Self, is_assumed: impl Fn(&TaskName) -> bool) {
+        let of_task = |part: &Part| part.upstream().is_some_and(&is_assumed);
         self.parts.retain(|part, _| !of_task(part));
         let taken = earlier.parts.iter().filter(|(part, _)| of_task(part));
         self.parts.extend(taken.map(|(part, digest)| (part.clone(), *digest)));

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     event::{Decided, Finished, LastSuccess, RunStatus, What},
-    model::{Outcome, Reason, TaskId},
+    model::{Outcome, Reason, TaskId, TaskSet},
     plan::Plan,
     schedule::{Effect, Observation, Options, Scheduler, Verdict},
     store::Batch,
@@ -52,7 +52,11 @@ pub(crate) struct Driver {
     results: Results,
     /// Verdicts of tasks that have not been started yet.
     verdicts: HashMap<TaskId, Judged>,
+    /// Tasks whose verdict may still hold a snapshot.
+    snapshots: Vec<TaskId>,
     questions: Vec<Question>,
+    /// In a dry run: tasks assumed to hand on what they did before.
+    assumed: Arc<TaskSet>,
     work: JoinSet<Done>,
     saves: JoinSet<()>,
     running: HashMap<TaskId, watch::Sender<Orders>>,
@@ -81,7 +85,9 @@ impl Driver {
             results: Results::new(Arc::clone(&graph)),
             scheduler: Scheduler::new(graph, plan, &options),
             verdicts: HashMap::new(),
+            snapshots: Vec::new(),
             questions: Vec::new(),
+            assumed: Arc::default(),
             work: JoinSet::new(),
             saves: JoinSet::new(),
             running: HashMap::new(),
@@ -176,8 +182,10 @@ impl Driver {
             }
         }
         // Those that could not start at once look at their inputs again when they do.
-        for verdict in self.verdicts.values_mut() {
-            verdict.snapshot = None;
+        for id in self.snapshots.drain(..) {
+            if let Some(verdict) = self.verdicts.get_mut(&id) {
+                verdict.snapshot = None;
+            }
         }
         if !self.questions.is_empty() {
             let questions = std::mem::take(&mut self.questions);
@@ -223,17 +231,13 @@ impl Driver {
     fn question(&self, id: TaskId) -> Question {
         let request = &self.run.request;
         let arguments = self.run.arguments_of(id).iter().map(|a| a.as_bytes().to_vec()).collect();
-        let assumed = |id: &TaskId| self.results.get(*id).assumed;
         Question {
             id,
             force: request.refresh || (request.force && self.run.roots.contains(id)),
             arguments,
             input: self.run.written_input_of(id),
             received: self.results.received(id),
-            assumed: match request.dry_run {
-                true => self.scheduler.plan().order().iter().copied().filter(assumed).collect(),
-                false => Vec::new(),
-            },
+            assumed: Arc::clone(&self.assumed),
             upstream_would_run: self.results.upstream_would_run(id),
             explain: request.dry_run,
         }
@@ -241,7 +245,12 @@ impl Driver {
 
     fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
-            Ok(Done::Judged(all)) => all.into_iter().for_each(|judged| self.judged(judged)),
+            Ok(Done::Judged(all)) => {
+                for judged in all {
+                    self.judged(judged);
+                    self.start_at_once();
+                }
+            }
             Ok(Done::Executed(executed)) => self.executed(*executed),
             // A panic in our own code: the run cannot be trusted to go on.
             Err(error) => {
@@ -275,9 +284,9 @@ impl Driver {
         }
         let action = if self.run.request.dry_run { Decided::WouldRun } else { Decided::Run };
         self.decide(id, action, Some(&judged));
+        self.snapshots.extend(judged.snapshot.as_ref().map(|_| id));
         self.verdicts.insert(id, judged);
         self.scheduler.observe(Observation::Judged(id, Verdict::Stale));
-        self.start_at_once();
     }
 
     /// Starts what the last verdict allows while its snapshot is new.
@@ -362,9 +371,11 @@ impl Driver {
             handed: HandedOn::of(success),
             files: success.and_then(|s| s.outputs),
             would_run: counts,
-            assumed: !counts,
             ..TaskResult::default()
         };
+        if !counts {
+            Arc::make_mut(&mut self.assumed).insert(id);
+        }
         self.results.set(id, result);
         self.scheduler.observe(Observation::Began(id));
         self.scheduler.observe(Observation::Ended(id, Outcome::Succeeded));

@@ -12,7 +12,8 @@ use crate::event::{Event, VERSION, What};
 
 /// How many lines may be under way to a reader. Everything else an event says is small and bounded by the
 /// number of tasks; lines are not, so a reader that does not read holds up whoever writes them.
-const LINES_UNDER_WAY: usize = 1024;
+const LINES_UNDER_WAY: usize = ALL_PLACES as usize;
+const ALL_PLACES: u32 = 1024;
 
 /// An event, and the place it takes until it is read.
 pub(crate) type Parcel = (Event, Option<OwnedSemaphorePermit>);
@@ -50,6 +51,17 @@ impl Emitter {
         // The semaphore is never closed.
         let room = Arc::clone(&self.lines).acquire_owned().await.ok();
         let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, room));
+    }
+
+    /// Tells what happened, and waits until the reader is done with it and with every line before it.
+    pub(crate) async fn emit_and_wait(&self, what: What) {
+        let event = Event { v: VERSION, time: SystemTime::now(), what };
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).write(&event);
+        // The semaphore is never closed.
+        let room = Arc::clone(&self.lines).acquire_owned().await.ok();
+        let _ = self.to.send((event, room));
+        // All places are free once everything that took one has been read.
+        let _ = self.lines.acquire_many(ALL_PLACES).await;
     }
 
     /// Completes the log.

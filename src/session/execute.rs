@@ -42,6 +42,8 @@ use crate::{
 
 /// From SIGTERM to SIGKILL (spec section 3).
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
+/// How long a signal of the terminal may take to reach us after it ended a task.
+const TERMINAL_SIGNAL: Duration = Duration::from_millis(100);
 /// Lines that may wait between a job and the reader of its lines.
 const LINES: usize = 256;
 /// The file the `exports` hook writes.
@@ -211,6 +213,7 @@ impl Execution {
     async fn status(&mut self, status: &Action) -> Result<Option<Left>, Failure> {
         let files = self.run.task_files()?;
         let mut launch = self.launch(&files, status, "status")?;
+        launch.command.foreground = false; // a question, to which nobody types an answer
         launch.timeout = self.timeout();
         let ended = self.conduct(launch, false).await?;
         if ended.ended_by.is_some() {
@@ -238,10 +241,19 @@ impl Execution {
         self.begun_at = Instant::now();
         let ended = self.conduct(launch, true).await?;
         self.duration = Some(self.begun_at.elapsed());
+        self.hear_the_terminal(&ended).await;
         let judged = self.judge_end(&ended);
         self.ended = Some(ended);
         judged?;
         self.collect(&files).await
+    }
+
+    /// Ctrl-C reaches a task that owns the terminal as well as us, and it may be the first to react.
+    async fn hear_the_terminal(&mut self, ended: &Ended) {
+        if self.task().interactive && ended.exit.signal.is_some() && self.check_orders().is_ok() {
+            // Nothing comes if the signal was meant for the task alone.
+            let _ = tokio::time::timeout(TERMINAL_SIGNAL, self.orders.changed()).await;
+        }
     }
 
     fn judge_end(&self, ended: &Ended) -> Result<(), Failure> {
@@ -256,6 +268,7 @@ impl Execution {
             }
             Some(EndedBy::Terminated | EndedBy::Killed) => Err(Failure { error: None, cancelled: true }),
             None if ended.exit.is_success() => Ok(()),
+            None if ended.exit.signal.is_some() => self.check_orders().and(Err(Failure::default())),
             None => Err(Failure::default()),
         }
     }
@@ -403,9 +416,18 @@ impl Execution {
     async fn conduct(&mut self, mut launch: Launch, is_command: bool) -> Result<Ended, Failure> {
         let lines = if is_command { self.forward_lines(&mut launch) } else { None };
         self.run.shared.end_predecessors().await?;
+        let is_first = is_command && !self.executed;
+        let started = || What::TaskStarted { task: self.task().name.clone() };
+        if is_first && self.task().interactive {
+            // Nobody may draw on the terminal once it is the task's.
+            self.run.emitter.emit_and_wait(started()).await;
+        }
         let job = self.run.shared.warden.spawn(launch).map_err(|e| e.to_string())?;
-        if is_command && !std::mem::replace(&mut self.executed, true) {
-            self.run.emitter.emit(What::TaskStarted { task: self.task().name.clone() });
+        if is_first {
+            if !self.task().interactive {
+                self.run.emitter.emit(started());
+            }
+            self.executed = true;
             // The driver outlives what it drives.
             let _ = self.began.send(self.id);
         }

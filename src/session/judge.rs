@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     fingerprint::{Facts, FileRow, Manifest, compare, count, differing, digest_of},
-    model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId},
+    model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
     pattern::PatternSet,
     scan::{FileSet, Problem, relative_name},
     store::{RecordState, Success, TaskRecord},
@@ -36,7 +36,7 @@ pub(crate) struct Question {
     /// What it receives from upstream.
     pub(crate) received: Vec<Received>,
     /// Upstream tasks that a dry run does not execute, assumed to hand on what they did before.
-    pub(crate) assumed: Vec<TaskId>,
+    pub(crate) assumed: Arc<TaskSet>,
     /// An upstream task that would run in a dry run.
     pub(crate) upstream_would_run: Option<TaskId>,
     /// Whether to count what was compared, for `why`.
@@ -136,9 +136,9 @@ fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
     let mut cause = Cause { shared, task, question, explanation: None };
     if !question.assumed.is_empty() {
         let earlier = cause.explanation().manifest.clone();
-        for id in &question.assumed {
-            now.assume_upstream(&earlier, shared.graph.name(*id));
-        }
+        now.assume_upstream(&earlier, |name| {
+            shared.graph.id(name.as_str()).is_some_and(|id| question.assumed.contains(id))
+        });
     }
     let (reasons, changed) = cause.find(record.as_ref(), &now, &seen);
     let fresh = record.as_ref().filter(|_| reasons.is_empty()).and_then(|r| r.success.clone());

@@ -140,7 +140,7 @@ impl Session {
         let run = Arc::new(RunContext::new(Arc::clone(&self.shared), request, id, roots, emitter));
         let (commands, heard) = mpsc::unbounded_channel();
         let driver = tokio::spawn(Driver::new(run, plan, durations).drive(heard));
-        Ok(Run { events, commands: RunControl(commands), driver })
+        Ok(Run { events, commands: RunControl(commands), driver, reading: None })
     }
 
     /// The tasks these names select; without names the default selection (spec section 1.1).

@@ -21,8 +21,6 @@ pub(crate) struct TaskResult {
     pub(crate) files: Option<Digest>,
     /// In a dry run: it would execute, so what it hands on is not known.
     pub(crate) would_run: bool,
-    /// In a dry run: it executes whenever asked, and is assumed to hand on what it did before.
-    pub(crate) assumed: bool,
     /// Upstream tasks that hand on something, upstream first: what this one sees.
     pub(crate) visible: Arc<Vec<TaskId>>,
 }

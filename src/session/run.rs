@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinHandle,
+};
 
 use super::{SessionError, drive::Command, emit::Parcel};
 use crate::{
@@ -17,6 +20,8 @@ pub struct Run {
     pub(super) events: mpsc::UnboundedReceiver<Parcel>,
     pub(super) commands: RunControl,
     pub(super) driver: JoinHandle<RunSummary>,
+    /// The place of the event that was read last: who comes for the next one is done with it.
+    pub(super) reading: Option<OwnedSemaphorePermit>,
 }
 
 /// Ends or pauses a run from wherever it is held.
@@ -52,9 +57,13 @@ impl RunControl {
 
 impl Run {
     /// The next event; none once the run is over. Events that are not read wait; lines that are not read
-    /// hold up their tasks, unless the request asked for lossy ones.
+    /// hold up their tasks, unless the request asked for lossy ones. An interactive task does not start
+    /// before the event after its `task_started` is asked for: whoever draws on its terminal has time to stop.
     pub async fn next_event(&mut self) -> Option<Event> {
-        self.events.recv().await.map(|(event, _room)| event)
+        self.reading = None;
+        let (event, place) = self.events.recv().await?;
+        self.reading = place;
+        Some(event)
     }
 
     /// A handle to end it with.

@@ -247,6 +247,16 @@ impl Invocation<'_> {
         Running { child: self.command.stdout(Stdio::piped()).stderr(file).spawn().unwrap() }
     }
 
+    /// Starts it as the leader of a session that has this terminal.
+    pub(crate) fn start_on(self, terminal: &fs::File) -> Running {
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.command.get_current_dir().unwrap()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let end = || terminal.try_clone().unwrap();
+        Running { child: command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap() }
+    }
+
     /// Starts it through another program, which gets the command line after these arguments.
     pub(crate) fn start_under(self, program: &str, args: &[&str]) -> Running {
         let mut command = Command::new(program);

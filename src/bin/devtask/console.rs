@@ -87,9 +87,10 @@ impl Console {
     }
 
     /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
-    /// those whose lines it wants, and nobody else.
+    /// those whose lines it wants, and nobody else. Before a task gets the terminal everything is written.
     fn has_room(&self) -> bool {
-        self.printer.waiting() + self.screen.waiting() < ROOM
+        let waiting = self.printer.waiting() + self.screen.waiting();
+        if self.screen.is_lent() { waiting == 0 && !self.printer.is_busy() } else { waiting < ROOM }
     }
 
     fn take(&mut self, event: &Event) {

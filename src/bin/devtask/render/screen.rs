@@ -94,6 +94,11 @@ impl Screen {
         self.live.is_some()
     }
 
+    /// Whether a task owns the terminal.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.running.iter().any(|r| self.shows.interactive.contains(&r.task))
+    }
+
     /// Bytes of lines that are not on the screen yet.
     pub(crate) fn waiting(&self) -> usize {
         self.fresh.len()
@@ -120,7 +125,7 @@ impl Screen {
 
     /// A row a running task, the longest running first.
     fn rows(&self) -> Vec<String> {
-        if self.live.is_none() || self.running.iter().any(|r| self.shows.interactive.contains(&r.task)) {
+        if self.live.is_none() || self.is_lent() {
             return Vec::new();
         }
         let (columns, lines) = size();
