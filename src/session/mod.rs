@@ -11,7 +11,8 @@
 //! | `unmatched` | globs that match nothing, and what they would match elsewhere |
 //! | `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
-//! | `environment`, `script`, `harvest` | what a task is given, how it is run, what it leaves |
+//! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
+//! | `harvest`, `record` | what it leaves, what is remembered and told of it |
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `emit`, `runlog` | events to the reader and to the run's log |
 
@@ -22,8 +23,10 @@ mod environment;
 mod execute;
 mod harvest;
 mod judge;
+mod launch;
 mod memory;
 mod open;
+mod record;
 mod request;
 mod results;
 mod run;
