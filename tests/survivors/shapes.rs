@@ -65,14 +65,8 @@ enum Way {
     Normally,
 }
 
-const WAYS: [Way; 6] = [
-    Way::Signal(INT),
-    Way::Signal(TERM),
-    Way::Signal(HUP),
-    Way::Twice,
-    Way::Signal(KILL),
-    Way::Normally,
-];
+const WAYS: [Way; 6] =
+    [Way::Signal(INT), Way::Signal(TERM), Way::Signal(HUP), Way::Twice, Way::Signal(KILL), Way::Normally];
 
 fn tree(shape: &Shape) -> Sandbox {
     let tree = Sandbox::new();

@@ -185,7 +185,9 @@ impl Running {
 
     fn report(&self) -> String {
         let ms = self.since.elapsed().as_secs_f64() * 1000.0;
-        format!("{:<17} {} ({})  {}", "Running", self.task, duration(ms), self.last_line).trim_end().to_owned()
+        format!("{:<17} {} ({})  {}", "Running", self.task, duration(ms), self.last_line)
+            .trim_end()
+            .to_owned()
     }
 }
 
