@@ -20,9 +20,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .outputs(["sorted.txt"]),
         )
         .task(
-            Task::shell("words:count", r#"echo "{\"lines\": $(wc -l < sorted.txt)}" > "$DEVENV_TASK_OUTPUT_FILE""#)
-                .after("words:sort", Condition::Succeeded)
-                .exec_if_modified(["sorted.txt"]),
+            Task::shell(
+                "words:count",
+                r#"echo "{\"lines\": $(wc -l < sorted.txt)}" > "$DEVENV_TASK_OUTPUT_FILE""#,
+            )
+            .after("words:sort", Condition::Succeeded)
+            .exec_if_modified(["sorted.txt"]),
         )
         .build()
         .map_err(|faults| faults.into_iter().map(|f| f.message).collect::<Vec<_>>().join(", "))?;
@@ -32,7 +35,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let mut run = session.start(Request::run(["words:count"]))?;
         while let Some(event) = run.next_event().await {
             match event.what {
-                What::Decision { task, action: Decided::Run, reasons, .. } => println!("  {task} runs: {reasons:?}"),
+                What::Decision { task, action: Decided::Run, reasons, .. } => {
+                    println!("  {task} runs: {reasons:?}")
+                }
                 What::TaskFinished(finished) => println!("  {} {}", finished.task, finished.status),
                 _ => {}
             }

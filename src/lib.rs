@@ -48,9 +48,13 @@
 //! | 6 | [`process`] | child processes, none ever left behind | 3 |
 //! | 7 | [`loader`] | finding, reading and joining task files | 1, 1.1 |
 //! | 8 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
+//! | 9 | [`guide`] | the contract and the hazards, as text | |
 //!
 //! Siblings on floor 6 are strangers: the session carries everything between them. Async lives in
 //! [`process`] and [`session`] only.
+//!
+//! "spec section 4.1" in a comment is that section of [`guide::spec`]; "hazard C19" and "limit L1" are rows of
+//! [`guide::hazards`].
 //!
 //! # The way of the data
 //!
@@ -73,6 +77,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod fingerprint;
 pub mod graph;
+pub mod guide;
 pub mod loader;
 pub mod model;
 pub mod pattern;

@@ -1,10 +1,12 @@
-//! The floor plan as a test: who may import whom, where I/O, clocks, async and printing may be.
+//! The floor plan as a test: who may import whom, where I/O, clocks, async and printing may be, and whether
+//! what comments refer to exists.
 //!
 //! Plain text search over `src/`, without a parser. Test code is left out: files called `tests.rs`, what
-//! lies in a directory `tests`, and everything after the first `#[cfg(test)] mod` in a file.
+//! lies in a directory `tests`, and everything after the first `#[cfg(test)] mod` in a file. Comments are
+//! read everywhere.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -25,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("process", 6),
     ("loader", 7),
     ("session", 8),
+    ("guide", 9),
 ];
 
 /// Floors up to this one decide and do nothing.
@@ -272,5 +275,120 @@ fn the_fence_sees_what_it_is_to_keep_out() {
     for (text, expected) in cases {
         let found: Vec<String> = imports(&source(text)).into_iter().map(|(_, name)| name).collect();
         assert_eq!(found, expected, "{text}");
+    }
+}
+
+/// What a comment can refer to, in the spelling of [`references`]: sections of the spec (`section 4.1`),
+/// rows of the hazards and limits (`C19`), points of the record protocol (`point 5`).
+fn guide() -> BTreeSet<String> {
+    let page = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide").join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let (spec, hazards) = (page("spec.md"), page("hazards.md"));
+    let headings = spec.lines().filter(|line| line.starts_with('#')).filter_map(|line| {
+        let number = line.trim_start_matches('#').split_whitespace().next()?;
+        Some(format!("section {}", number.trim_end_matches('.')))
+    });
+    let rows = hazards.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next());
+    let points = hazards.lines().filter_map(|line| line.split_once(". ")).map(|(n, _)| n);
+    let points = points.filter(|n| n.parse::<u8>().is_ok()).map(|n| format!("point {n}"));
+    headings.chain(rows.filter(|id| is_id(id)).map(str::to_owned)).chain(points).collect()
+}
+
+/// Whether a word is the id of a hazard or a limit.
+fn is_id(word: &str) -> bool {
+    word.split_at_checked(1)
+        .is_some_and(|(letter, number)| "ABCDEL".contains(letter) && number.parse::<u8>().is_ok())
+}
+
+/// The comments of a file as running text, so that a reference may be broken over two lines.
+fn comments(text: &str) -> String {
+    let comment = |line: &str| {
+        let (before, after) = line.split_once("//")?;
+        let own = before.trim().is_empty() || before.ends_with(' ');
+        own.then(|| after.trim_start_matches(['/', '!']).trim().to_owned())
+    };
+    text.lines().map(|line| comment(line).unwrap_or_else(|| "¶".to_owned())).collect::<Vec<_>>().join(" ")
+}
+
+/// What running text refers to: the numbers and ids that follow `spec section`, `hazard`, `limit`, and
+/// `point` where it is one of the record protocol (`hazard 0`).
+fn references(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut kind = "";
+    for word in text.split_whitespace() {
+        let bare = word.trim_matches(['(', ')', '`', '"', ',', ';', ':', '.']).trim_end_matches("'s");
+        let is_number = bare.starts_with(|c: char| c.is_ascii_digit());
+        kind = match bare.to_lowercase().as_str() {
+            "spec" => "section",
+            "hazard" | "hazards" => "hazard",
+            "limit" | "limits" => "limit",
+            "point" | "points" if kind == "hazard" => "point",
+            "section" | "sections" if kind.is_empty() => "section",
+            "section" | "sections" | "and" | "to" => kind,
+            _ if is_id(bare) && ["hazard", "limit"].contains(&kind) => {
+                found.push(bare.to_owned());
+                kind
+            }
+            "0" if kind == "hazard" => kind,
+            // Of hazards and limits only ids can be named, so a number there is reported.
+            _ if is_number && !kind.is_empty() => {
+                found.push(format!("{kind} {bare}"));
+                kind
+            }
+            _ => "",
+        };
+        if word.ends_with([':', '.', ')']) {
+            kind = "";
+        }
+    }
+    found
+}
+
+#[test]
+fn what_comments_refer_to_exists() {
+    let guide = guide();
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut todo: Vec<PathBuf> = ["src", "tests", "benches", "examples"].map(|dir| root.join(dir)).into();
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with(file!()) {
+            for reference in references(&comments(&fs::read_to_string(&path).unwrap())) {
+                seen += 1;
+                if !guide.contains(&reference) {
+                    faults.push(format!("{} refers to {reference}", path.display()));
+                }
+            }
+        }
+    }
+    fail(&faults);
+    assert!(seen > 100, "only {seen} references were seen");
+}
+
+#[test]
+fn references_are_read_as_people_read_them() {
+    let cases: [(&str, &[&str]); 15] = [
+        ("/// so it is (spec section 4.1).", &["section 4.1"]),
+        ("/// (spec sections 4.2 and 4.4)", &["section 4.2", "section 4.4"]),
+        ("//! (spec section 3, environment; section 4.1, key)", &["section 3", "section 4.1"]),
+        ("// outlives a failure (spec 1.2).", &["section 1.2"]),
+        ("/// spec section 2's table, in 3 steps", &["section 2"]),
+        ("/// (hazard\n/// C13). So", &["C13"]),
+        ("//! hazards C5, C6, C12 in 5 shapes", &["C5", "C6", "C12"]),
+        ("let x = 1; // hazards A1 and A3", &["A1", "A3"]),
+        ("//! (hazards, section 0, point 5: else)", &["point 5"]),
+        ("//! (hazard 0, point 5)", &["point 5"]),
+        ("/// costs an fsync (limit L1); its limit is 5, and point 7", &["L1"]),
+        ("/// \"spec section 9.9\" and \"hazard C19\"", &["section 9.9", "C19"]),
+        ("/// (hazards 4.2)", &["hazard 4.2"]),
+        ("/// (hazards, section 0). 1. look, 2. (hazard D6: 30 days)", &["D6"]),
+        ("let hazard = \"C99\";\n// C98 alone, and https://x/spec section", &[]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(references(&comments(text)), expected, "{text}");
     }
 }

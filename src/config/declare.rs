@@ -9,7 +9,9 @@ use std::{
 use super::{
     Scope,
     decode::Spanned,
+    interpolate::Kind,
     path::normalise,
+    patterns,
     process::ProcessFields,
     resolve::Resolver,
     rules,
@@ -19,6 +21,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, SourceId},
     model::{Action, Declaration, Interpreter, Task, TaskKind, TaskName, Written},
+    pattern::{PatternKind, PatternSet},
 };
 
 /// The declarations of a file, and the faults that only showed now.
@@ -31,7 +34,7 @@ pub(super) fn declare(
     let mut resolver = Resolver::new(source, Some(scope));
     let mut file_env: BTreeMap<String, Written<String>> =
         dotenv.iter().map(|(k, v)| (k.clone(), Written::plain(v.clone()))).collect();
-    file_env.extend(resolver.variables(file.env.as_ref(), false));
+    file_env.extend(resolver.variables(file.env.as_ref(), Kind::Plain));
     let mut declarer = Declarer { resolver, scope, project: scope.project.into(), file_env };
     let mut list = Vec::new();
     for (name, fields) in file.tasks.iter().flat_map(|t| &t.value.0) {
@@ -55,7 +58,8 @@ impl Declarer<'_> {
         let Both(common, own) = fields;
         let name = self.resolver.name(key, Some(self.scope.project))?;
         let is_process = own.kind.as_ref().is_some_and(|k| k.value == Type::Process);
-        let mut task = self.common(name, common, is_process);
+        let kind = if is_process { Kind::Process } else { Kind::Plain };
+        let mut task = self.common(name, common, kind);
         if is_process {
             rules::only_for_tasks(own, &mut self.resolver);
             let table = own.process.as_ref().map(|p| p.value.clone()).unwrap_or_default();
@@ -84,7 +88,7 @@ impl Declarer<'_> {
             format!("devenv:processes:{}", self.scope.project)
         };
         let name = self.resolver.name(key, Some(&namespace))?;
-        let mut task = self.common(name, common, true);
+        let mut task = self.common(name, common, Kind::Process);
         task.kind = TaskKind::Process(Box::new(own.spec(&mut self.resolver)));
         Some(self.declaration(key, common, task))
     }
@@ -100,19 +104,18 @@ impl Declarer<'_> {
     }
 
     /// The fields tasks and processes share. A process may refer to ports in them.
-    fn common(&mut self, name: TaskName, common: &Common, ports: bool) -> Task {
+    fn common(&mut self, name: TaskName, common: &Common, kind: Kind) -> Task {
         let cwd = self.cwd(common.cwd.as_ref());
         let resolver = &mut self.resolver;
         let mut task = Task::empty(name, &cwd);
         task.project = self.project.clone();
         task.description = common.description.as_ref().map(|d| resolver.text(d).value);
         if let Some(exec) = &common.exec {
-            let text = if ports { resolver.process_text(exec) } else { resolver.text(exec) };
-            task.action = Action::Script(text);
+            task.action = Action::Script(resolver.text_of(exec, kind));
         }
-        task.interpreter = interpreter(common, resolver);
-        task.input = common.input.as_ref().map(|i| resolver.json(&i.value.0, &i.span, ports));
-        task.env = resolver.variables(common.env.as_ref(), ports);
+        task.interpreter = interpreter(common, self.scope.dir, resolver);
+        task.input = common.input.as_ref().map(|i| resolver.json(&i.value.0, &i.span, kind));
+        task.env = resolver.variables(common.env.as_ref(), kind);
         task.file_env = self.file_env.clone();
         task.show_output = common.show_output.as_ref().is_some_and(|s| s.value);
         task
@@ -129,26 +132,29 @@ impl Declarer<'_> {
     fn own(&mut self, task: &mut Task, own: &TaskFields) {
         let resolver = &mut self.resolver;
         task.status = own.status.as_ref().map(|s| Action::Script(resolver.text(s)));
-        task.exec_if_modified = resolver.texts(own.exec_if_modified.as_ref());
-        task.outputs = resolver.texts(own.outputs.as_ref());
+        task.exec_if_modified = resolver.patterns(own.exec_if_modified.as_ref());
+        task.outputs = resolver.patterns(own.outputs.as_ref());
         task.track_env = plain(own.track_env.as_ref());
         task.exports = plain(own.exports.as_ref());
         task.timeout = own.timeout.as_ref().map(|t| t.value.0);
         task.retries = own.retries.as_ref().map_or(0, |r| r.value);
         task.interactive = own.interactive.as_ref().is_some_and(|i| i.value);
         task.lock = own.lock.as_ref().map(|l| resolver.text(l).value);
-        rules::check_patterns(&task.exec_if_modified, own.exec_if_modified.as_ref(), resolver);
-        rules::check_patterns(&task.outputs, own.outputs.as_ref(), resolver);
-        self.outputs_stay_inside(task, own);
+        let bases = &task.pattern_bases;
+        let inputs = own.exec_if_modified.as_ref();
+        patterns::check(&task.exec_if_modified, inputs, bases, PatternKind::Inputs, resolver);
+        self.outputs(task, own);
     }
 
     /// Outputs outside the root are refused (spec section 4.5).
-    fn outputs_stay_inside(&mut self, task: &Task, own: &TaskFields) {
+    fn outputs(&mut self, task: &Task, own: &TaskFields) {
+        let bases = std::slice::from_ref(&task.cwd);
+        let list = own.outputs.as_ref();
+        let set = patterns::check(&task.outputs, list, bases, PatternKind::Outputs, &mut self.resolver);
         let root = normalise(self.scope.root);
-        let spans = own.outputs.iter().flat_map(|list| &list.value.0);
-        for (output, place) in task.outputs.iter().zip(spans) {
-            let pattern = output.value.strip_prefix('!').unwrap_or(&output.value);
-            if !normalise(&task.cwd.join(Path::new(pattern))).starts_with(&root) {
+        for (at, place) in list.iter().flat_map(|list| &list.value.0).enumerate() {
+            let alternatives = set.iter().flat_map(PatternSet::globs).filter(|g| g.written() == at);
+            if alternatives.filter(|g| !g.is_negated()).any(|g| !g.prefix().starts_with(&root)) {
                 let message = format!("outputs outside the root are refused: `{}`", place.value);
                 let hint = format!("the root is {}", root.display());
                 self.resolver.fault("output-outside-root", &place.span, message, &hint);
@@ -157,10 +163,16 @@ impl Declarer<'_> {
     }
 }
 
-fn interpreter(common: &Common, resolver: &mut Resolver<'_>) -> Interpreter {
+/// A name is looked up on `PATH` when the task runs; a path is relative to the file, wherever `cwd` is.
+fn interpreter(common: &Common, dir: &Path, resolver: &mut Resolver<'_>) -> Interpreter {
     let mut interpreter = Interpreter::default();
     if let Some(package) = &common.package {
         interpreter.package = resolver.text(package);
+        let value = &mut interpreter.package.value;
+        // A path that is no text is left to be found from the task's own directory.
+        if let Some(path) = normalise(&dir.join(&*value)).to_str().filter(|_| value.contains('/')) {
+            *value = path.to_owned();
+        }
         if package.value.is_empty() {
             resolver.fault("bad-value", &package.span, "`package` is empty", "leave it out for bash");
         }

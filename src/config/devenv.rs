@@ -10,8 +10,10 @@ use std::{
 use super::{
     Declared,
     decode::{Decode, Decoder, Spanned},
+    interpolate::Kind,
     json,
     path::normalise,
+    patterns,
     process::ProcessFields,
     resolve::Resolver,
     table::table,
@@ -22,6 +24,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, SourceId},
     model::{Action, Declaration, Task, TaskKind, Written},
+    pattern::PatternKind,
 };
 
 table! {
@@ -121,17 +124,19 @@ impl Reader<'_> {
         let resolver = &mut self.resolver;
         task.project = self.project.clone();
         task.description = fields.description.as_ref().map(|d| d.value.clone()).filter(|d| !d.is_empty());
+        task.pattern_bases = bases(&task.cwd, self.start_dir);
         task.action = fields.command.as_ref().map_or(Action::None, |c| command(resolver, c));
         // Without a command there is nothing a status could skip.
         task.status =
             fields.status.as_ref().filter(|_| fields.command.is_some()).map(|s| command(resolver, s));
         if task.status.is_none() {
-            task.exec_if_modified = resolver.texts(fields.exec_if_modified.as_ref());
+            let list = fields.exec_if_modified.as_ref();
+            task.exec_if_modified = resolver.patterns(list);
+            patterns::check(&task.exec_if_modified, list, &task.pattern_bases, PatternKind::Inputs, resolver);
         }
-        task.pattern_bases = bases(&task.cwd, self.start_dir);
         let input = fields.input.as_ref().or(fields.inputs.as_ref());
         task.input = input.map(|i| Written::plain(i.value.0.clone()));
-        task.env = resolver.variables(fields.env.as_ref(), false);
+        task.env = resolver.variables(fields.env.as_ref(), Kind::Plain);
         task.show_output = fields.show_output.as_ref().is_some_and(|s| s.value);
         if fields.kind.as_ref().is_some_and(|k| k.value == Type::Process) {
             let table = fields.process.as_ref().map(|p| p.value.clone()).unwrap_or_default();

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Scope;
-use crate::diagnostic::did_you_mean;
+use crate::{diagnostic::did_you_mean, pattern::escape};
 
 /// A reference that cannot be substituted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +17,29 @@ pub(super) struct Problem {
     pub hint: String,
 }
 
+/// What a text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Anything without rules of its own.
+    Plain,
+    /// Of a process: it may refer to ports.
+    Process,
+    /// A glob: what is substituted means itself there.
+    Pattern,
+}
+
 const KNOWN: [&str; 3] = ["root", "project", "git.root"];
 
 /// The text with its references substituted, and what is wrong with the others, which stay as they are.
-/// References to ports are kept for the moment ports are allocated, where `ports` allows them.
-pub(super) fn interpolate(text: &str, scope: &Scope<'_>, ports: bool) -> (String, Vec<Problem>) {
+/// References to ports are kept for the moment ports are allocated, where the kind of text allows them.
+pub(super) fn interpolate(text: &str, scope: &Scope<'_>, kind: Kind) -> (String, Vec<Problem>) {
     let (mut result, mut problems, mut rest) = (String::with_capacity(text.len()), Vec::new(), text);
     while let Some(start) = rest.find("${") {
         let after = &rest[start + 2..];
         let Some(end) = after.find('}') else { break };
         result.push_str(&rest[..start]);
-        match value(&after[..end], scope, ports) {
+        match value(&after[..end], scope, kind == Kind::Process) {
+            Ok(Some(value)) if kind == Kind::Pattern => result.push_str(&escape(value)),
             Ok(Some(value)) => result.push_str(value),
             Ok(None) => result.push_str(&rest[start..start + 2 + end + 1]),
             Err(problem) => {
@@ -127,10 +139,18 @@ mod tests {
             ("${ports.http}", "${ports.http}", Some("ports-not-supported")),
             ("${ports.a.b.c}", "${ports.a.b.c}", Some("unknown-substitution")),
         ] {
-            let (result, problems) = interpolate(text, &scope, false);
+            let (result, problems) = interpolate(text, &scope, Kind::Plain);
             assert_eq!(result, expected, "{text}");
             assert_eq!(problems.first().map(|p| p.code), code, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_substituted_into_a_pattern_means_itself() {
+        let root = Path::new("/a[b]/{c,d}!");
+        let scope = Scope { project: "web", is_root: true, dir: root, root, git_root: None };
+        let (result, problems) = interpolate("${root}/[x]", &scope, Kind::Pattern);
+        assert_eq!((result.as_str(), problems.len()), (r"/a\[b\]/\{c\,d\}\!/[x]", 0));
     }
 
     #[test]
@@ -138,10 +158,13 @@ mod tests {
         let root = Path::new("/r");
         let scope = Scope { project: "web", is_root: true, dir: root, root, git_root: None };
         assert_eq!(
-            interpolate("${ports.http} ${ports.web.http}", &scope, true),
+            interpolate("${ports.http} ${ports.web.http}", &scope, Kind::Process),
             ("${ports.http} ${ports.web.http}".to_owned(), Vec::new())
         );
-        assert_eq!(interpolate("${git.root}", &scope, true).1[0].code, "no-git-root");
-        assert_eq!(interpolate("${config.git.root}", &scope, true).1[0].hint, "did you mean `${git.root}`?");
+        assert_eq!(interpolate("${git.root}", &scope, Kind::Process).1[0].code, "no-git-root");
+        assert_eq!(
+            interpolate("${config.git.root}", &scope, Kind::Process).1[0].hint,
+            "did you mean `${git.root}`?"
+        );
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn read(source: SourceId, text: &str) -> Tree {
     // serde_json first: its faults read better, and its depth limit bounds the recursion below.
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         let at = offset(text, error.line(), error.column());
-        return broken(syntax(source, text, "syntax", &without_position(&error), at..at + 1));
+        let fault = syntax(source, text, "syntax", &without_position(&error), at..at + 1);
+        return broken(
+            fault.hint("JSON has double quotes, no comments and no comma before a closing bracket"),
+        );
     }
     match jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &strict()) {
         Ok(parsed) => {
@@ -96,7 +99,8 @@ impl Reader {
                 self.faults.push(
                     Diagnostic::error("duplicate-key", format!("the key `{key}` stands here twice"))
                         .at(Some(&place), "again here")
-                        .at(Some(first), "first here"),
+                        .at(Some(first), "first here")
+                        .hint("keep one of them"),
                 );
                 continue;
             }

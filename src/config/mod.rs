@@ -13,6 +13,7 @@ mod file;
 mod interpolate;
 mod json;
 mod path;
+mod patterns;
 mod process;
 mod read;
 mod resolve;

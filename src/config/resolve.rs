@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     Scope,
     decode::Spanned,
-    interpolate::{Problem, interpolate},
+    interpolate::{Kind, Problem, interpolate},
     types::{Dict, List},
 };
 use crate::{
@@ -50,17 +50,22 @@ impl<'a> Resolver<'a> {
 
     /// Text with its substitutions made.
     pub(super) fn text(&mut self, text: &Spanned<String>) -> Written<String> {
-        self.substituted(&text.value, &text.span, false)
+        self.text_of(text, Kind::Plain)
     }
 
     /// Text of a process, which may refer to ports.
     pub(super) fn process_text(&mut self, text: &Spanned<String>) -> Written<String> {
-        self.substituted(&text.value, &text.span, true)
+        self.text_of(text, Kind::Process)
     }
 
-    fn substituted(&mut self, text: &str, span: &Range<usize>, ports: bool) -> Written<String> {
+    /// Text of this kind with its substitutions made.
+    pub(super) fn text_of(&mut self, text: &Spanned<String>, kind: Kind) -> Written<String> {
+        self.substituted(&text.value, &text.span, kind)
+    }
+
+    fn substituted(&mut self, text: &str, span: &Range<usize>, kind: Kind) -> Written<String> {
         let (value, problems) =
-            self.scope.map_or_else(|| (text.to_owned(), Vec::new()), |scope| interpolate(text, scope, ports));
+            self.scope.map_or_else(|| (text.to_owned(), Vec::new()), |scope| interpolate(text, scope, kind));
         for Problem { code, message, hint } in problems {
             self.fault(code, span, message, &hint);
         }
@@ -75,23 +80,29 @@ impl<'a> Resolver<'a> {
         list.map(|list| list.value.0.iter().map(|text| self.text(text)).collect()).unwrap_or_default()
     }
 
+    /// Patterns with their substitutions made.
+    pub(super) fn patterns(&mut self, list: Option<&Spanned<List<String>>>) -> Vec<Written<String>> {
+        let pattern = |text: &Spanned<String>| self.substituted(&text.value, &text.span, Kind::Pattern);
+        list.map(|list| list.value.0.iter().map(pattern).collect()).unwrap_or_default()
+    }
+
     /// JSON with the substitutions of its strings made. Keys stay as they are.
     pub(super) fn json(
         &mut self,
         map: &Map<String, Value>,
         span: &Range<usize>,
-        ports: bool,
+        kind: Kind,
     ) -> Written<Map<String, Value>> {
-        let value = map.iter().map(|(k, v)| (k.clone(), self.json_value(v, span, ports))).collect();
+        let value = map.iter().map(|(k, v)| (k.clone(), self.json_value(v, span, kind))).collect();
         Written { written: map.clone(), value }
     }
 
-    fn json_value(&mut self, value: &Value, span: &Range<usize>, ports: bool) -> Value {
+    fn json_value(&mut self, value: &Value, span: &Range<usize>, kind: Kind) -> Value {
         match value {
             // JSON escapes a NUL, so only the references can be at fault.
-            Value::String(s) if !s.contains('\0') => Value::String(self.substituted(s, span, ports).value),
-            Value::Array(items) => items.iter().map(|v| self.json_value(v, span, ports)).collect(),
-            Value::Object(map) => Value::Object(self.json(map, span, ports).value),
+            Value::String(s) if !s.contains('\0') => Value::String(self.substituted(s, span, kind).value),
+            Value::Array(items) => items.iter().map(|v| self.json_value(v, span, kind)).collect(),
+            Value::Object(map) => Value::Object(self.json(map, span, kind).value),
             other => other.clone(),
         }
     }
@@ -100,7 +111,7 @@ impl<'a> Resolver<'a> {
     pub(super) fn variables(
         &mut self,
         table: Option<&Spanned<Dict<String>>>,
-        ports: bool,
+        kind: Kind,
     ) -> BTreeMap<String, Written<String>> {
         let Some(table) = table else { return BTreeMap::new() };
         let mut result = BTreeMap::new();
@@ -109,7 +120,7 @@ impl<'a> Resolver<'a> {
                 let message = format!("`{}` is no name of a variable", name.value);
                 self.fault("bad-value", &name.span, message, "a name is not empty and has no `=`");
             }
-            result.insert(name.value.clone(), self.substituted(&value.value, &value.span, ports));
+            result.insert(name.value.clone(), self.substituted(&value.value, &value.span, kind));
         }
         result
     }

@@ -1,14 +1,11 @@
 //! Rules between the fields of one task, and on single values that only a task has.
 
-use globset::GlobBuilder;
-
 use super::{
     decode::Spanned,
     resolve::Resolver,
     tables::{Common, Task},
-    types::List,
 };
-use crate::{diagnostic::Diagnostic, model::Written};
+use crate::diagnostic::Diagnostic;
 
 /// The rules of a task that ends by itself.
 pub(super) fn check(key: &Spanned<String>, common: &Common, own: &Task, resolver: &mut Resolver<'_>) {
@@ -107,33 +104,4 @@ pub(super) fn only_for_tasks(own: &Task, resolver: &mut Resolver<'_>) {
             resolver.fault("bad-value", span, format!("`{name}` is not for a process"), "remove it");
         }
     }
-}
-
-/// Patterns that cannot be read. What they match is not asked here.
-pub(super) fn check_patterns(
-    patterns: &[Written<String>],
-    list: Option<&Spanned<List<String>>>,
-    resolver: &mut Resolver<'_>,
-) {
-    for (pattern, place) in patterns.iter().zip(list.iter().flat_map(|l| &l.value.0)) {
-        let glob = pattern.value.strip_prefix('!').unwrap_or(&pattern.value);
-        if glob.is_empty() {
-            resolver.fault("bad-glob", &place.span, "an empty pattern matches nothing", "remove it");
-        } else if let Some(error) = pattern_error(glob) {
-            let message = format!("`{}` is no pattern: {}", place.value, error.kind());
-            resolver.fault(
-                "bad-glob",
-                &place.span,
-                message,
-                "write `[[]` for a plain `[`, `[{]` for a plain `{`",
-            );
-        }
-    }
-}
-
-fn pattern_error(glob: &str) -> Option<globset::Error> {
-    // Only classes, choices and escapes can be wrong; most patterns have none of them.
-    glob.contains(['[', '{', '}', '\\'])
-        .then(|| GlobBuilder::new(glob).literal_separator(true).build().err())
-        .flatten()
 }

@@ -26,7 +26,7 @@ pub(super) fn read(source: SourceId, text: &str) -> Tree {
         let fault = match error.message() {
             "duplicate key" if repeats_a_table(text, &span, &faults) => continue,
             "duplicate key" => duplicate(source, text, &root, &span),
-            message => syntax(source, text, "syntax", message, span),
+            message => hinted(syntax(source, text, "syntax", message, span)),
         };
         if !faults.contains(&fault) {
             faults.push(fault);
@@ -40,6 +40,17 @@ pub(super) fn read(source: SourceId, text: &str) -> Tree {
     Tree { root, faults, reliable, complete: errors.is_empty() }
 }
 
+/// The hint for what goes wrong most often where shell text is put into TOML.
+fn hinted(fault: Diagnostic) -> Diagnostic {
+    if fault.message.starts_with("invalid basic string") {
+        fault.hint("text of several lines stands between `\"\"\"`")
+    } else if fault.message.starts_with("missing escaped value") {
+        fault.hint("`\\` begins an escape within `\"`; between `\'` text is taken as it is")
+    } else {
+        fault
+    }
+}
+
 /// A key that stands there twice, with the place of the first one.
 fn duplicate(source: SourceId, text: &str, root: &Node, span: &Range<usize>) -> Diagnostic {
     let key = unquoted(text, span);
@@ -51,6 +62,7 @@ fn duplicate(source: SourceId, text: &str, root: &Node, span: &Range<usize>) -> 
     Diagnostic::error("duplicate-key", format!("the key `{key}` stands here twice"))
         .at(Some(&place(span.clone())), "again here")
         .at(first.filter(|first| first.start < span.start).map(place).as_ref(), "first here")
+        .hint("keep one of them")
 }
 
 /// Whether a double key is only double because its table is, which is reported already.

@@ -231,7 +231,10 @@ mod draft {
     use serde_json::{Map, Value};
 
     use super::{Diagnostic, EdgeRef, NameFault, TaskName};
-    use crate::model::{Action, Condition, Declaration, Task, Written};
+    use crate::{
+        model::{Action, Condition, Declaration, Task, Written},
+        pattern::{PatternKind, PatternSet},
+    };
 
     /// A task written in code; [`Task::shell`] starts one. Relative directories are taken from the
     /// session's root.
@@ -323,6 +326,8 @@ mod draft {
                     Err(fault) => faults.push(bad_name(written, &fault)),
                 }
             }
+            faults.extend(bad_patterns(&self.task.exec_if_modified, PatternKind::Inputs));
+            faults.extend(bad_patterns(&self.task.outputs, PatternKind::Outputs));
             match self.name {
                 Ok(name) if faults.is_empty() => Ok(Declaration {
                     task: Task { name, ..self.task },
@@ -337,6 +342,18 @@ mod draft {
                 }
             }
         }
+    }
+
+    fn bad_patterns(list: &[Written<String>], kind: PatternKind) -> Vec<Diagnostic> {
+        let values: Vec<String> = list.iter().map(|p| p.value.clone()).collect();
+        // What is wrong with a pattern does not depend on where it is looked up.
+        let faults = PatternSet::new(&[PathBuf::from("/")], &values, kind).err().unwrap_or_default();
+        let fault = |fault: crate::pattern::PatternFault| {
+            let pattern = values.get(fault.index).map_or("", String::as_str);
+            let message = format!("`{pattern}` is no pattern: {}", fault.message);
+            Diagnostic::error("bad-glob", message).hint(fault.hint)
+        };
+        faults.into_iter().map(fault).collect()
     }
 
     fn bad_name(written: &str, fault: &NameFault) -> Diagnostic {

@@ -329,3 +329,14 @@ fn many_knots_are_each_told() {
     };
     assert_eq!(TaskGraph::build((0..10_000).flat_map(pair).collect()).unwrap_err().len(), 10_000);
 }
+
+#[test]
+fn bad_patterns_of_a_graph_made_in_code_are_faults() {
+    let draft = Task::shell("a:b", "true").exec_if_modified(["ok", "[a"]).outputs(["x}"]);
+    let faults = TaskGraph::builder().task(draft).build().unwrap_err();
+    let messages: Vec<&str> = faults.iter().map(|f| f.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["`[a` is no pattern: `[` without a `]`", "`x}` is no pattern: `}` without a `{` before it"]
+    );
+}

@@ -219,7 +219,7 @@ fn nothing_found(looked_in: &[PathBuf]) -> Diagnostic {
             fault = fault.note(format!("there is {}", neighbours.join(", ")));
         }
     }
-    fault.hint("`devtask init` makes one")
+    fault.hint("write a devtask.toml, such as: tasks.hello.exec = \"echo hello\"")
 }
 
 fn is_file(path: &Path) -> bool {

@@ -26,7 +26,8 @@ pub(super) fn files(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>)
         Ok(glob) => glob.compile_matcher(),
         Err(error) => {
             let message = format!("`{}` is no pattern: {}", entry.text, error.kind());
-            return (Vec::new(), vec![Diagnostic::error("bad-glob", message).at(Some(&entry.place), "")]);
+            let fault = Diagnostic::error("bad-glob", message).at(Some(&entry.place), "");
+            return (Vec::new(), vec![fault.hint("write `[[]` for a plain `[`, `[{]` for a plain `{`")]);
         }
     };
     let base = normalise(&dir.join(base));

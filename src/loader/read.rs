@@ -76,8 +76,12 @@ fn place(fault: &Diagnostic) -> Option<(SourceId, usize)> {
 
 /// A file that cannot be read.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let fault = Diagnostic::error("unreadable", format!("`{}` cannot be read: {error}", path.display()));
+    // The number of the error means nothing to people.
+    let text = error.to_string();
+    let why = text.split(" (os error").next().unwrap_or(&text);
+    let fault = Diagnostic::error("unreadable", format!("`{}` cannot be read: {why}", path.display()));
     match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => fault.hint("it is a link that leads nowhere"),
         io::ErrorKind::NotFound => fault.hint("check the path"),
         io::ErrorKind::IsADirectory => fault.hint("a file is expected here"),
         io::ErrorKind::PermissionDenied => fault.hint("check its permissions"),

@@ -100,7 +100,10 @@ fn where_nothing_is_found_the_fault_says_where_it_was_looked_for() {
         place.path.display()
     );
     assert_eq!(fault.notes, [looked, "there is package.json, Makefile".to_owned()]);
-    assert_eq!(fault.hint.as_deref(), Some("`devtask init` makes one"));
+    assert_eq!(
+        fault.hint.as_deref(),
+        Some("write a devtask.toml, such as: tasks.hello.exec = \"echo hello\"")
+    );
 }
 
 const WEB: &str =

@@ -18,4 +18,5 @@ mod set;
 mod tests;
 
 pub use compile::{Glob, States};
+pub use parse::escape;
 pub use set::{PatternFault, PatternKind, PatternSet};

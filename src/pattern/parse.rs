@@ -33,6 +33,20 @@ pub(super) enum Node {
     Braces(Vec<Vec<Node>>),
 }
 
+/// A pattern that means exactly `text`: what is substituted into a pattern is a path, whatever its
+/// characters mean elsewhere.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if "*?[]{},\\!".contains(c) {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
 /// Parses the pattern that starts at byte `from` of `text` (after a `!`, if there is one).
 pub(super) fn parse(text: &str, from: usize) -> Result<Vec<Node>, Fault> {
     let chars = text[from..].char_indices().map(|(at, c)| (at + from, c)).collect();
@@ -91,7 +105,7 @@ impl Parser {
                 return Err(self.fault(
                     start,
                     "`}` without a `{` before it",
-                    "write `\\}` for the character",
+                    "write `[}]` for the character",
                 ));
             }
             '\0' => return Err(self.fault(start, "no path contains a NUL character", "remove it")),
@@ -107,7 +121,7 @@ impl Parser {
     fn escaped(&mut self, start: usize) -> Result<char, Fault> {
         match self.take() {
             Some(c) if c != '/' && c != '\0' => Ok(c),
-            _ => Err(self.fault(start, "`\\` with nothing to escape", "write `\\\\` for the character")),
+            _ => Err(self.fault(start, "`\\` with nothing to escape", "remove it")),
         }
     }
 
@@ -121,7 +135,7 @@ impl Parser {
             match self.take() {
                 Some(',') => {}
                 Some(_) => return Ok(Node::Braces(alternatives)),
-                None => return Err(self.fault(start, "`{` without a `}`", "write `\\{` for the character")),
+                None => return Err(self.fault(start, "`{` without a `}`", "write `[{]` for the character")),
             }
         }
     }
@@ -156,7 +170,7 @@ impl Parser {
                 Err(self.fault(start, "`[…]` matches within one name and cannot hold a `/`", "use `{…,…}`"))
             }
             Some(c) => Ok(c),
-            None => Err(self.fault(start, "`[` without a `]`", "write `\\[` for the character")),
+            None => Err(self.fault(start, "`[` without a `]`", "write `[[]` for the character")),
         }
     }
 

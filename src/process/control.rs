@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
-/// Stops a job from wherever it is held; works while [`Job::finish`] is awaited, and does nothing
+/// Stops a job from wherever it is held; works while [`Job::finish`](super::Job::finish) is awaited, and does nothing
 /// once that is over.
 #[derive(Clone, Debug)]
 pub struct JobControl(mpsc::UnboundedSender<Order>);

@@ -136,10 +136,14 @@ impl Warden {
             return Err(SpawnError::Ending);
         }
         if let (Some(sessions), None) = (&options.sessions_dir, &state.session_file) {
-            let written = predecessors::write(sessions, marker);
-            state.session_file = Some(
-                written.map_err(|source| SpawnError::Safeguard { what: "write the session file", source })?,
-            );
+            match predecessors::write(sessions, marker) {
+                Ok(file) => state.session_file = Some(file),
+                // A disk without room for it keeps nobody from working: the guardian needs no file.
+                Err(_) if options.guardian.is_some() => {}
+                Err(source) => {
+                    return Err(SpawnError::Safeguard { what: "write the session file", source });
+                }
+            }
         }
         if let (Some(exe), None) = (&options.guardian, &state.guardian) {
             let guardian = Guardian::start(exe, marker, state.session_file.as_deref());

@@ -81,7 +81,14 @@ pub(super) struct Git {
 }
 
 /// The rules of directories no listing told about, remembered for one walk.
-pub(super) type Lookups = HashMap<PathBuf, Option<Rules>>;
+pub(super) type Lookups = HashMap<PathBuf, Known>;
+
+/// The rules of a directory, and whether they are a repository's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    rules: Rules,
+    in_repository: bool,
+}
 
 impl Git {
     pub(super) fn new(root: PathBuf, global: Option<PathBuf>) -> Self {
@@ -104,33 +111,24 @@ impl Git {
 
     /// The rules in `directory`, found by looking upwards.
     pub(super) fn look_up(&self, directory: &Path, lookups: &mut Lookups) -> Rules {
-        self.in_repository(directory, lookups).unwrap_or_else(|| self.outside(directory))
+        self.known(directory, lookups).rules
     }
 
-    fn in_repository(&self, directory: &Path, lookups: &mut Lookups) -> Option<Rules> {
+    fn known(&self, directory: &Path, lookups: &mut Lookups) -> Known {
         if let Some(known) = lookups.get(directory) {
             return known.clone();
         }
-        let rules = if exists(&directory.join(".git")) {
-            Some(self.repository(directory))
+        let known = if exists(&directory.join(".git")) {
+            Known { rules: self.repository(directory), in_repository: true }
         } else {
-            let above = directory.parent().and_then(|parent| self.in_repository(parent, lookups));
-            above.map(|above| self.enter(&above, directory, Listed { repository: false, rules: true }))
+            let above = directory.parent().map(|parent| self.known(parent, lookups)).unwrap_or_default();
+            let counts = above.in_repository || directory.starts_with(&self.root);
+            let listed = Listed { repository: false, rules: true };
+            let rules = if counts { self.enter(&above.rules, directory, listed) } else { above.rules };
+            Known { rules, in_repository: above.in_repository }
         };
-        lookups.insert(directory.to_owned(), rules.clone());
-        rules
-    }
-
-    fn outside(&self, directory: &Path) -> Rules {
-        let above = match directory.parent() {
-            Some(parent) if parent.starts_with(&self.root) => self.outside(parent),
-            _ => Rules::default(),
-        };
-        if directory.starts_with(&self.root) {
-            self.enter(&above, directory, Listed { repository: false, rules: true })
-        } else {
-            above
-        }
+        lookups.insert(directory.to_owned(), known.clone());
+        known
     }
 
     /// The rules at the top of a repository: later files win over earlier ones.

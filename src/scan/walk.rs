@@ -5,7 +5,10 @@ use std::{
     num::NonZero,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use super::{
@@ -19,6 +22,10 @@ use crate::{
     model::{FileKind, StatIdentity},
     pattern::PatternSet,
 };
+
+/// How many directories a thread takes at once: enough that threads seldom meet at the queue, few enough
+/// that none is left with all the rest.
+const AT_ONCE: usize = 16;
 
 /// How many names one thread looks at before others are asked to help: about what starting them costs.
 const ALONE: usize = 1_000;
@@ -149,51 +156,67 @@ pub(super) struct Walk<'a> {
 
 /// The directories still to be visited, and who may yet find more.
 struct Queue {
-    state: Mutex<(Vec<Item>, usize)>,
+    state: Mutex<Waiting>,
     changed: Condvar,
+    /// How many threads have nothing to do: looked at without the lock, by who may have something to give.
+    idle: AtomicUsize,
+}
+
+struct Waiting {
+    open: Vec<Item>,
+    busy: usize,
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, (Vec<Item>, usize)> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next directory; `None` when there is none and nobody is busy with one.
-    fn take(&self) -> Option<Item> {
+    /// Waits for directories to visit; false when there are none and nobody is busy with one.
+    fn take(&self, items: &mut Vec<Item>) -> bool {
         let mut state = self.lock();
-        loop {
-            if let Some(item) = state.0.pop() {
-                state.1 += 1;
-                return Some(item);
-            }
-            if state.1 == 0 {
-                return None;
-            }
+        self.idle.fetch_add(1, Relaxed);
+        while state.open.is_empty() && state.busy > 0 {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        self.idle.fetch_sub(1, Relaxed);
+        let left = state.open.len().saturating_sub(AT_ONCE);
+        items.extend(state.open.drain(left..));
+        state.busy += usize::from(!items.is_empty());
+        !items.is_empty()
     }
 
-    /// Gives what was found in a directory, which is done with.
+    /// Gives away all but one of the directories still to be visited.
     fn give(&self, items: &mut Vec<Item>) {
-        let mut state = self.lock();
-        state.0.append(items);
-        state.1 -= 1;
+        let given = items.len().saturating_sub(1);
+        self.lock().open.extend(items.drain(..given));
+        self.changed.notify_all();
+    }
+
+    fn done(&self) {
+        self.lock().busy -= 1;
         self.changed.notify_all();
     }
 
     fn work<'a>(&self, walk: &'a Walk<'a>) -> Visitor<'a> {
         let mut visitor = Visitor::new(walk);
         let mut items = Vec::new();
-        while let Some(item) = self.take() {
-            visitor.visit(item, &mut items);
-            self.give(&mut items);
+        while self.take(&mut items) {
+            while let Some(item) = items.pop() {
+                visitor.visit(item, &mut items);
+                if items.len() > 1 && self.idle.load(Relaxed) > 0 {
+                    self.give(&mut items);
+                }
+            }
+            self.done();
         }
         visitor
     }
 }
 
 fn share<'a>(walk: &'a Walk<'a>, open: Vec<Item>, threads: usize) -> Vec<Visitor<'a>> {
-    let queue = Queue { state: Mutex::new((open, 0)), changed: Condvar::new() };
+    let state = Mutex::new(Waiting { open, busy: 0 });
+    let queue = Queue { state, changed: Condvar::new(), idle: AtomicUsize::new(0) };
     std::thread::scope(|scope| {
         let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(|| queue.work(walk))).collect();
         let mut visitors = vec![queue.work(walk)];

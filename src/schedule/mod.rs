@@ -2,8 +2,8 @@
 //!
 //! Floor 5, pure. It hands out [`Effect`]s and is told [`Observation`]s; it knows no clock, no file, no
 //! process. All of spec section 2 that concerns time order lives here: when an edge is satisfied or
-//! broken ([`edge`]), who goes first and what must wait ([`queue`]), when processes are stopped
-//! ([`wind_down`]), and every change of a task's phase (one function: `Scheduler::enter`).
+//! broken (`edge`), who goes first and what must wait (`queue`), when processes are stopped
+//! (`wind_down`), and every change of a task's phase (one function: `Scheduler::enter`).
 //!
 //! ```text
 //!            every edge settled                 judged stale             slot, lock, terminal free

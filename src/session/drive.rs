@@ -83,7 +83,7 @@ impl Driver {
             fail_fast: run.request.fail_fast,
             durations,
         };
-        let mut driver = Self {
+        Self {
             results: Results::new(Arc::clone(&graph)),
             scheduler: Scheduler::new(graph, plan, &options),
             verdicts: HashMap::new(),
@@ -100,14 +100,13 @@ impl Driver {
             summary: RunSummary::new(run.id.clone()),
             interrupted: false,
             run,
-        };
-        driver.recall_unscheduled();
-        driver
+        }
     }
 
     /// Runs to the end.
     pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
         let started = Instant::now();
+        self.recall_unscheduled().await;
         self.announce();
         let mut listening = true;
         loop {
@@ -129,18 +128,25 @@ impl Driver {
     }
 
     /// What unscheduled upstream tasks (`--mode single`) handed on when they last succeeded: a task must
-    /// see, and be keyed by, the same as in a run that schedules them.
-    fn recall_unscheduled(&mut self) {
+    /// see, and be keyed by, the same as in a run that schedules them. Of their files it sees those that are
+    /// there now, whoever wrote them.
+    async fn recall_unscheduled(&mut self) {
         let graph = Arc::clone(&self.run.shared.graph);
         let scheduled = self.scheduler.plan().scheduled();
         let needed = Plan::new(&graph, scheduled.iter(), crate::plan::Mode::Before);
         let missing: Vec<TaskId> =
             needed.order().iter().copied().filter(|id| !scheduled.contains(*id)).collect();
+        let shared = Arc::clone(&self.run.shared);
+        let declare = missing.iter().copied().filter(|id| !graph.task(*id).outputs.is_empty());
+        let declare: Vec<TaskId> = declare.collect();
+        let looked = tokio::task::spawn_blocking(move || judge::output_digests(&shared, &declare)).await;
+        // Where the look failed nothing is known, and whoever depends on it runs.
+        let found = looked.unwrap_or_default();
         for id in missing {
             let record = self.run.shared.memory.record(graph.name(id).as_str());
             let success = record.and_then(|r| r.success);
             let files = match graph.task(id).has_command() {
-                true => success.as_ref().and_then(|s| s.outputs),
+                true => found.get(&id).copied(),
                 false => self.results.files_passed_through(id),
             };
             let handed = HandedOn::of(success.as_ref());
@@ -329,11 +335,9 @@ impl Driver {
     }
 
     fn warn_unmatched(&mut self, judged: &Judged) {
-        for (pattern, base) in &judged.unmatched {
-            if self.warned.insert((judged.id, pattern.clone())) {
-                let place = self.run.shared.display(base);
-                let place = if place.is_empty() { ".".to_owned() } else { place };
-                self.run.warn(judged.id, &format!("`{pattern}` matches nothing in {place}"));
+        for unmatched in &judged.unmatched {
+            if self.warned.insert((judged.id, unmatched.pattern.clone())) {
+                self.run.warn(judged.id, &unmatched.message(&self.run.shared));
             }
         }
     }
@@ -408,7 +412,7 @@ impl Driver {
         self.scheduler.observe(Observation::Ended(id, outcome));
     }
 
-    /// Makes a result durable while the run goes on: a dependent may start before that (limits, first page).
+    /// Makes a result durable while the run goes on: a dependent may start before that (limit L1).
     fn save(&mut self, batch: Batch) {
         let run = Arc::clone(&self.run);
         self.saves.spawn(async move {
@@ -466,6 +470,11 @@ impl Driver {
         }
     }
 
+    /// Whether what a task hands on may rest on disk: only that of tasks that can be skipped (spec section 8).
+    fn may_rest(&self, id: TaskId) -> bool {
+        self.run.shared.graph.task(id).can_be_fresh()
+    }
+
     async fn conclude(mut self, started: Instant) -> RunSummary {
         while self.saves.join_next().await.is_some() {}
         if !self.run.request.dry_run {
@@ -492,7 +501,13 @@ impl Driver {
         };
         self.summary.duration = started.elapsed();
         for (task, text) in std::mem::take(&mut self.summary.messages) {
-            self.run.emitter.emit(What::Message { task: task.clone(), text: text.clone() });
+            let rests = self.run.shared.graph.id(task.as_str()).is_some_and(|id| self.may_rest(id));
+            let message = What::Message { task: task.clone(), text: text.clone() };
+            if rests {
+                self.run.emitter.emit(message)
+            } else {
+                self.run.emitter.emit_unlogged(message)
+            }
             self.summary.messages.push((task, text));
         }
         self.run.emitter.emit(What::RunFinished {

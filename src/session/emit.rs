@@ -41,6 +41,11 @@ impl Emitter {
         let _ = self.to.send((event, None));
     }
 
+    /// Tells what must not rest on disk (spec section 8).
+    pub(crate) fn emit_unlogged(&self, what: What) {
+        let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, None));
+    }
+
     /// Passes a line on, once there is room.
     pub(crate) async fn emit_line(&self, what: What) {
         // The semaphore is never closed.

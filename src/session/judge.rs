@@ -4,7 +4,7 @@
 //! order in which they are told: what the user asked for, what became of the last run, what changed, what
 //! happened to the outputs.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -13,6 +13,7 @@ use super::{
     memory::{Explanation, Memory},
     results::{HandedOn, Received},
     shared::Shared,
+    unmatched::Unmatched,
 };
 use crate::{
     fingerprint::{Facts, FileRow, Manifest, compare, count, differing, digest_of},
@@ -58,8 +59,8 @@ pub(crate) struct Judged {
     pub(crate) snapshot: Option<InputSnapshot>,
     /// Paths that changed, for `DEVTASK_CHANGED_FILES`.
     pub(crate) changed: Vec<PathBuf>,
-    /// Patterns that matched nothing, with the directory they were looked up from.
-    pub(crate) unmatched: Vec<(String, PathBuf)>,
+    /// Globs that matched nothing.
+    pub(crate) unmatched: Vec<Unmatched>,
 }
 
 impl Judged {
@@ -103,6 +104,14 @@ pub(crate) fn outputs(shared: &Shared, id: TaskId) -> FileSet {
     shared.digest(&[shared.patterns(id).outputs.as_ref()]).pop().unwrap_or_default()
 }
 
+/// Digests of the declared outputs of tasks, now.
+pub(crate) fn output_digests(shared: &Shared, ids: &[TaskId]) -> HashMap<TaskId, Digest> {
+    let patterns: Vec<_> = ids.iter().map(|id| shared.patterns(*id)).collect();
+    let sets: Vec<&PatternSet> = patterns.iter().map(|p| p.outputs.as_ref()).collect();
+    let found = shared.digest(&sets);
+    ids.iter().copied().zip(found.iter().map(|set| digest_of_rows(&rows(shared, set)))).collect()
+}
+
 /// What the disk shows of one task.
 #[derive(Debug, Default)]
 struct Seen {
@@ -140,7 +149,7 @@ fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
         compared,
         record,
         changed,
-        unmatched: unmatched(task, &seen.inputs),
+        unmatched: Unmatched::of(shared, question.id, &seen.inputs),
         snapshot: (!reasons.is_empty())
             .then(|| InputSnapshot { manifest: now, files: Arc::new(seen.inputs) }),
         reasons,
@@ -233,14 +242,6 @@ impl Cause<'_> {
         }
         reasons
     }
-}
-
-fn unmatched(task: &Task, inputs: &FileSet) -> Vec<(String, PathBuf)> {
-    let pattern = |at: &usize| task.exec_if_modified.get(*at);
-    let is_glob = |text: &str| text.contains(['*', '?', '[', '{']);
-    let base = task.pattern_bases.first().unwrap_or(&task.cwd);
-    let globs = inputs.unmatched.iter().filter_map(pattern).filter(|p| is_glob(&p.value));
-    globs.map(|p| (p.written.clone(), base.clone())).collect()
 }
 
 fn manifest(shared: &Shared, question: &Question, files: &FileSet) -> Manifest {

@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
+use super::shared::now_ms;
 use crate::{
     fingerprint::{FileRow, Manifest},
     model::DirRecord,
@@ -21,6 +22,9 @@ use crate::{
 
 /// How long a reader without the lock (`list` elsewhere in the tree) may keep us from opening the store.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a task that no file declares is remembered, in milliseconds.
+const MONTH_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// What explains the record of a task: read only when a difference has to be put into words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -159,6 +163,23 @@ impl Memory {
             // Removing needs no space. If even that fails the file is as unwritable for the next run, which
             // then says so itself.
             let _ = fs::remove_file(dir.path().join("state.redb"));
+        }
+    }
+
+    /// Forgets tasks that no file declares any more and that have not run for a month (hazard D6). Costs a
+    /// look at the names unless there are such tasks.
+    pub(crate) fn forget_unseen(&self, known: impl Fn(&str) -> bool) {
+        let held = self.held();
+        let Held::Writing(writer) = &*held else { return };
+        let Ok(snapshot) = writer.reader().snapshot() else { return };
+        let is_known = |key: &[u8]| std::str::from_utf8(key).is_ok_and(&known);
+        let names = snapshot.keys(Table::Tasks).unwrap_or_default();
+        if names.iter().all(|name| is_known(name)) {
+            return;
+        }
+        if let Ok(batch) = snapshot.forget_unseen(is_known, now_ms().saturating_sub(MONTH_MS)) {
+            // Written before the store is closed; if it cannot be, the next session tries again.
+            writer.submit_then(batch, drop);
         }
     }
 

@@ -8,9 +8,11 @@
 //! |---|---|
 //! | `drive` | effects out, observations in: one run from start to summary |
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
+//! | `unmatched` | globs that match nothing, and what they would match elsewhere |
 //! | `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
-//! | `environment`, `script`, `harvest` | what a task is given, how it is run, what it leaves |
+//! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
+//! | `harvest`, `record` | what it leaves, what is remembered and told of it |
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `emit`, `runlog` | events to the reader and to the run's log |
 
@@ -21,16 +23,21 @@ mod environment;
 mod execute;
 mod harvest;
 mod judge;
+mod launch;
 mod memory;
 mod open;
+mod record;
 mod request;
 mod results;
 mod run;
 mod runlog;
 mod script;
 mod shared;
+mod unmatched;
 
 use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -86,6 +93,9 @@ pub enum SessionError {
     /// A name selects nothing.
     #[error("{}", unknown_names(.0))]
     Unknown(Vec<SelectFault>),
+    /// Something was to be executed in a session opened for looking only.
+    #[error("this session was opened for looking only")]
+    ReadOnly,
     /// The run needs a long-running process.
     #[error("{0} is a process, and running processes is not supported yet")]
     NeedsProcess(TaskName),
@@ -117,8 +127,11 @@ impl Session {
     /// Starts a run. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`].
+    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`].
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
+        if self.shared.read_only && !request.dry_run {
+            return Err(SessionError::ReadOnly);
+        }
         let roots = self.select(&request.names)?;
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;
@@ -176,7 +189,11 @@ impl Session {
     pub async fn close(self) -> Result<Vec<String>, String> {
         self.end_children(execute::GRACE).await;
         let shared = Arc::clone(&self.shared);
-        let closed = tokio::task::spawn_blocking(move || shared.memory.close()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            shared.memory.forget_unseen(|name| shared.graph.id(name).is_some());
+            shared.memory.close()
+        })
+        .await;
         closed.unwrap_or_else(|error| Err(error.to_string()))
     }
 
@@ -191,8 +208,9 @@ impl Session {
 
     /// A run that cannot be logged runs all the same.
     fn run_log(&self, id: &str) -> RunLog {
-        let made = std::fs::create_dir_all(self.shared.runs_dir())
-            .and_then(|()| std::fs::create_dir_all(self.shared.log_dir().join(id)))
+        let private = |dir: PathBuf| DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        let made = private(self.shared.runs_dir())
+            .and_then(|()| private(self.shared.log_dir().join(id)))
             .and_then(|()| RunLog::create(&self.shared.runs_dir(), id));
         made.unwrap_or(RunLog::none())
     }

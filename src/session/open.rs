@@ -160,7 +160,8 @@ impl SessionBuilder {
         self
     }
 
-    /// Opens for looking only: takes no lock, makes no directory; only dry runs may be started.
+    /// Opens for looking only: makes no directory, and takes the lock only to put in order what a killed
+    /// process left; only dry runs may be started.
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
@@ -198,7 +199,7 @@ impl SessionBuilder {
             .map_err(|error| SessionError::System { what: "find the root", error })?;
         let state_dir = self.state_dir.clone().unwrap_or_else(|| root.join(STATE_DIR));
         let (lock, memory, notices) =
-            if self.read_only { look_only(&state_dir) } else { self.hold(&state_dir) }?;
+            if self.read_only { look_only(&state_dir, &self.label) } else { self.hold(&state_dir) }?;
         let memory = Arc::new(memory);
         let scanner = Scanner::new(ScanOptions {
             root: root.clone(),
@@ -227,6 +228,7 @@ impl SessionBuilder {
             runtime_bases: self.runtime_bases,
             scanner,
             table,
+            read_only: self.read_only,
             _lock: lock,
         };
         Ok(Session { shared: Arc::new(shared), notices: Arc::new(notices) })
@@ -270,13 +272,22 @@ impl SessionBuilder {
     }
 }
 
-fn look_only(path: &Path) -> Result<(Option<Lock>, Memory, Vec<String>), SessionError> {
-    match StateDir::open(path)? {
-        Some(dir) => {
-            let (memory, notices) = Memory::open(dir, false)?;
-            Ok((None, memory, notices))
+/// Opens the store for looking. One that a killed process left behind, or a damaged one, has to be put in
+/// order first, which needs the lock.
+fn look_only(path: &Path, label: &str) -> Result<(Option<Lock>, Memory, Vec<String>), SessionError> {
+    let Some(dir) = StateDir::open(path)? else { return Ok((None, Memory::none(), Vec::new())) };
+    match Memory::open(dir.clone(), false) {
+        Ok((memory, notices)) => Ok((None, memory, notices)),
+        Err(StoreError::NeedsRepair(_)) => {
+            match Lock::try_acquire(&dir, &OwnerInfo::this_process(label.to_owned(), now_ms()))? {
+                Attempt::Held(owner) => Err(SessionError::Held(owner)),
+                Attempt::Acquired(lock) => {
+                    let (memory, notices) = Memory::open(dir, true)?;
+                    Ok((Some(lock), memory, notices))
+                }
+            }
         }
-        None => Ok((None, Memory::none(), Vec::new())),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
+    /// Opened for looking only.
+    pub(crate) read_only: bool,
     pub(crate) _lock: Option<Lock>,
 }
 
@@ -95,6 +97,18 @@ impl Shared {
         ours.into_iter().map(|(name, path)| (name, Some(inherited(name).unwrap_or(path.into())))).collect()
     }
 
+    /// The state directories of the trees whose runs a task runs in, one a line, the outermost first: a
+    /// nested run must not wait for one that waits for it.
+    pub(crate) fn trees(&self) -> OsString {
+        let outer = self.ambient.iter().find(|(name, _)| name == "DEVTASK_TREES");
+        let mut trees = outer.map(|(_, trees)| trees.clone()).unwrap_or_default();
+        if !trees.is_empty() {
+            trees.push("\n");
+        }
+        trees.push(&self.state_dir);
+        trees
+    }
+
     /// Walks without hashing.
     pub(crate) fn walk(&self, set: &PatternSet) -> Matched {
         self.scanner.walk(&[set]).pop().unwrap_or_default()
@@ -125,8 +139,7 @@ impl Patterns {
     fn of(task: &Task) -> Self {
         let values = |list: &[Written<String>]| list.iter().map(|p| p.value.clone()).collect::<Vec<_>>();
         let compile = |bases: &[PathBuf], list: &[Written<String>], kind| {
-            // Faulty patterns are faults of the file, reported when it is loaded; a graph made in code may
-            // still hold one, which then matches nothing.
+            // Faulty patterns are faults of the file or of the graph made in code: none is left here.
             let set = PatternSet::new(bases, &values(list), kind);
             Arc::new(set.unwrap_or_else(|_| PatternSet::empty(kind)))
         };

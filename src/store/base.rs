@@ -144,7 +144,7 @@ impl Base {
     }
 
     /// Opens the file for writing, or makes it. One that was not closed cleanly is verified as a whole
-    /// (hazards 4.2).
+    /// (hazard D10).
     pub(super) fn read_write(path: &Path, opener: &Opener) -> Result<Self, Fault> {
         guarded(|| {
             if file_len(path)? == 0 {
@@ -176,7 +176,7 @@ impl Base {
         let Self::ReadWrite(base) = self else { return Err(Fault::Closed) };
         guarded(|| {
             let mut txn = base.db.begin_write().map_err(fault)?;
-            // Both are what makes kill -9 harmless, and cheap to recover from (limits, section 1).
+            // Both are what makes kill -9 harmless, and cheap to recover from (limit L3).
             txn.set_durability(Durability::Immediate).map_err(fault)?;
             txn.set_quick_repair(true);
             if !base.has_schema.load(Ordering::Relaxed) {

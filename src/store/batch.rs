@@ -12,7 +12,7 @@ pub enum Table {
     Tasks = 0,
     /// What each task's key was computed from, for `why`.
     Manifests = 1,
-    /// The stat cache: one packed record a directory (limits, recommendation 1).
+    /// The stat cache: one packed record a directory (limit L4).
     Dirs = 2,
 }
 

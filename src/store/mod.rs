@@ -1,6 +1,6 @@
 //! What is remembered between runs: one redb file in the state directory, held by one process at a time.
 //!
-//! Floor 6, synchronous. The room keeps three promises (spec section 4.6, hazards 1.4):
+//! Floor 6, synchronous. The room keeps three promises (spec section 4.6, hazards D1 to D10):
 //!
 //! * an acknowledged [`Batch`] survives kill -9 and power loss, and is there as a whole or not at all;
 //! * a read gives what was stored or nothing, never anything else: every value carries a checksum that also

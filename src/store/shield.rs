@@ -1,5 +1,5 @@
 //! Panics of the database, caught: a damaged page can make redb panic on open, read, commit and drop
-//! (hazards 4.2), and damage must never cost more than a rerun.
+//! (hazard D10), and damage must never cost more than a rerun.
 
 use std::{
     any::Any,

@@ -43,7 +43,7 @@ pub struct Opened {
 /// An open store. Dropping it closes it too, but only [`close`](Self::close) compacts and reports.
 ///
 /// It must be closed or dropped before the process exits: `std::process::exit` with a live store leaves a
-/// file that has to be repaired (limits, section 1).
+/// file that has to be repaired (limit L3).
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,

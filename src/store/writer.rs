@@ -1,6 +1,6 @@
 //! Group commit: many batches, few transactions.
 //!
-//! A commit costs an fsync or two whatever its size (limits, section 1). A thread of its own owns the store;
+//! A commit costs an fsync or two whatever its size (limit L1). A thread of its own owns the store;
 //! whatever was submitted while it committed goes into the next transaction, in order of submission.
 
 use std::{

@@ -3,4 +3,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod devenv;
+mod example;
+mod faults;
+mod freshness;
+mod history;
+mod looking;
+mod promise;
+mod protocol;
 mod run;
+mod running;
+mod state;

@@ -92,6 +92,18 @@ impl Sandbox {
         fs::write(path, content).unwrap();
     }
 
+    /// Writes an executable file. Another process does it: a fork of a test beside this one could hold our
+    /// handle for a moment, and what is open for writing cannot be executed.
+    pub(crate) fn program(&self, path: impl AsRef<Path>, content: &str) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let script = r#"printf %s "$2" > "$1" && chmod 755 "$1""#;
+        let mut writer = Command::new("sh");
+        let written = writer.args(["-c", script, "sh"]).arg(&path).arg(content).status().unwrap();
+        assert!(written.success());
+        path
+    }
+
     /// Adds to a file.
     pub(crate) fn append(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(self.path(path)).unwrap();
@@ -123,6 +135,13 @@ impl Sandbox {
             fs::remove_dir_all(path).unwrap();
         } else {
             fs::remove_file(path).unwrap();
+        }
+    }
+
+    /// Removes a file that may be there.
+    pub(crate) fn remove_if_there(&self, path: impl AsRef<Path>) {
+        if self.exists(&path) {
+            self.remove(path);
         }
     }
 

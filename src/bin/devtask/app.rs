@@ -2,9 +2,10 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::OsStr,
     fs,
     io::{IsTerminal as _, stderr, stdout},
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -225,6 +226,13 @@ pub(crate) fn complain(message: &str) -> Exit {
     Exit::Usage
 }
 
+/// [`complain`], with what to do about it.
+pub(crate) fn complain_with(message: &str, hint: &str) -> Exit {
+    let exit = complain(message);
+    eprintln!("  help: {}", text::shown(hint));
+    exit
+}
+
 /// What the exit code of a session's error is, having said it.
 pub(crate) fn refuse(error: &SessionError) -> Exit {
     let exit = match error {
@@ -241,9 +249,16 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
             }
             return Exit::NothingMatched;
         }
-        SessionError::Held(_) => Exit::Held,
-        SessionError::NeedsProcess(_) => Exit::Usage,
+        SessionError::Held(owner) => {
+            complain(&format!("this tree is held by {}", text::owner(owner)));
+            return Exit::Held;
+        }
+        SessionError::NeedsProcess(_) => {
+            let hint = "`--mode single` runs the named tasks without what they need";
+            return complain_with(&text::chain(error), hint);
+        }
         SessionError::StoppedWaiting
+        | SessionError::ReadOnly
         | SessionError::Store(_)
         | SessionError::System { .. }
         | SessionError::Internal(_) => Exit::Internal,
@@ -269,8 +284,11 @@ fn global_ignore() -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
-/// Whether this process was started by a task of the run that holds `state_dir`.
+/// Whether this process was started, through however many others, by a task of the run that holds
+/// `state_dir`.
 pub(crate) fn is_nested_in(state_dir: &Path) -> bool {
-    let outer: Option<OsString> = env::var_os("DEVTASK_TREE");
-    outer.is_some_and(|outer| fs::canonicalize(outer).ok() == fs::canonicalize(state_dir).ok())
+    let Ok(state_dir) = fs::canonicalize(state_dir) else { return false };
+    let trees = env::var_os("DEVTASK_TREES").unwrap_or_default();
+    let mut trees = trees.as_bytes().split(|b| *b == b'\n').map(OsStr::from_bytes);
+    trees.any(|tree| fs::canonicalize(tree).is_ok_and(|tree| tree == state_dir))
 }

@@ -5,13 +5,18 @@
 mod app;
 mod args;
 mod commands;
+mod console;
 mod exit;
 mod render;
 mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{
+    CommandFactory as _, Parser as _,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use devtask::diagnostic::did_you_mean;
 
 use exit::Exit;
 
@@ -28,8 +33,32 @@ fn main() -> ExitCode {
     exit::leave(commands::dispatch(cli))
 }
 
+/// What clap takes for a misspelt verb is as often the name of a task, which has to stand behind `run`:
+/// a verb of a later version must not take its place.
+fn unknown_verb(error: &clap::Error) -> Option<Exit> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let command = args::Cli::command();
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    let hint = match did_you_mean(typed, verbs) {
+        Some(near) => format!("did you mean `devtask {near}`?"),
+        None => format!("a task is run by `devtask run {typed}`; `devtask --help` shows all verbs"),
+    };
+    Some(app::complain_with(&format!("there is no verb `{typed}`"), &hint))
+}
+
 /// Help and version are an answer; anything else clap says is wrong usage.
 fn usage(error: &clap::Error) -> ExitCode {
+    if let Some(verb) = unknown_verb(error) {
+        return exit::leave(verb);
+    }
+    let text = error.render().to_string();
+    if text.chars().any(|c| c != '\n' && render::text::is_unsafe(c)) {
+        text.lines().for_each(|line| eprintln!("{}", render::text::shown(line)));
+        return exit::leave(Exit::Usage);
+    }
     // Nobody is left to be told if even this cannot be written.
     let _ = error.print();
     exit::leave(if error.use_stderr() { Exit::Usage } else { Exit::Done })

@@ -50,6 +50,7 @@ fn faults_of_a_list_of_devenv() {
         (r#"[1]"#, "wrong-type", "1"),
         (r#"{"tasks": []}"#, "wrong-type", r#"{"tasks": []}"#),
         (r#"[{"name": "a:b", "env": {"A": 1}}]"#, "wrong-type", "1"),
+        (r#"[{"name": "a:b", "exec_if_modified": ["a/}"]}]"#, "bad-glob", "}"),
         (r#"[{"name": "a:b"},]"#, "syntax", "]"),
     ] {
         let declared = devenv(text);

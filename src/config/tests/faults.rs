@@ -90,9 +90,13 @@ fn every_fault_of_a_toml_file_has_its_place_and_a_hint() {
         ),
         ("[processes.a]\nwatchdog = {}", "missing-key", "{}", "add `usec`"),
         // patterns
-        ("[tasks.a]\nexecIfModified = ['a[']", "bad-glob", "'a['", "write `[[]` for a plain `[`"),
-        ("[tasks.a]\nexecIfModified = ['!']", "bad-glob", "'!'", "remove it"),
-        ("[tasks.a]\noutputs = ['{a']", "bad-glob", "'{a'", "write `[[]`"),
+        ("[tasks.a]\nexecIfModified = ['a[']", "bad-glob", "[", "write `[[]` for the character"),
+        ("[tasks.a]\nexecIfModified = ['!']", "bad-glob", "!", "write `.` for the directory"),
+        ("[tasks.a]\nexecIfModified = ['']", "bad-glob", "''", "write `.` for the directory"),
+        ("[tasks.a]\nexecIfModified = ['${root}/ü/[z-a]x']", "bad-glob", "[z-a", "the smaller character"),
+        ("[tasks.a]\nexecIfModified = [\"\\u00fc/[z-a]\"]", "bad-glob", "\"\\u00fc/[z-a]\"", "the smaller"),
+        ("[tasks.a]\nexecIfModified = ['*/../x']", "bad-glob", "*/../x", "put `..` first"),
+        ("[tasks.a]\noutputs = ['{a']", "bad-glob", "{a", "write `[{]` for the character"),
         // rules between fields
         ("[tasks.a]\nstatus = 'x'", "status-without-exec", "'x'", "add `exec`"),
         (
@@ -103,6 +107,7 @@ fn every_fault_of_a_toml_file_has_its_place_and_a_hint() {
         ),
         ("[tasks.a]\noutputs = ['../../../x']", "output-outside-root", "'../../../x'", "the root is /r"),
         ("[tasks.a]\noutputs = ['/tmp/x']", "output-outside-root", "'/tmp/x'", "the root is /r"),
+        ("[tasks.a]\noutputs = ['{a,/tmp}/x']", "output-outside-root", "'{a,/tmp}/x'", "the root is /r"),
         // substitution
         ("[tasks.a]\nexec = '${git.root}'", "no-git-root", "'${git.root}'", "use `${root}`"),
         (

@@ -156,3 +156,18 @@ fn the_fields_of_a_process_are_read() {
     assert_eq!(spec.ports["a"], Port { allocate: 1 });
     assert_eq!((spec.watch.paths.len(), spec.watch.extensions.len()), (1, 1));
 }
+
+#[test]
+fn the_path_of_an_interpreter_is_relative_to_the_file() {
+    for (package, value) in [
+        ("python3", "python3"),
+        ("./tools/x", "/r/apps/web/tools/x"),
+        ("../x", "/r/apps/x"),
+        ("/usr/bin/env", "/usr/bin/env"),
+        ("${root}/x", "/r/x"),
+    ] {
+        let task = one(&format!("[tasks.a]\nexec = ''\ncwd = 'sub'\npackage = '{package}'")).task;
+        let expected = Written { written: package.to_owned(), value: value.to_owned() };
+        assert_eq!(task.interpreter.package, expected);
+    }
+}

@@ -1,6 +1,8 @@
 //! `devtask completions SHELL`: clap's script, taught to complete task names.
 
-use clap::CommandFactory as _;
+use std::collections::BTreeSet;
+
+use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
 use crate::{
@@ -11,7 +13,8 @@ use crate::{
 };
 
 /// In bash a colon separates words while completing, so that `app:bu` arrives as three of them and a
-/// candidate must not repeat what stands before the last colon.
+/// candidate must not repeat what stands before the last colon. `@VALUED@` stands for the options that take
+/// a value, behind which no task is named.
 const BASH: &str = r#"
 _devtask_names() {
     local line="${COMP_LINE:0:COMP_POINT}" typed word verb= skip= drop
@@ -24,13 +27,16 @@ _devtask_names() {
             run|list|show|why|graph|logs) [[ -n $verb ]] || verb=$word ;;
         esac
     done
+    case ${COMP_WORDS[COMP_CWORD-1]} in
+        @VALUED@) verb= ;;
+    esac
     if [[ -n $verb && -n $line && $typed != -* && $typed != "$verb" ]]; then
         COMPREPLY=($(compgen -W "$(devtask "${where[@]}" __complete 2>/dev/null)" -- "$typed"))
         if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
             drop="${typed%"${typed##*:}"}"
             COMPREPLY=("${COMPREPLY[@]#"$drop"}")
         fi
-        [[ ${#COMPREPLY[@]} -gt 0 ]] && return 0
+        return 0
     fi
     _devtask "$@"
 }
@@ -51,14 +57,36 @@ complete -c devtask -n "__fish_seen_subcommand_from run list show why graph logs
 
 pub(crate) fn script(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
-    generate(args.shell, &mut Cli::command(), "devtask", &mut script);
+    let mut command = visible(&Cli::command());
+    generate(args.shell, &mut command, "devtask", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     out(&match args.shell {
-        Shell::Bash => script + BASH,
+        Shell::Bash => script + &BASH.replace("@VALUED@", &valued(&command)),
         Shell::Zsh => zsh(&script),
         Shell::Fish => script + FISH,
         _ => script,
     })
+}
+
+/// The command without its hidden verbs: those are for scripts and habits, not for offering.
+fn visible(command: &Command) -> Command {
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    Command::new("devtask")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments().cloned())
+        .subcommands(verbs.cloned())
+}
+
+/// Every option that takes a value, as a pattern of `case`.
+fn valued(command: &Command) -> String {
+    let arguments = command.get_subcommands().chain([command]).flat_map(Command::get_arguments);
+    let options = arguments.filter(|a| !a.is_positional() && a.get_action().takes_values());
+    let spellings = options.flat_map(|option| {
+        let short = option.get_short().map(|c| format!("-{c}"));
+        let long = option.get_long().map(|name| format!("--{name}"));
+        short.into_iter().chain(long)
+    });
+    spellings.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("|")
 }
 
 /// Where clap offers files for a task's name, names are offered instead.

@@ -12,11 +12,11 @@ use crate::{
     app::{App, Tree, refuse},
     args::ListArgs,
     commands::{
-        look::{Look, look},
+        look::{BUSY, Look, look},
         out,
     },
     exit::Exit,
-    render::text::{ago, duration, shown},
+    render::text::{ago, duration, now_ms, shown},
 };
 
 /// What follows the list of `devtask` alone.
@@ -32,7 +32,7 @@ pub(crate) fn list(app: &mut App, args: &ListArgs, hints: bool) -> Result<Exit, 
     let names: Vec<String> = roots.iter().map(|id| tree.graph.name(*id).to_string()).collect();
     let look = if names.is_empty() { Some(Look::default()) } else { look(app, &tree, &names)? };
     if look.is_none() {
-        eprintln!("note: another devtask is at work here, so what is fresh is not known");
+        eprintln!("note: {BUSY}, so what is fresh is not known");
     }
     let look = look.unwrap_or_default();
     if args.json {
@@ -113,12 +113,6 @@ fn columns(tree: &Tree, id: TaskId, look: &Look) -> String {
     format!("{freshness:<16}{:<24}{description}", last.unwrap_or_default())
 }
 
-/// Milliseconds since the epoch.
-pub(crate) fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// devenv's keys, and what is known beyond them.
 pub(crate) fn as_json(tree: &Tree, id: TaskId, look: &Look) -> Value {
     let (graph, task) = (&tree.graph, tree.graph.task(id));
@@ -133,7 +127,8 @@ pub(crate) fn as_json(tree: &Tree, id: TaskId, look: &Look) -> Value {
         let line = source.text.get(..place.span.start)?.matches('\n').count() + 1;
         Some(json!({"file": source.name, "line": line}))
     });
-    let decision = look.decisions.get(&task.name);
+    // A process is neither fresh nor stale.
+    let decision = look.decisions.get(&task.name).filter(|_| !task.is_process());
     json!({
         "name": task.name.as_str(),
         "description": task.description,

@@ -46,6 +46,9 @@ pub(crate) struct Look {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Why the state cannot be read now.
+pub(crate) const BUSY: &str = "another devtask is at work in this tree";
+
 /// Judges these tasks and what is upstream of them. `None`: another devtask is at work in the tree, so
 /// that its state cannot be read now.
 pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
@@ -57,23 +60,25 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
     runtime.block_on(async {
         let session = match app.session(tree, "devtask").read_only(true).open().await {
             Ok(session) => session,
-            Err(SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_))) => {
-                return Ok(None);
-            }
+            Err(
+                SessionError::Held(_)
+                | SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_)),
+            ) => return Ok(None),
             Err(error) => return Err(refuse(&error)),
         };
         let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
         request.refresh = app.globals.refresh_task_cache;
         let run = session.start(request).map_err(|error| refuse(&error))?;
-        let look = collect(run).await;
+        let notices = session.notices().to_vec();
+        let look = collect(run, notices).await;
         // Nothing was written, so closing has nothing to tell.
         let _ = session.close().await;
         look.map(Some)
     })
 }
 
-async fn collect(mut run: Run) -> Result<Look, Exit> {
-    let mut look = Look::default();
+async fn collect(mut run: Run, warnings: Vec<String>) -> Result<Look, Exit> {
+    let mut look = Look { decisions: BTreeMap::new(), warnings };
     let mut signals = Signals::new().map_err(|e| {
         complain(&format!("cannot listen to signals: {e}"));
         Exit::Internal

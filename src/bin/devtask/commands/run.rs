@@ -2,34 +2,33 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
-    io::{self, IsTerminal as _, Write as _, stdout},
-    path::Path,
+    io::{IsTerminal as _, stdout},
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use devtask::{
     Request, Session,
-    event::{Event, RunStatus},
+    event::RunStatus,
     model::{Task, TaskName},
-    session::{LiveLines, Run, RunControl, RunSummary, SessionError, Wait},
+    plan::select,
+    session::{LiveLines, SessionError, Wait},
     store::Owner,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{App, Tree, complain, is_nested_in, refuse},
+    app::{App, Tree, complain, complain_with, is_nested_in, refuse},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
+    console::{Console, Ended, Events, internal},
     exit::Exit,
     render::{
         lines::{Lines, Style},
-        printer::{Printer, Sink},
-        screen::{REFRESH, Screen, Shows},
+        screen::{Screen, Shows},
+        text::owner,
     },
     signals::{Signals, Wish, stop_self},
 };
@@ -37,18 +36,8 @@ use crate::{
 /// How many last lines of a failed task are shown where nobody says otherwise.
 const TAIL: u32 = 25;
 
-/// More text than this is not collected while a write is under way.
-const ROOM: usize = 256 * 1024;
-/// What is left gets this time from SIGTERM to SIGKILL (spec section 3).
-const GRACE: Duration = Duration::from_secs(5);
-/// How long the terminal and the tasks may take to stand still.
-const PATIENCE: Duration = Duration::from_millis(300);
-
-/// What a run came to: its summary, and the signal that ended it.
-struct Ended {
-    summary: RunSummary,
-    signal: Option<i32>,
-}
+/// The hint of a bad `--input-json`.
+const OBJECT: &str = "write for example `--input-json '{\"count\": 3}'`";
 
 pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     let inputs = inputs(args)?;
@@ -59,6 +48,9 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
         ));
     }
     let tree = app.load()?;
+    // Who mistypes a name neither waits for another devtask nor leaves a state directory.
+    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.names)
+        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let request = request(app, &tree, args, inputs);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
@@ -68,18 +60,15 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     Ok(exit_of(&ended?, args))
 }
 
-fn internal(message: &str) -> Exit {
-    complain(message);
-    Exit::Internal
-}
-
 /// `--input-json`, then each `--input` on top (spec section 3).
 fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     let mut inputs = match args.input_json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(object))) => object,
-        Some(Ok(_)) => return Err(complain("`--input-json` takes a JSON object, such as '{\"count\": 3}'")),
-        Some(Err(error)) => return Err(complain(&format!("`--input-json` is not JSON: {error}"))),
+        Some(Ok(_)) => return Err(complain_with("`--input-json` is no JSON object", OBJECT)),
+        Some(Err(error)) => {
+            return Err(complain_with(&format!("`--input-json` is not JSON: {error}"), OBJECT));
+        }
     };
     for input in &args.inputs {
         match input.split_once('=') {
@@ -87,7 +76,10 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
                 let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
                 inputs.insert(key.to_owned(), value);
             }
-            _ => return Err(complain(&format!("`--input {input}` is not of the form KEY=VALUE"))),
+            _ => {
+                let message = format!("`--input {input}` is not of the form KEY=VALUE");
+                return Err(complain_with(&message, "write for example `--input count=3`"));
+            }
         }
     }
     Ok(inputs)
@@ -105,13 +97,19 @@ fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -
     request.dry_run = args.dry_run;
     request.timeout = args.timeout;
     request.retries = args.retries;
-    request.tail = as_usize(args.tail.or_else(|| app.setting(tree, |s| s.tail)).unwrap_or(TAIL));
+    request.tail = tail(app, tree, args);
     request.lines = match (app.is_live(tree), shows_output(app, tree, args) || app.globals.events.is_some()) {
         (false, true) => LiveLines::All,
         (true, _) => LiveLines::Lossy,
         (false, false) => LiveLines::Off,
     };
     request
+}
+
+/// How many last lines of a failed task are shown.
+fn tail(app: &App, tree: &Tree, args: &RunArgs) -> usize {
+    let lines = args.tail.or_else(|| app.setting(tree, |s| s.tail)).unwrap_or(TAIL);
+    usize::try_from(lines).unwrap_or(usize::MAX)
 }
 
 fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
@@ -122,7 +120,7 @@ fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
 fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
     let quiet = app.globals.quiet || app.ui(tree) == Ui::None;
     let streamed = shows_output(app, tree, args);
-    let tail = usize::try_from(args.tail.unwrap_or(TAIL)).unwrap_or(usize::MAX);
+    let tail = tail(app, tree, args);
     let style = Style { color: app.color_err, quiet, explain: args.explain, tail, streamed };
     let names = |which: &dyn Fn(&Task) -> bool| -> HashSet<TaskName> {
         let tasks = tree.graph.ids().map(|id| tree.graph.task(id));
@@ -156,6 +154,11 @@ async fn drive(
     };
     let ended = console.follow(run, &session).await;
     let saved = console.close(session).await;
+    // A run that could not save said so itself, as soon as it knew.
+    let unsaid = ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none());
+    if let (Err(why), true) = (&saved, unsaid) {
+        console.warn(&[format!("results are not saved: {why}")]);
+    }
     if let Ok(ended) = &ended
         && prints_outputs
     {
@@ -164,7 +167,7 @@ async fn drive(
     }
     console.finish().await?;
     match saved {
-        Err(_) if ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none()) => Err(Exit::Internal),
+        Err(_) if unsaid => Err(Exit::Internal),
         _ => ended,
     }
 }
@@ -173,7 +176,12 @@ async fn drive(
 async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> Result<Session, Exit> {
     let label = format!("devtask run {}", args.names.join(" "));
     let label = label.trim_end();
-    let busy = match app.session(tree, label).read_only(false).open().await {
+    if args.dry_run
+        && let Ok(session) = app.session(tree, label).read_only(true).open().await
+    {
+        return Ok(session);
+    }
+    let busy = match app.session(tree, label).open().await {
         Err(SessionError::Held(owner)) => owner,
         result => return result.map_err(|error| refuse(&error)),
     };
@@ -187,7 +195,7 @@ async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> 
     if app.globals.no_wait {
         return Err(refuse(&SessionError::Held(busy)));
     }
-    eprintln!("Waiting for {busy}");
+    eprintln!("Waiting for {}", owner(&busy));
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&stopped);
     let wait = Wait::UntilStopped(Box::new(move |_: &Owner| stop.load(Ordering::Relaxed)));
@@ -212,169 +220,6 @@ async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> 
     }
 }
 
-/// Everything between a run and its user.
-struct Console {
-    screen: Screen,
-    printer: Printer,
-    signals: Signals,
-    /// The first signal that asked for the end, and how many have.
-    ended_by: Option<i32>,
-    times: u32,
-}
-
-impl Console {
-    fn new(screen: Screen, events: Option<Sink>, signals: Signals) -> Self {
-        Self { screen, printer: Printer::new(events), signals, ended_by: None, times: 0 }
-    }
-
-    fn warn(&mut self, notices: &[String]) {
-        for notice in notices {
-            self.screen.note(&format!("warning: {notice}"));
-        }
-    }
-
-    /// Shows the events of a run until it is over, and does what signals ask for.
-    async fn follow(&mut self, mut run: Run, session: &Session) -> Result<Ended, Exit> {
-        let control = run.control();
-        let mut ticks = tokio::time::interval(REFRESH);
-        let mut due = false;
-        loop {
-            self.draw(&mut due);
-            tokio::select! {
-                event = run.next_event(), if self.has_room() => match event {
-                    Some(event) => self.take(&event),
-                    None => break,
-                },
-                () = self.printer.written(), if self.printer.is_busy() => {}
-                wish = self.signals.next() => self.obey(wish, &control, session).await,
-                _ = ticks.tick(), if self.screen.is_live() => due = true,
-            }
-        }
-        match run.finish().await {
-            Ok(summary) => Ok(Ended { summary, signal: self.ended_by }),
-            Err(error) => Err(refuse(&error)),
-        }
-    }
-
-    /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
-    /// those whose lines it wants, and nobody else. Before a task gets the terminal everything is written.
-    fn has_room(&self) -> bool {
-        let waiting = self.printer.waiting() + self.screen.waiting();
-        if self.screen.is_lent() { waiting == 0 && !self.printer.is_busy() } else { waiting < ROOM }
-    }
-
-    fn take(&mut self, event: &Event) {
-        self.screen.show(event);
-        if self.printer.writes_events() {
-            let line = self.printer.events();
-            // Events have a JSON form, and memory takes whatever is written.
-            let _ = serde_json::to_writer(&mut *line, event).map_err(io::Error::from);
-            let _ = line.write_all(b"\n");
-        }
-    }
-
-    fn draw(&mut self, due: &mut bool) {
-        if self.printer.is_busy() {
-            return;
-        }
-        if self.screen.waiting() > 0 || std::mem::take(due) {
-            let frame = self.screen.frame();
-            self.printer.err(&frame);
-        }
-        self.printer.start();
-    }
-
-    /// To end: at first gracefully, at the second time now, at the third leave at once; the guardian clears up.
-    async fn obey(&mut self, wish: Wish, control: &RunControl, session: &Session) {
-        match wish {
-            Wish::End(number) => {
-                self.ended_by.get_or_insert(number);
-                self.times += 1;
-                match self.times {
-                    1 => {
-                        self.screen.note("Stopping          (again: now)");
-                        control.interrupt();
-                    }
-                    2 => control.kill(),
-                    _ => self.leave(number).await,
-                }
-            }
-            Wish::Stop => self.stop(control, session).await,
-            Wish::Report => self.screen.report(),
-        }
-    }
-
-    /// Stands still with everything that runs. The tasks first: nobody could stop them afterwards.
-    async fn stop(&mut self, control: &RunControl, session: &Session) {
-        control.pause();
-        let still = async {
-            while !session.is_still() {
-                tokio::task::yield_now().await;
-            }
-        };
-        // What cannot be stopped in that time is being ended.
-        let _ = tokio::time::timeout(PATIENCE, still).await;
-        self.clear().await;
-        stop_self();
-        control.resume();
-    }
-
-    async fn clear(&mut self) {
-        let frame = self.screen.clear();
-        self.printer.err(&frame);
-        // A terminal that takes nothing shall not keep us.
-        let _ = tokio::time::timeout(PATIENCE, self.printer.flush()).await;
-    }
-
-    async fn leave(&mut self, signal: i32) {
-        self.clear().await;
-        crate::exit::leave(Exit::Signal(signal));
-    }
-
-    /// Ends what is left, closes the store. What is left has its time to end, unless a signal says otherwise.
-    async fn close(&mut self, session: Session) -> Result<(), String> {
-        let frame = self.screen.clear();
-        self.printer.err(&frame);
-        self.printer.start();
-        loop {
-            tokio::select! {
-                () = session.end_children(GRACE) => break,
-                wish = self.signals.next() => if let Wish::End(_) = wish {
-                    session.end_children(Duration::ZERO).await;
-                },
-            }
-        }
-        match session.close().await {
-            Ok(notices) => {
-                self.warn(&notices);
-                Ok(())
-            }
-            Err(why) => {
-                self.screen.note(&format!("error: results are not saved: {why}"));
-                Err(why)
-            }
-        }
-    }
-
-    /// Writes the rest. Nothing else is left to be done, so every signal ends it.
-    async fn finish(&mut self) -> Result<(), Exit> {
-        let frame = self.screen.clear();
-        self.printer.err(&frame);
-        loop {
-            tokio::select! {
-                () = self.printer.flush() => break,
-                wish = self.signals.next() => if let Wish::End(number) = wish {
-                    return Err(Exit::Signal(number));
-                },
-            }
-        }
-        match self.printer.take_fault() {
-            Some(fault) => Err(internal(&format!("cannot write to stdout: {fault}"))),
-            None => Ok(()),
-        }
-    }
-}
-
 fn prints_outputs(args: &RunArgs, events: &Events) -> bool {
     match args.outputs {
         Outputs::Json => true,
@@ -395,28 +240,5 @@ fn exit_of(ended: &Ended, args: &RunArgs) -> Exit {
         _ if summary.not_saved.is_some() => Exit::Internal,
         _ if !summary.would_run.is_empty() => Exit::WouldRun,
         (RunStatus::Succeeded, _) => Exit::Done,
-    }
-}
-
-/// Where `--events` writes.
-struct Events {
-    to: Option<Sink>,
-    is_stdout: bool,
-}
-
-impl Events {
-    fn open(app: &App) -> Result<Self, Exit> {
-        let Some(path) = &app.globals.events else { return Ok(Self { to: None, is_stdout: false }) };
-        if path.as_path() == Path::new("-") {
-            return Ok(Self { to: Some(Box::new(stdout())), is_stdout: true });
-        }
-        match File::create(path) {
-            Ok(file) => Ok(Self { to: Some(Box::new(file)), is_stdout: false }),
-            Err(error) => Err(complain(&format!("cannot write events to {}: {error}", path.display()))),
-        }
-    }
-
-    fn use_stdout(&self) -> bool {
-        self.is_stdout
     }
 }

@@ -1,12 +1,13 @@
 //! `devtask show`: everything that is declared about one task, defaults filled in.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use devtask::{
     TaskGraph,
     model::{Action, Task, TaskId, Written},
     plan::select,
 };
+use serde_json::{Value, json};
 
 use crate::{
     app::{App, Tree, complain, refuse},
@@ -20,7 +21,7 @@ pub(crate) fn show(app: &mut App, args: &NameArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
     let id = one(&tree, &args.name)?;
     if args.json {
-        return Ok(out(&format!("{:#}\n", list::as_json(&tree, id, &Look::default()))));
+        return Ok(out(&format!("{:#}\n", as_json(&tree, id))));
     }
     Ok(out(&describe(&tree, id)))
 }
@@ -37,6 +38,32 @@ pub(crate) fn one(tree: &Tree, name: &str) -> Result<TaskId, Exit> {
             Err(complain(&format!("`{name}` means several tasks: {}", names.join(", "))))
         }
     }
+}
+
+/// The keys of `list --json` that need no look at files, and the rest of what is declared.
+fn as_json(tree: &Tree, id: TaskId) -> Value {
+    let task = tree.graph.task(id);
+    let text = |action: &Action| (*action != Action::None).then(|| self::action(action));
+    let mut value = list::as_json(tree, id, &Look::default());
+    let Value::Object(map) = &mut value else { return value };
+    map.retain(|key, _| !["freshness", "lastSuccess"].contains(&key.as_str()));
+    let more = json!({
+        "exec": text(&task.action),
+        "package": task.interpreter.package.value,
+        "status": task.status.as_ref().and_then(text),
+        "outputs": values(&task.outputs),
+        "trackEnv": task.track_env,
+        "exports": task.exports,
+        "input": task.input.as_ref().map(|input| &input.value),
+        "env": names(task),
+        "timeout": task.timeout.map(|t| t.as_secs_f64()),
+        "retries": task.retries,
+        "interactive": task.interactive,
+        "lock": task.lock,
+        "showOutput": task.show_output,
+    });
+    map.extend(more.as_object().cloned().unwrap_or_default());
+    value
 }
 
 fn describe(tree: &Tree, id: TaskId) -> String {
@@ -60,19 +87,15 @@ fn describe(tree: &Tree, id: TaskId) -> String {
     row("exec", &action(&task.action));
     row("package", if task.has_command() { &task.interpreter.package.value } else { "" });
     row("status", &task.status.as_ref().map(action).unwrap_or_default());
-    row("execIfModified", &patterns(&task.exec_if_modified));
-    row("outputs", &patterns(&task.outputs));
+    row("execIfModified", &values(&task.exec_if_modified).join("\n"));
+    row("outputs", &values(&task.outputs).join("\n"));
     row("trackEnv", &task.track_env.join("\n"));
     row("exports", &task.exports.join("\n"));
     row(
         "input",
-        &task
-            .input
-            .as_ref()
-            .map(|i| serde_json::Value::Object(i.value.clone()).to_string())
-            .unwrap_or_default(),
+        &task.input.as_ref().map(|i| Value::Object(i.value.clone()).to_string()).unwrap_or_default(),
     );
-    row("env", &variables(task));
+    row("env", &names(task).into_iter().collect::<Vec<_>>().join("\n"));
     row("options", &options(task));
     text
 }
@@ -102,13 +125,13 @@ fn action(action: &Action) -> String {
     }
 }
 
-fn patterns(list: &[Written<String>]) -> String {
-    list.iter().map(|p| p.value.as_str()).collect::<Vec<_>>().join("\n")
+fn values(list: &[Written<String>]) -> Vec<&str> {
+    list.iter().map(|p| p.value.as_str()).collect()
 }
 
-/// Names only: values may be secret.
-fn variables(task: &Task) -> String {
-    task.file_env.keys().chain(task.env.keys()).map(String::as_str).collect::<Vec<_>>().join("\n")
+/// The variables of the task and its file. Names only: values may be secret.
+fn names(task: &Task) -> BTreeSet<&str> {
+    task.file_env.keys().chain(task.env.keys()).map(String::as_str).collect()
 }
 
 fn options(task: &Task) -> String {

@@ -13,15 +13,14 @@ use crate::{
     app::{App, Tree, complain},
     args::WhyArgs,
     commands::{
-        list::now_ms,
-        look::{Decision, look},
+        look::{BUSY, Decision, look},
         out,
         show::one,
     },
     exit::Exit,
     render::{
         reason,
-        text::{ago, count, duration},
+        text::{ago, count, duration, now_ms, shown},
     },
 };
 
@@ -39,10 +38,10 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
         return Err(complain(&format!("{} is a process: it is never fresh", task.name)));
     }
     let Some(look) = look(app, &tree, &[task.name.to_string()])? else {
-        complain("another devtask is at work in this tree; try again when it is done");
+        complain(&format!("{BUSY}; try again when it is done"));
         return Err(Exit::Held);
     };
-    look.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    look.warnings.iter().for_each(|warning| eprintln!("warning: {}", shown(warning)));
     let Some(decision) = look.decisions.get(&task.name) else {
         complain(&format!("nothing was decided about {}", task.name));
         return Err(Exit::Internal);

@@ -14,6 +14,8 @@ use super::{reason, text};
 
 /// The width of the column of status words.
 const COLUMN: usize = 17;
+/// How many characters of a command the headline of a failure shows.
+const COMMAND: usize = 80;
 /// How many root names the first line shows.
 const ROOTS_SHOWN: usize = 8;
 
@@ -174,7 +176,7 @@ impl Lines {
             (None, Some(signal)) => Some(format!("signal {signal}")),
             (None, None) => None,
         };
-        let command = finished.command.as_deref().map(text::shown);
+        let command = finished.command.as_deref().map(|c| text::cut(&text::shown(c), COMMAND));
         let place = finished.cwd.as_deref().map(|cwd| format!("in {}", text::shown(cwd)));
         let lines = (shown > 0).then(|| {
             if u64::try_from(shown).is_ok_and(|s| s >= finished.lines) {
@@ -204,7 +206,7 @@ impl Lines {
     fn status(&self, word: &str, rest: &str) -> String {
         let padded = format!("{word:<COLUMN$}");
         if !self.style.color {
-            return format!("{padded} {rest}");
+            return format!("{padded} {rest}").trim_end().to_owned();
         }
         let color = match word {
             "Succeeded" => "32",

@@ -1,6 +1,11 @@
 //! Small pieces of text: escaping, durations, times.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use devtask::store::Owner;
 
 use unicode_width::UnicodeWidthChar as _;
 
@@ -13,8 +18,16 @@ pub(crate) fn shown(text: &str) -> String {
     text.chars().map(spelled).collect()
 }
 
+/// At most this many characters of a text.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 /// Control characters, and those that turn the direction of writing around.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -98,6 +111,18 @@ pub(crate) fn ago(now_ms: u64, at_ms: u64) -> String {
         3600..86_400 => format!("{}h {}min ago", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d {}h ago", seconds / 86_400, seconds % 86_400 / 3600),
     }
+}
+
+/// Who is at work in a tree, and since when.
+pub(crate) fn owner(owner: &Owner) -> String {
+    let since = owner.info.as_ref().map(|info| format!(", started {}", ago(now_ms(), info.since_ms)));
+    shown(&format!("{owner}{}", since.unwrap_or_default()))
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `1 file`, `2 files`.

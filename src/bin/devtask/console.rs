@@ -1,0 +1,222 @@
+//! Between a run and its user: events to the screen and to `--events`, signals to the run.
+
+use std::{
+    fs::File,
+    io::{self, Write as _, stdout},
+    path::Path,
+    time::Duration,
+};
+
+use devtask::{
+    Session,
+    event::Event,
+    session::{Run, RunControl, RunSummary},
+};
+
+use crate::{
+    app::{App, complain, refuse},
+    exit::Exit,
+    render::{
+        printer::{Printer, Sink},
+        screen::{REFRESH, Screen},
+        text::shown,
+    },
+    signals::{Signals, Wish, stop_self},
+};
+
+/// More text than this is not collected while a write is under way.
+const ROOM: usize = 256 * 1024;
+/// What is left gets this time from SIGTERM to SIGKILL (spec section 3).
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the terminal and the tasks may take to stand still.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What a run came to: its summary, and the signal that ended it.
+pub(crate) struct Ended {
+    pub(crate) summary: RunSummary,
+    pub(crate) signal: Option<i32>,
+}
+
+pub(crate) fn internal(message: &str) -> Exit {
+    complain(message);
+    Exit::Internal
+}
+
+/// Everything between a run and its user.
+pub(crate) struct Console {
+    screen: Screen,
+    pub(crate) printer: Printer,
+    signals: Signals,
+    /// The first signal that asked for the end, and how many have.
+    ended_by: Option<i32>,
+    times: u32,
+}
+
+impl Console {
+    pub(crate) fn new(screen: Screen, events: Option<Sink>, signals: Signals) -> Self {
+        Self { screen, printer: Printer::new(events), signals, ended_by: None, times: 0 }
+    }
+
+    pub(crate) fn warn(&mut self, notices: &[String]) {
+        for notice in notices {
+            self.screen.note(&format!("warning: {}", shown(notice)));
+        }
+    }
+
+    /// Shows the events of a run until it is over, and does what signals ask for.
+    pub(crate) async fn follow(&mut self, mut run: Run, session: &Session) -> Result<Ended, Exit> {
+        let control = run.control();
+        let mut ticks = tokio::time::interval(REFRESH);
+        let mut due = false;
+        loop {
+            self.draw(&mut due);
+            tokio::select! {
+                event = run.next_event(), if self.has_room() => match event {
+                    Some(event) => self.take(&event),
+                    None => break,
+                },
+                () = self.printer.written(), if self.printer.is_busy() => {}
+                wish = self.signals.next() => self.obey(wish, &control, session).await,
+                _ = ticks.tick(), if self.screen.is_live() => due = true,
+            }
+        }
+        match run.finish().await {
+            Ok(summary) => Ok(Ended { summary, signal: self.ended_by }),
+            Err(error) => Err(refuse(&error)),
+        }
+    }
+
+    /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
+    /// those whose lines it wants, and nobody else. Before a task gets the terminal everything is written.
+    fn has_room(&self) -> bool {
+        let waiting = self.printer.waiting() + self.screen.waiting();
+        if self.screen.is_lent() { waiting == 0 && !self.printer.is_busy() } else { waiting < ROOM }
+    }
+
+    fn take(&mut self, event: &Event) {
+        self.screen.show(event);
+        if self.printer.writes_events() {
+            let line = self.printer.events();
+            // Events have a JSON form, and memory takes whatever is written.
+            let _ = serde_json::to_writer(&mut *line, event).map_err(io::Error::from);
+            let _ = line.write_all(b"\n");
+        }
+    }
+
+    fn draw(&mut self, due: &mut bool) {
+        if self.printer.is_busy() {
+            return;
+        }
+        if self.screen.waiting() > 0 || std::mem::take(due) {
+            let frame = self.screen.frame();
+            self.printer.err(&frame);
+        }
+        self.printer.start();
+    }
+
+    /// To end: at first gracefully, at the second time now, at the third leave at once; the guardian clears up.
+    async fn obey(&mut self, wish: Wish, control: &RunControl, session: &Session) {
+        match wish {
+            Wish::End(number) => {
+                self.ended_by.get_or_insert(number);
+                self.times += 1;
+                match self.times {
+                    1 => {
+                        self.screen.note("Stopping          (again: now)");
+                        control.interrupt();
+                    }
+                    2 => control.kill(),
+                    _ => self.leave(number).await,
+                }
+            }
+            Wish::Stop => self.stop(control, session).await,
+            Wish::Report => self.screen.report(),
+        }
+    }
+
+    /// Stands still with everything that runs. The tasks first: nobody could stop them afterwards.
+    async fn stop(&mut self, control: &RunControl, session: &Session) {
+        control.pause();
+        let still = async {
+            while !session.is_still() {
+                tokio::task::yield_now().await;
+            }
+        };
+        // What cannot be stopped in that time is being ended.
+        let _ = tokio::time::timeout(PATIENCE, still).await;
+        self.clear().await;
+        stop_self();
+        control.resume();
+    }
+
+    async fn clear(&mut self) {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        // A terminal that takes nothing shall not keep us.
+        let _ = tokio::time::timeout(PATIENCE, self.printer.flush()).await;
+    }
+
+    async fn leave(&mut self, signal: i32) {
+        self.clear().await;
+        crate::exit::leave(Exit::Signal(signal));
+    }
+
+    /// Ends what is left, closes the store. What is left has its time to end, unless a signal says otherwise.
+    pub(crate) async fn close(&mut self, session: Session) -> Result<(), String> {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        self.printer.start();
+        loop {
+            tokio::select! {
+                () = session.end_children(GRACE) => break,
+                wish = self.signals.next() => if let Wish::End(_) = wish {
+                    session.end_children(Duration::ZERO).await;
+                },
+            }
+        }
+        let notices = session.close().await?;
+        self.warn(&notices);
+        Ok(())
+    }
+
+    /// Writes the rest. Nothing else is left to be done, so every signal ends it.
+    pub(crate) async fn finish(&mut self) -> Result<(), Exit> {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        loop {
+            tokio::select! {
+                () = self.printer.flush() => break,
+                wish = self.signals.next() => if let Wish::End(number) = wish {
+                    return Err(Exit::Signal(number));
+                },
+            }
+        }
+        match self.printer.take_fault() {
+            Some(fault) => Err(internal(&format!("cannot write to stdout: {fault}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where `--events` writes.
+pub(crate) struct Events {
+    pub(crate) to: Option<Sink>,
+    is_stdout: bool,
+}
+
+impl Events {
+    pub(crate) fn open(app: &App) -> Result<Self, Exit> {
+        let Some(path) = &app.globals.events else { return Ok(Self { to: None, is_stdout: false }) };
+        if path.as_path() == Path::new("-") {
+            return Ok(Self { to: Some(Box::new(stdout())), is_stdout: true });
+        }
+        match File::create(path) {
+            Ok(file) => Ok(Self { to: Some(Box::new(file)), is_stdout: false }),
+            Err(error) => Err(complain(&format!("cannot write events to {}: {error}", path.display()))),
+        }
+    }
+
+    pub(crate) fn use_stdout(&self) -> bool {
+        self.is_stdout
+    }
+}

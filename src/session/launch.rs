@@ -1,0 +1,124 @@
+//! What is started for a task: its command line, its environment, its private files (spec section 3).
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    environment::{self, Environment, Layers, ONE_VARIABLE},
+    execute::{Execution, Failure},
+    script::{Dialect, ExportHook, Found},
+};
+use crate::{
+    model::Action,
+    process::{Command, DEFAULT_LOG_CAP, Launch, LogTarget, TaskFiles, find_program},
+};
+
+/// The file the `exports` hook writes.
+pub(super) const LISTED: &str = "listed";
+
+impl Execution {
+    /// The command line, environment and log of the task's command, or of its status.
+    pub(super) fn launch(&self, files: &TaskFiles, action: &Action, log: &str) -> Result<Launch, Failure> {
+        let mut env = self.environment(files)?;
+        let (program, args) = self.command_line(files, action, &mut env)?;
+        let command = Command {
+            program,
+            args,
+            env: env.into_iter().collect(),
+            cwd: self.task().cwd.clone(),
+            foreground: self.task().interactive,
+        };
+        let log = LogTarget { path: self.run.log_file(self.id, log), cap: DEFAULT_LOG_CAP };
+        Ok(Launch { command, log: Some(log), ..Launch::default() })
+    }
+
+    fn command_line(
+        &self,
+        files: &TaskFiles,
+        action: &Action,
+        env: &mut Environment,
+    ) -> Result<(PathBuf, Vec<OsString>), Failure> {
+        let task = self.task();
+        let arguments = self.run.arguments_of(self.id);
+        let path = env.get(OsStr::new("PATH")).cloned();
+        let text = match action {
+            Action::Script(text) => text.value.clone(),
+            Action::Command(program) => {
+                let found = find_program(program.as_os_str(), path.as_deref(), &task.cwd);
+                let program = found.ok_or_else(|| format!("there is no program {}", program.display()))?;
+                return Ok((program, arguments.to_vec()));
+            }
+            Action::None => return Err("it has no command".to_owned().into()),
+        };
+        let found =
+            Found::look_up(&task.interpreter, path.as_deref(), &task.cwd).map_err(|e| e.to_string())?;
+        let text = if task.exports.is_empty() { text } else { self.hook(files, &found, text, env)? };
+        let script = write(files, "script", text.as_bytes())?;
+        let arguments = found.arguments(&script, arguments);
+        Ok((found.program, arguments))
+    }
+
+    fn hook(
+        &self,
+        files: &TaskFiles,
+        found: &Found,
+        text: String,
+        env: &mut Environment,
+    ) -> Result<String, Failure> {
+        if found.dialect != Dialect::Bash {
+            let program = found.program.display();
+            return Err(format!("`exports` needs bash, and its interpreter is {program}").into());
+        }
+        let inherited = env.get(OsStr::new("BASH_ENV")).cloned();
+        let hook = ExportHook::new(&self.task().exports, &files.path_of(LISTED), inherited.as_deref());
+        env.insert("BASH_ENV".into(), write(files, "exports-hook", hook.before.as_bytes())?.into());
+        Ok(text + &hook.after)
+    }
+
+    fn environment(&self, files: &TaskFiles) -> Result<Environment, Failure> {
+        let task = self.task();
+        let shared = &self.run.shared;
+        let outputs = Value::Object(self.start.outputs.clone()).to_string();
+        let outputs_file = write(files, "upstream", outputs.as_bytes())?;
+        let changed: Vec<u8> = self.start.changed.iter().flat_map(|p| terminated(p)).collect();
+        let changed_file = write(files, "changed", &changed)?;
+        let outputs_fit = "DEVENV_TASKS_OUTPUTS=".len() + outputs.len() < ONE_VARIABLE;
+        if !outputs_fit {
+            self.run.warn(self.id, "DEVENV_TASKS_OUTPUTS is left out: it is larger than one variable can be; read $DEVENV_TASKS_OUTPUTS_FILE");
+        }
+        let mut reserved: Vec<(&'static str, Option<OsString>)> = vec![
+            ("DEVENV_TASKS_OUTPUTS", outputs_fit.then(|| outputs.into())),
+            ("DEVENV_TASKS_OUTPUTS_FILE", Some(outputs_file.into())),
+            ("DEVENV_TASK_OUTPUT_FILE", Some(files.path_of(TaskFiles::OUTPUT).into())),
+            ("DEVENV_TASK_EXPORTS_FILE", Some(files.path_of(TaskFiles::EXPORTS).into())),
+            ("DEVTASK_TASK", Some(task.name.as_str().into())),
+            ("DEVTASK_RUN", Some(self.run.id.clone().into())),
+            ("DEVTASK_CHANGED_FILES", Some(changed_file.into())),
+            ("DEVTASK_TREES", Some(shared.trees())),
+        ];
+        reserved.extend(shared.directories(self.run.runtime_path()?));
+        let input = self.run.input_of(self.id).map(|input| Value::Object(input).to_string());
+        Ok(environment::assemble(&Layers {
+            ambient: &shared.ambient,
+            task,
+            input,
+            exports: &self.start.exports,
+            reserved: &reserved,
+        }))
+    }
+}
+
+fn write(files: &TaskFiles, name: &str, content: &[u8]) -> Result<PathBuf, Failure> {
+    files.write(name, content).map_err(|e| format!("cannot write a file for it: {e}").into())
+}
+
+fn terminated(path: &Path) -> impl Iterator<Item = u8> + use<> {
+    let mut bytes = path.as_os_str().as_bytes().to_vec();
+    bytes.push(0);
+    bytes.into_iter()
+}

@@ -1,0 +1,135 @@
+//! What is remembered and told of an execution (spec section 4.3).
+
+use serde_json::Value;
+
+use super::{
+    execute::{Execution, Left},
+    memory::Explanation,
+    shared::now_ms,
+};
+use crate::{
+    event::Finished,
+    fingerprint::FileRow,
+    model::{Action, Digest, Outcome, Reason},
+    process::{Ended, Exit},
+    store::{Batch, RecordState, Success, Table, TaskRecord},
+};
+
+impl Execution {
+    /// The record of an execution; none if there is nothing new to remember.
+    pub(super) fn record(
+        &self,
+        outcome: Outcome,
+        left: Option<&Left>,
+        not_fresh: Option<&Reason>,
+        rows: Vec<FileRow>,
+        files: Option<Digest>,
+    ) -> Option<Batch> {
+        let state = match (outcome, not_fresh) {
+            (Outcome::Succeeded, Some(Reason::ChangedWhileRunning { path })) => {
+                RecordState::ChangedWhileRunning(path.clone())
+            }
+            (Outcome::Succeeded, None) => RecordState::Fresh,
+            (Outcome::Failed, _) => RecordState::Failed,
+            // Cancelled: it stays as begun. Cached by its status: nothing new.
+            _ => return None,
+        };
+        let success = left.filter(|_| self.task().can_be_fresh()).map(|left| self.success(left, files));
+        let manifest = self.start.snapshot.as_ref().map(|s| s.manifest.clone());
+        let explanation = manifest.map(|manifest| Explanation { manifest, outputs: rows });
+        Some(self.batch(state, success, explanation.as_ref()))
+    }
+
+    fn success(&self, left: &Left, outputs: Option<Digest>) -> Success {
+        Success {
+            key: self.start.snapshot.as_ref().map_or(Digest(0), |s| s.manifest.key()),
+            output: left.handed.output.as_ref().map(Value::to_string),
+            exports: left.handed.exports.clone(),
+            messages: left.handed.messages.clone(),
+            outputs,
+            duration_ms: self.millis(),
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        self.duration.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// A record in a state, with what explains it.
+    pub(super) fn batch(
+        &self,
+        state: RecordState,
+        success: Option<Success>,
+        explanation: Option<&Explanation>,
+    ) -> Batch {
+        let earlier = self.start.record.as_ref();
+        let typical_ms = match &state {
+            RecordState::Fresh | RecordState::ChangedWhileRunning(_) => Some(self.millis()),
+            RecordState::Begun | RecordState::Failed => earlier.and_then(|r| r.typical_ms),
+        };
+        // A status decides for itself, so what its task last handed on outlives a failure (spec 1.2).
+        let success = match self.task().status {
+            Some(_) => success.or_else(|| earlier.and_then(|r| r.success.clone())),
+            None => success,
+        };
+        let record = TaskRecord { state, success, run: self.run.id.clone(), at_ms: now_ms(), typical_ms };
+        let name = self.task().name.as_str().as_bytes();
+        let mut batch = Batch::new();
+        let written = batch.put(Table::Tasks, name, &record).and_then(|()| match explanation {
+            Some(explanation) => batch.put(Table::Manifests, name, explanation),
+            None => Ok(()),
+        });
+        if written.is_err() {
+            // Without a stored form the record has to go: what is not known is run.
+            batch.delete(Table::Tasks, name);
+        }
+        batch
+    }
+
+    /// The event that tells of its end.
+    pub(super) fn finished(
+        &mut self,
+        status: Outcome,
+        error: Option<String>,
+        not_fresh: Option<Reason>,
+    ) -> Finished {
+        let ended = self.ended.take();
+        let exit = ended.as_ref().map_or(Exit::default(), |e| e.exit);
+        let tail = ended.as_ref().filter(|_| status == Outcome::Failed).map(|e| self.tail(e));
+        let shared = &self.run.shared;
+        let log = ended.as_ref().and_then(|e| e.log.as_deref()).map(|p| shared.display(p));
+        let cwd = shared.display(&self.task().cwd);
+        Finished {
+            task: self.task().name.clone(),
+            status,
+            exit_code: exit.code,
+            signal: exit.signal,
+            duration_ms: self.duration.map(|d| d.as_secs_f64() * 1000.0),
+            reasons: std::mem::take(&mut self.start.reasons),
+            error,
+            because: Vec::new(),
+            command: first_line(&self.task().action),
+            cwd: Some(cwd).filter(|c| !c.is_empty() && c != "."),
+            log,
+            lines: ended.as_ref().map_or(0, |e| e.lines),
+            tail: tail.unwrap_or_default(),
+            not_fresh,
+            leaky: ended.is_some_and(|e| e.leaky),
+            soft: false,
+        }
+    }
+
+    fn tail(&self, ended: &Ended) -> Vec<String> {
+        let skip = ended.tail.len().saturating_sub(self.run.request.tail);
+        ended.tail.iter().skip(skip).map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+    }
+}
+
+/// What people recognise a task's command by.
+fn first_line(action: &Action) -> Option<String> {
+    match action {
+        Action::None => None,
+        Action::Command(path) => Some(path.display().to_string()),
+        Action::Script(text) => text.value.lines().map(str::trim).find(|l| !l.is_empty()).map(str::to_owned),
+    }
+}
