@@ -450,7 +450,8 @@ impl Driver {
         if let (Some(output), true) = (&handed.output, finished.status.is_success()) {
             self.summary.outputs.insert(task.to_string(), output.clone());
         }
-        let messages: Vec<String> = handed.messages.clone();
+        // A dry run has nothing new to say.
+        let messages = if self.run.request.dry_run { Vec::new() } else { handed.messages.clone() };
         self.summary.outcomes.push((task.clone(), finished.status));
         self.run.emitter.emit(What::TaskFinished(Box::new(finished)));
         for text in messages {
