@@ -34,8 +34,7 @@ use crate::{
     store::{Batch, RecordState, TaskRecord},
 };
 
-/// From SIGTERM to SIGKILL (spec section 3).
-pub(crate) const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = super::run::RunControl::GRACE;
 /// How long a signal of the terminal may take to reach us after it ended a task.
 const TERMINAL_SIGNAL: Duration = Duration::from_millis(100);
 /// Lines that may wait between a job and the reader of its lines.
