@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
-use super::manifest::{FileRow, Manifest, Part};
+use super::manifest::{FileRow, Manifest, OBJECT, Part, digest_of};
 use crate::model::{Compared, Digest, FileChange, FileKind, Reason, TaskName, UpstreamChange};
 
 /// Why `now` has another key than `before`; empty exactly if the keys are equal.
@@ -41,9 +41,11 @@ pub fn count(before: &Manifest, now: &Manifest) -> Compared {
         }
         match part {
             Part::Exec => compared.command = true,
-            Part::Input(_) => compared.input += 1,
-            Part::Env(_) => compared.env += 1,
+            Part::Input(Some(_)) => compared.input += 1,
+            Part::FileEnv(_) | Part::Env(_) => compared.env += 1,
             Part::TrackedEnv(_) => compared.tracked_env += 1,
+            // Only says that its keys are there.
+            Part::UpstreamOutput(_, None) if *digest == digest_of(OBJECT) => {}
             Part::UpstreamOutput(..) | Part::UpstreamExport(..) | Part::UpstreamFiles(_) => {
                 compared.upstream += 1;
             }
@@ -70,8 +72,8 @@ fn part_reason(part: &Part, before: &Manifest, now: &Manifest) -> Reason {
         Part::Cwd => Reason::Cwd,
         Part::Patterns => Reason::Patterns,
         Part::ExportList => Reason::ExportList,
-        Part::Input(key) => Reason::Input { key: Some(key.clone()) },
-        Part::Env(name) => Reason::Env { name: name.clone() },
+        Part::Input(key) => Reason::Input { key: key.clone() },
+        Part::FileEnv(name) | Part::Env(name) => Reason::Env { name: name.clone() },
         Part::TrackedEnv(name) => Reason::TrackedEnv { name: name.clone() },
         Part::UpstreamOutput(task, key) => upstream(task, UpstreamChange::OutputKey { key: key.clone() }),
         Part::UpstreamExport(task, name) => upstream(task, UpstreamChange::Export { name: name.clone() }),

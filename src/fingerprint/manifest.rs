@@ -8,6 +8,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::model::{Action, Digest, FileKind, Task, TaskName};
 
+/// Stands for an output that is an object, whose keys are parts of their own.
+pub(super) const OBJECT: &[u8] = b"object";
+
 /// The digest of some bytes.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> Digest {
@@ -38,15 +41,17 @@ pub enum Part {
     Patterns,
     /// The names in `exports`.
     ExportList,
-    /// One top-level key of `input`.
-    Input(String),
-    /// One variable of `env`, `[env]` or a dotenv file, as written.
+    /// One top-level key of `input`; `None`: that there is any input.
+    Input(Option<String>),
+    /// One variable of `[env]` or a dotenv file, as written.
+    FileEnv(String),
+    /// One variable of `env`, as written. Not the same as one of `[env]`: exports stand between the two.
     Env(String),
     /// One tracked variable of the surrounding environment.
     TrackedEnv(String),
-    /// One top-level key of an upstream's output (`None`: an output that is no object).
+    /// One top-level key of an upstream's output; `None`: that there is one, and all of it if it is no object.
     UpstreamOutput(TaskName, Option<String>),
-    /// One export of an upstream.
+    /// One export, of the upstream whose value wins.
     UpstreamExport(TaskName, String),
     /// The content of an upstream's declared outputs.
     UpstreamFiles(TaskName),
@@ -91,7 +96,7 @@ pub struct Facts<'a> {
     pub input: Option<&'a Map<String, Value>>,
     /// The tracked variables that are set.
     pub tracked: &'a [(String, Vec<u8>)],
-    /// Everything handed on from upstream.
+    /// Everything handed on from upstream, in the order exports are applied: later ones win.
     pub upstream: &'a [Handed<'a>],
 }
 
@@ -105,6 +110,7 @@ impl Manifest {
         for handed in facts.upstream {
             manifest.add_upstream(handed);
         }
+        manifest.add_exports(facts.upstream);
         manifest
     }
 
@@ -113,8 +119,7 @@ impl Manifest {
     pub fn key(&self) -> Digest {
         let mut hash = Xxh3::new();
         for (part, digest) in &self.parts {
-            // Debug spells a part unambiguously: strings are quoted and escaped.
-            hash.update(format!("{part:?}\0").as_bytes());
+            hash.update(&part.tag());
             hash.update(&digest.0.to_le_bytes());
         }
         for file in &self.files {
@@ -157,13 +162,19 @@ impl Manifest {
         let outputs = task.outputs.iter().map(|p| format!("out {}", p.written));
         self.add(Part::Patterns, &frames(patterns.chain(outputs)));
         self.add(Part::ExportList, &frames(&task.exports));
-        for (key, value) in facts.input.into_iter().flatten() {
-            self.add(Part::Input(key.clone()), value.to_string().as_bytes());
+        if let Some(input) = facts.input {
+            self.add(Part::Input(None), b"");
+            for (key, value) in input {
+                self.add(Part::Input(Some(key.clone())), value.to_string().as_bytes());
+            }
         }
     }
 
     fn add_environment(&mut self, facts: &Facts<'_>) {
-        for (name, value) in facts.task.file_env.iter().chain(&facts.task.env) {
+        for (name, value) in &facts.task.file_env {
+            self.add(Part::FileEnv(name.clone()), value.written.as_bytes());
+        }
+        for (name, value) in &facts.task.env {
             self.add(Part::Env(name.clone()), value.written.as_bytes());
         }
         for (name, value) in facts.tracked {
@@ -175,6 +186,7 @@ impl Manifest {
         let task = handed.task;
         match handed.output {
             Some(Value::Object(keys)) => {
+                self.add(Part::UpstreamOutput(task.clone(), None), OBJECT);
                 for (key, value) in keys {
                     let part = Part::UpstreamOutput(task.clone(), Some(key.clone()));
                     self.add(part, value.to_string().as_bytes());
@@ -183,16 +195,51 @@ impl Manifest {
             Some(value) => self.add(Part::UpstreamOutput(task.clone(), None), value.to_string().as_bytes()),
             None => {}
         }
-        for (name, value) in handed.exports {
-            self.add(Part::UpstreamExport(task.clone(), name.clone()), value);
-        }
         if let Some(files) = handed.files {
             self.parts.insert(Part::UpstreamFiles(task.clone()), files);
         }
     }
 }
 
+impl Manifest {
+    /// Exports by who wins: which upstream's value is seen is part of the key, and a value nobody sees is not.
+    fn add_exports(&mut self, upstream: &[Handed<'_>]) {
+        let mut winners: BTreeMap<&str, (&TaskName, &[u8])> = BTreeMap::new();
+        for handed in upstream {
+            for (name, value) in handed.exports {
+                winners.insert(name, (handed.task, value));
+            }
+        }
+        for (name, (task, value)) in winners {
+            self.add(Part::UpstreamExport(task.clone(), name.to_owned()), value);
+        }
+    }
+}
+
 impl Part {
+    /// What stands for the part in a key: stays what it is whatever the names in this file become.
+    fn tag(&self) -> Vec<u8> {
+        let (letter, names): (u8, [Option<&str>; 2]) = match self {
+            Self::Exec => (b'x', [None, None]),
+            Self::Interpreter => (b'i', [None, None]),
+            Self::Arguments => (b'a', [None, None]),
+            Self::Cwd => (b'c', [None, None]),
+            Self::Patterns => (b'p', [None, None]),
+            Self::ExportList => (b'l', [None, None]),
+            Self::Input(key) => (b'n', [key.as_deref(), None]),
+            Self::FileEnv(name) => (b'f', [Some(name), None]),
+            Self::Env(name) => (b'e', [Some(name), None]),
+            Self::TrackedEnv(name) => (b't', [Some(name), None]),
+            Self::UpstreamOutput(task, key) => (b'o', [Some(task.as_str()), key.as_deref()]),
+            Self::UpstreamExport(task, name) => (b'v', [Some(task.as_str()), Some(name)]),
+            Self::UpstreamFiles(task) => (b'u', [Some(task.as_str()), None]),
+        };
+        let mut tag = vec![letter];
+        tag.extend(frames(names.into_iter().flatten()));
+        tag.push(b';');
+        tag
+    }
+
     /// The upstream task the part belongs to, if it does to one.
     #[must_use]
     pub const fn upstream(&self) -> Option<&TaskName> {

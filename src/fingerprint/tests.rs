@@ -180,6 +180,44 @@ fn every_part_of_the_key_is_seen_and_named() {
 }
 
 #[test]
+fn something_empty_is_not_nothing() {
+    let mut none = world();
+    (none.input, none.output) = (json!(null), None);
+    for change in [|w: &mut World| w.input = json!({}), |w: &mut World| w.output = Some(json!({}))] {
+        let before = none.manifest();
+        let mut some = world();
+        (some.input, some.output) = (json!(null), None);
+        change(&mut some);
+        let now = some.manifest();
+        assert_ne!(before.key(), now.key());
+        assert_eq!(compare(&before, &now).len(), 1);
+    }
+}
+
+#[test]
+fn of_two_exports_of_one_name_the_later_is_part_of_the_key() {
+    let (first, second) = (TaskName::new("a:a").unwrap(), TaskName::new("a:b").unwrap());
+    let key = |order: [(&TaskName, &str); 2]| {
+        let values = order.map(|(task, value)| (task, vec![("X".to_owned(), value.as_bytes().to_vec())]));
+        let handed =
+            values.each_ref().map(|(task, exports)| Handed { task, output: None, exports, files: None });
+        let world = world();
+        let facts = Facts {
+            task: &world.task,
+            command: None,
+            arguments: &[],
+            cwd: b"",
+            input: None,
+            tracked: &[],
+            upstream: &handed,
+        };
+        Manifest::new(&facts, Vec::new()).key()
+    };
+    assert_ne!(key([(&first, "1"), (&second, "2")]), key([(&second, "2"), (&first, "1")]));
+    assert_eq!(key([(&first, "1"), (&second, "2")]), key([(&first, "unseen"), (&second, "2")]));
+}
+
+#[test]
 fn what_stayed_the_same_is_counted() {
     let before = world().manifest();
     let mut changed = world();

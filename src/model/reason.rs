@@ -25,6 +25,8 @@ pub enum Reason {
     LastRunFailed,
     /// Its last run was ended before it was done.
     LastRunInterrupted,
+    /// What is remembered of its last run is not of one piece: nothing of it is believed.
+    RecordIncomplete,
     /// An input changed while it last ran, so its result may be of either version.
     ChangedWhileRunning {
         /// The input, relative to the root where it lies beneath it.

@@ -129,6 +129,8 @@ pub struct Scheduler {
     effects: VecDeque<Effect>,
     /// Tasks that get on by themselves: while there is one, no process is stopped.
     busy: usize,
+    /// Tasks being judged.
+    checking: usize,
     /// Tasks that are not over.
     open: usize,
     cancelled: bool,
@@ -158,6 +160,7 @@ impl Scheduler {
             fail_fast: options.fail_fast,
             effects: VecDeque::new(),
             busy: 0,
+            checking: 0,
             open: plan.order().len(),
             cancelled: false,
             passed_over: Vec::new(),
@@ -293,6 +296,7 @@ impl Scheduler {
         let now = state.progress;
         self.busy += usize::from(now.is_busy());
         self.busy -= usize::from(before.is_busy());
+        self.checking -= usize::from(before.phase == Phase::Checking);
         if before.phase == Phase::Queued && phase != Phase::Starting {
             self.queue.withdraw(id);
         }
@@ -358,6 +362,7 @@ impl Scheduler {
         for id in satisfied {
             self.states[id.index()].progress.phase = Phase::Checking;
             self.busy += 1;
+            self.checking += 1;
             self.effects.push_back(Effect::Check(id));
         }
     }
@@ -365,7 +370,7 @@ impl Scheduler {
     /// Hands out what the state now allows: starts, and the end of processes nobody needs any more.
     fn settle(&mut self) {
         while !self.cancelled
-            && let Some(id) = self.queue.pop()
+            && let Some(id) = self.queue.pop(self.checking > 0)
         {
             self.enter(id, Phase::Starting);
         }

@@ -101,8 +101,9 @@ impl Queue {
         }
     }
 
-    /// The next task that may start now; it holds its slot and lock until [`release`](Self::release).
-    pub(super) fn pop(&mut self) -> Option<TaskId> {
+    /// The next task that may start now; it holds its slot and lock until [`release`](Self::release). While
+    /// tasks are being judged (`more_to_come`) nobody is alone yet.
+    pub(super) fn pop(&mut self, more_to_come: bool) -> Option<TaskId> {
         if self.terminal_taken {
             return None;
         }
@@ -110,7 +111,7 @@ impl Queue {
             .pop_line(Line::Process)
             .or_else(|| if self.running.len() < self.limit { self.pop_line(Line::OneShot) } else { None });
         let id = id.or_else(|| {
-            let alone = self.running.is_empty() && self.lines.oneshots.is_empty();
+            let alone = !more_to_come && self.running.is_empty() && self.lines.oneshots.is_empty();
             if alone { self.pop_line(Line::Interactive) } else { None }
         })?;
         self.hold(id);

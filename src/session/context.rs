@@ -3,7 +3,10 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde_json::{Map, Value};
@@ -33,6 +36,24 @@ pub(crate) struct RunContext {
     pub(crate) emitter: Emitter,
     runtime: OnceLock<Result<RuntimeDir, String>>,
     not_saved: Mutex<Option<String>>,
+    _turn: Turn,
+}
+
+/// The right to be the one run of a session, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    /// Takes it, if no other run has it.
+    pub(crate) fn take(turn: &Arc<AtomicBool>) -> Option<Self> {
+        (!turn.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(turn)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl RunContext {
@@ -42,9 +63,10 @@ impl RunContext {
         id: String,
         roots: TaskSet,
         emitter: Emitter,
+        turn: Turn,
     ) -> Self {
         let (runtime, not_saved) = (OnceLock::new(), Mutex::default());
-        Self { shared, request, id, roots, emitter, runtime, not_saved }
+        Self { shared, request, id, roots, emitter, runtime, not_saved, _turn: turn }
     }
 
     /// The directory for private files, made when the first task needs it.

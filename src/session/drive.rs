@@ -29,7 +29,7 @@ use crate::{
     model::{Outcome, Reason, TaskId, TaskSet},
     plan::Plan,
     schedule::{Effect, Observation, Options, Scheduler, Verdict},
-    store::Batch,
+    store::{Batch, TaskRecord},
 };
 
 /// What a run is told from outside.
@@ -50,6 +50,8 @@ pub(crate) struct Driver {
     run: Arc<RunContext>,
     scheduler: Scheduler,
     results: Results,
+    /// What is remembered of each task, by id: taken when it is judged.
+    records: Vec<Option<TaskRecord>>,
     /// Verdicts of tasks that have not been started yet.
     verdicts: HashMap<TaskId, Judged>,
     /// Tasks whose verdict may still hold a snapshot.
@@ -74,8 +76,11 @@ enum Done {
 }
 
 impl Driver {
-    pub(crate) fn new(run: Arc<RunContext>, plan: Plan, durations: Vec<u64>) -> Self {
+    /// `records` holds what is remembered of each task, by id.
+    pub(crate) fn new(run: Arc<RunContext>, plan: Plan, records: Vec<Option<TaskRecord>>) -> Self {
         let graph = Arc::clone(&run.shared.graph);
+        let typical = |record: &Option<TaskRecord>| record.as_ref().and_then(|r| r.typical_ms).unwrap_or(1);
+        let durations = records.iter().map(typical).collect();
         let options = Options {
             jobs: run.request.jobs.unwrap_or(run.shared.jobs),
             fail_fast: run.request.fail_fast,
@@ -84,6 +89,7 @@ impl Driver {
         Self {
             results: Results::new(Arc::clone(&graph)),
             scheduler: Scheduler::new(graph, plan, &options),
+            records,
             verdicts: HashMap::new(),
             snapshots: Vec::new(),
             questions: Vec::new(),
@@ -140,8 +146,7 @@ impl Driver {
         // Where the look failed nothing is known, and whoever depends on it runs.
         let found = looked.unwrap_or_default();
         for id in missing {
-            let record = self.run.shared.memory.record(graph.name(id).as_str());
-            let success = record.and_then(|r| r.success);
+            let success = self.records[id.index()].take().and_then(|r| r.success);
             let files = match graph.task(id).has_command() {
                 true => found.get(&id).copied(),
                 false => self.results.files_passed_through(id),
@@ -163,16 +168,10 @@ impl Driver {
         self.run.emitter.emit(What::Plan { tasks: names(&mut plan.order().iter().copied()) });
     }
 
-    /// Carries out every effect there is now.
+    /// Does everything there is to be done now.
     fn pump(&mut self) {
         loop {
-            while let Some(effect) = self.scheduler.next_effect() {
-                match effect {
-                    Effect::Check(id) => self.check(id),
-                    Effect::Start(id) => self.start(id),
-                    Effect::Stop(id) => self.stop(id),
-                }
-            }
+            self.carry_out();
             let passed_over = self.scheduler.take_passed_over();
             if passed_over.is_empty() {
                 break;
@@ -201,8 +200,10 @@ impl Driver {
         if !task.has_command() {
             return self.pass_through(id);
         }
-        let question = self.question(id);
+        let mut question = self.question(id);
+        let record = self.records[id.index()].take();
         if task.can_be_fresh() && task.status.is_none() {
+            question.record = record;
             self.questions.push(question);
             return;
         }
@@ -211,7 +212,6 @@ impl Driver {
             Some(_) => Reason::StatusDecides,
             None => Reason::AlwaysRuns,
         };
-        let record = self.run.shared.memory.record(task.name.as_str());
         self.judged(Judged::without_files(id, reason, record));
     }
 
@@ -240,6 +240,7 @@ impl Driver {
             assumed: Arc::clone(&self.assumed),
             upstream_would_run: self.results.upstream_would_run(id),
             explain: request.dry_run,
+            record: None,
         }
     }
 
@@ -248,7 +249,8 @@ impl Driver {
             Ok(Done::Judged(all)) => {
                 for judged in all {
                     self.judged(judged);
-                    self.start_at_once();
+                    // While its snapshot is new.
+                    self.carry_out();
                 }
             }
             Ok(Done::Executed(executed)) => self.executed(*executed),
@@ -289,8 +291,8 @@ impl Driver {
         self.scheduler.observe(Observation::Judged(id, Verdict::Stale));
     }
 
-    /// Starts what the last verdict allows while its snapshot is new.
-    fn start_at_once(&mut self) {
+    /// Carries out the effects there are.
+    fn carry_out(&mut self) {
         while let Some(effect) = self.scheduler.next_effect() {
             match effect {
                 Effect::Check(id) => self.check(id),
@@ -366,11 +368,13 @@ impl Driver {
         if counts {
             self.summary.would_run.push(self.run.shared.graph.name(id).clone());
         }
+        // What comes through a task that always runs may be something else as well.
+        let judged_upstream = self.results.upstream_would_run(id).is_some();
         let success = judged.record.as_ref().and_then(|r| r.success.as_ref());
         let result = TaskResult {
             handed: HandedOn::of(success),
             files: success.and_then(|s| s.outputs),
-            would_run: counts,
+            would_run: counts || judged_upstream,
             ..TaskResult::default()
         };
         if !counts {
@@ -408,8 +412,8 @@ impl Driver {
     fn save(&mut self, batch: Batch) {
         let run = Arc::clone(&self.run);
         self.saves.spawn(async move {
-            if let Err(why) = run.shared.memory.save(batch).await {
-                run.not_saved(&why);
+            if let Err(fault) = run.shared.memory.save(batch).await {
+                run.not_saved(&fault.why);
             }
         });
     }
@@ -458,7 +462,7 @@ impl Driver {
             self.scheduler.cancel();
         }
         for running in self.running.values() {
-            running.send_replace(self.orders);
+            running.send_modify(|o| *o = Orders { halt: o.halt.max(self.orders.halt), ..self.orders });
         }
     }
 
@@ -471,9 +475,10 @@ impl Driver {
         while self.saves.join_next().await.is_some() {}
         if !self.run.request.dry_run {
             if let Some(batch) = self.run.shared.stat_cache_changes()
-                && let Err(why) = self.run.shared.memory.save(batch).await
+                && let Err(fault) = self.run.shared.memory.save(batch).await
+                && fault.lost
             {
-                self.run.not_saved(&why);
+                self.run.not_saved(&fault.why);
             }
             runlog::prune(&self.run.shared.state_dir);
         }

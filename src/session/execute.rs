@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     context::RunContext,
-    harvest::{harvest, last_of_each, parse_exports},
+    harvest::{harvest, last_of_each},
     judge::{self, InputSnapshot, Question},
     launch::LISTED,
     request::LiveLines,
@@ -156,7 +156,7 @@ impl Execution {
             return Ok(left);
         }
         self.take_snapshot().await?;
-        self.say_begun().await;
+        self.say_begun().await?;
         let retries = self.run.request.retries.unwrap_or(self.task().retries);
         for attempt in 1..=retries {
             match self.attempt().await {
@@ -192,14 +192,18 @@ impl Execution {
 
     /// Point 2: from here on, and until point 5, no one may take the task for fresh. If that cannot be
     /// made durable the store is gone, and with it the old record.
-    async fn say_begun(&self) {
+    async fn say_begun(&self) -> Result<(), Failure> {
         if !self.is_keyed() {
-            return;
+            return Ok(());
         }
         let batch = self.batch(RecordState::Begun, None, None);
-        if let Err(why) = self.run.shared.memory.save(batch).await {
-            self.run.not_saved(&why);
+        match self.run.shared.memory.save(batch).await {
+            Err(fault) if fault.lost => self.run.not_saved(&fault.why),
+            // The old record still counts, and would say wrongly that this never happened.
+            Err(fault) => return Err(format!("nothing can be recorded: {fault}").into()),
+            Ok(()) => {}
         }
+        Ok(())
     }
 
     /// Asks the status command. Some: there is nothing to do.
@@ -216,8 +220,10 @@ impl Execution {
             self.start.reasons = vec![Reason::StatusSaidNo { exit_code: ended.exit.code }];
             return Ok(None);
         }
-        let exports = files.read(TaskFiles::EXPORTS).map_err(|e| format!("its exports file {e}"))?;
-        let exports = parse_exports(&exports.unwrap_or_default()).map_err(|e| e.to_string())?;
+        let read = |name: &str| files.read(name).map_err(|e| format!("its exports file {e}"));
+        let (exports, listed) = (read(TaskFiles::EXPORTS)?, read(LISTED)?);
+        let exports =
+            harvest(None, exports.as_deref(), listed.as_deref()).map_err(|e| e.to_string())?.exports;
         let success = self.start.record.as_ref().and_then(|r| r.success.as_ref());
         let mut handed = success.map(HandedOn::from_record).unwrap_or_default();
         handed.exports = last_of_each(handed.exports.into_iter().chain(exports).collect());

@@ -1,5 +1,7 @@
 //! Reading what a task left: its output JSON, its exports (spec section 3, the file protocol).
 
+use std::collections::HashMap;
+
 use data_encoding::BASE64;
 use serde_json::Value;
 
@@ -30,8 +32,8 @@ pub(crate) fn harvest(
     Ok(HandedOn { exports: last_of_each(all), messages, output })
 }
 
-/// The exports of a file, for a status command.
-pub(crate) fn parse_exports(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, HarvestFault> {
+/// The exports of a file.
+fn parse_exports(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, HarvestFault> {
     let fields: Vec<&[u8]> = match bytes.trim_ascii_end() {
         [] => return Ok(Vec::new()),
         bytes => bytes.strip_suffix(b"\0").unwrap_or(bytes).split(|b| *b == 0).collect(),
@@ -89,10 +91,14 @@ fn strings_of(env: &Value) -> Vec<(String, Vec<u8>)> {
 /// A later value of a name replaces an earlier one; the order of first mention stays.
 pub(crate) fn last_of_each(all: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     let mut kept: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
     for (name, value) in all {
-        match kept.iter_mut().find(|(known, _)| *known == name) {
-            Some(known) => known.1 = value,
-            None => kept.push((name, value)),
+        match at.get(&name) {
+            Some(&known) => kept[known].1 = value,
+            None => {
+                at.insert(name.clone(), kept.len());
+                kept.push((name, value));
+            }
         }
     }
     kept

@@ -19,6 +19,7 @@ use crate::{
     fingerprint::{Facts, FileRow, Manifest, compare, count, differing, digest_of},
     model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
     pattern::PatternSet,
+    process::find_program,
     scan::{FileSet, Problem, relative_name},
     store::{RecordState, Success, TaskRecord},
 };
@@ -41,6 +42,8 @@ pub(crate) struct Question {
     pub(crate) upstream_would_run: Option<TaskId>,
     /// Whether to count what was compared, for `why`.
     pub(crate) explain: bool,
+    /// What is remembered of its last execution.
+    pub(crate) record: Option<TaskRecord>,
 }
 
 /// The answer.
@@ -131,7 +134,7 @@ fn look(shared: &Shared, ids: impl IntoIterator<Item = TaskId>) -> Vec<Seen> {
 
 fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
     let task = shared.graph.task(question.id);
-    let record = shared.memory.record(task.name.as_str());
+    let record = question.record.clone();
     let mut now = manifest(shared, question, &seen.inputs);
     let mut cause = Cause { shared, task, question, explanation: None };
     if !question.assumed.is_empty() {
@@ -182,6 +185,7 @@ impl Cause<'_> {
         if self.question.force {
             reasons.push(Reason::Forced);
         }
+        reasons.extend(command_digest(self.shared, self.task).err().map(|p| self.unreadable(&p)));
         reasons.extend(seen.inputs.problems.iter().map(|p| self.unreadable(p)));
         match record {
             None => reasons.push(Reason::NeverRan),
@@ -199,7 +203,7 @@ impl Cause<'_> {
                 }
                 if reasons.is_empty() && !same {
                     // The record and its explanation are not of one run; believe neither.
-                    reasons.push(Reason::LastRunInterrupted);
+                    reasons.push(Reason::RecordIncomplete);
                 }
             }
         }
@@ -238,7 +242,7 @@ impl Cause<'_> {
         };
         reasons.extend(differing(&before, &rows).into_iter().map(reason));
         if reasons.is_empty() {
-            reasons.push(Reason::LastRunInterrupted);
+            reasons.push(Reason::RecordIncomplete);
         }
         reasons
     }
@@ -249,7 +253,7 @@ fn manifest(shared: &Shared, question: &Question, files: &FileSet) -> Manifest {
     let handed: Vec<_> = question.received.iter().map(|r| r.as_handed(&shared.graph)).collect();
     let facts = Facts {
         task,
-        command: command_digest(task),
+        command: command_digest(shared, task).ok().flatten(),
         arguments: &question.arguments,
         cwd: &relative_name(&shared.root, &task.cwd),
         input: question.input.as_ref(),
@@ -259,11 +263,17 @@ fn manifest(shared: &Shared, question: &Question, files: &FileSet) -> Manifest {
     Manifest::new(&facts, rows(shared, files))
 }
 
-/// The command file's bytes (spec section 4.1); an unreadable one has none, and fails when it is run.
-fn command_digest(task: &Task) -> Option<Digest> {
-    match &task.action {
-        Action::Command(path) => std::fs::read(path).ok().map(|bytes| digest_of(&bytes)),
-        Action::None | Action::Script(_) => None,
+/// The command file's bytes (spec section 4.1), or why there are none: such a task must run, and says then
+/// what is wrong.
+fn command_digest(shared: &Shared, task: &Task) -> Result<Option<Digest>, Problem> {
+    let Action::Command(command) = &task.action else { return Ok(None) };
+    let path = shared.ambient.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+    let Some(file) = find_program(command.as_os_str(), path, &task.cwd) else {
+        return Err(Problem { path: command.clone(), error: "there is no such program".to_owned() });
+    };
+    match std::fs::read(&file) {
+        Ok(bytes) => Ok(Some(digest_of(&bytes))),
+        Err(error) => Err(Problem { path: file, error: error.to_string() }),
     }
 }
 

@@ -2,21 +2,21 @@
 //! and given up, never trusted, once it cannot be written.
 
 use std::{
-    fs,
-    sync::{Mutex, MutexGuard, PoisonError},
+    error::Error as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::shared::now_ms;
 use crate::{
     fingerprint::{FileRow, Manifest},
     model::DirRecord,
     store::{
-        Access, Batch, GroupWriter, Notice, Reader, SetAside, Snapshot, StateDir, Store, StoreError, Table,
-        TaskRecord,
+        self, Access, Batch, GroupWriter, Notice, Reader, SetAside, Snapshot, StateDir, Store, StoreError,
+        Table, TaskRecord,
     },
 };
 
@@ -41,6 +41,24 @@ pub(crate) struct Memory {
     dir: Option<StateDir>,
     held: Mutex<Held>,
 }
+
+/// Why a batch was not saved.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct NotSaved {
+    pub(crate) why: String,
+    /// Whether the store was given up. If not, somebody else has it open, and what it says is still true.
+    pub(crate) lost: bool,
+}
+
+impl NotSaved {
+    fn lost(why: String) -> Self {
+        Self { why, lost: true }
+    }
+}
+
+/// Told when a batch is durable.
+type Saved = oneshot::Sender<Result<(), StoreError>>;
 
 #[derive(Debug)]
 enum Held {
@@ -117,53 +135,75 @@ impl Memory {
 
     /// Makes a batch durable. When that fails for good the whole store is given up and its file removed:
     /// the records in it no longer say what happened, and must not be believed later (hazard D3).
-    pub(crate) async fn save(&self, batch: Batch) -> Result<(), String> {
+    pub(crate) async fn save(self: &Arc<Self>, batch: Batch) -> Result<(), NotSaved> {
         let (sender, saved) = oneshot::channel();
-        {
-            let mut held = self.held();
-            match self.writer(&mut held) {
-                Ok(Some(writer)) => writer.submit_then(batch, move |result| drop(sender.send(result))),
-                Ok(None) => return Ok(()),
-                Err(why) => {
-                    self.give_up(&mut held, &why);
-                    return Err(why);
-                }
+        match self.submit_now(batch, sender) {
+            Ok(submitted) => submitted?,
+            // To become a writer may take a while, and must not keep anyone from hearing signals.
+            Err((batch, sender)) => {
+                let me = Arc::clone(self);
+                let submitted = spawn_blocking(move || me.submit(&mut me.held(), batch, sender)).await;
+                submitted.unwrap_or_else(|error| Err(NotSaved::lost(error.to_string())))?;
             }
         }
-        match saved.await.unwrap_or(Err(StoreError::Closed)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let why = error.to_string();
-                self.give_up(&mut self.held(), &why);
-                Err(why)
-            }
+        match saved.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.give_up(&mut self.held(), &error)),
+            Err(_) => Err(self.give_up(&mut self.held(), &StoreError::Closed)),
         }
     }
 
-    fn writer<'a>(&self, held: &'a mut Held) -> Result<Option<&'a GroupWriter>, String> {
-        if let (Held::Looking(_), Some(dir)) = (&*held, &self.dir) {
-            // The read-only handle has to go first: redb lets nobody in beside it.
-            *held = Held::Nothing;
-            let (writer, _) = open_writer(dir).map_err(|e| e.to_string())?;
-            *held = Held::Writing(writer);
+    /// Submits a batch if that takes no time; else gives it back.
+    fn submit_now(&self, batch: Batch, saved: Saved) -> Result<Result<(), NotSaved>, (Batch, Saved)> {
+        match self.held.try_lock() {
+            Ok(mut held) if !matches!(*held, Held::Looking(_)) => Ok(self.submit(&mut held, batch, saved)),
+            _ => Err((batch, saved)),
         }
+    }
+
+    fn submit(&self, held: &mut Held, batch: Batch, saved: Saved) -> Result<(), NotSaved> {
+        self.become_writer(held)?;
         match held {
-            Held::Writing(writer) => Ok(Some(writer)),
-            Held::Lost(why) => Err(why.clone()),
-            Held::Nothing | Held::Looking(_) => Ok(None),
+            // Who no longer waits for it does not need to be told.
+            Held::Writing(writer) => writer.submit_then(batch, move |result| drop(saved.send(result))),
+            Held::Lost(why) => return Err(NotSaved::lost(why.clone())),
+            // Nothing is remembered, and nothing was to be.
+            Held::Nothing | Held::Looking(_) => drop(saved.send(Ok(()))),
         }
+        Ok(())
     }
 
-    fn give_up(&self, held: &mut Held, why: &str) {
-        if matches!(held, Held::Lost(_)) {
-            return;
+    /// From looking to writing. The read-only handle has to go first: redb lets nobody in beside it. If
+    /// somebody else keeps looking, nothing is lost: we go on looking, too.
+    fn become_writer(&self, held: &mut Held) -> Result<(), NotSaved> {
+        let (Held::Looking(_), Some(dir)) = (&*held, &self.dir) else { return Ok(()) };
+        *held = Held::Nothing;
+        match open_writer(dir) {
+            Ok((writer, _)) => *held = Held::Writing(writer),
+            Err(error @ StoreError::AlreadyOpen(_)) => match Store::open(dir, Access::ReadOnly) {
+                Ok(opened) => {
+                    *held = Held::Looking(opened.store);
+                    return Err(NotSaved { why: error.to_string(), lost: false });
+                }
+                Err(error) => return Err(self.give_up(held, &error)),
+            },
+            Err(error) => return Err(self.give_up(held, &error)),
         }
-        *held = Held::Lost(why.to_owned());
+        Ok(())
+    }
+
+    fn give_up(&self, held: &mut Held, error: &StoreError) -> NotSaved {
+        if let Held::Lost(why) = held {
+            return NotSaved::lost(why.clone());
+        }
+        let why = error.source().map_or(error.to_string(), |source| format!("{error}: {source}"));
+        *held = Held::Lost(why.clone());
         if let Some(dir) = &self.dir {
             // Removing needs no space. If even that fails the file is as unwritable for the next run, which
             // then says so itself.
-            let _ = fs::remove_file(dir.path().join("state.redb"));
+            let _ = store::discard(dir);
         }
+        NotSaved::lost(why)
     }
 
     /// Forgets tasks that no file declares any more and that have not run for a month (hazard D6). Costs a

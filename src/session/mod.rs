@@ -51,10 +51,10 @@ pub use runlog::{known_runs, read_run, task_log};
 use crate::{
     graph::TaskGraph,
     model::{TaskId, TaskName},
-    plan::{Plan, SelectFault, default_selection, select},
+    plan::{Mode, Plan, SelectFault, default_selection, select},
     store::{Owner, StoreError, Table, TaskRecord},
 };
-use context::RunContext;
+use context::{RunContext, Turn};
 use drive::Driver;
 use emit::Emitter;
 use runlog::RunLog;
@@ -82,6 +82,9 @@ pub enum SessionError {
     /// A name selects nothing.
     #[error("{}", unknown_names(.0))]
     Unknown(Vec<SelectFault>),
+    /// A run of this session is under way: tasks of two could not be told apart by their records.
+    #[error("a run of this session is under way")]
+    Busy,
     /// Something was to be executed in a session opened for looking only.
     #[error("this session was opened for looking only")]
     ReadOnly,
@@ -116,7 +119,8 @@ impl Session {
     /// Starts a run. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`].
+    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`],
+    /// [`SessionError::Busy`] while another run of this session is under way.
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
         if self.shared.read_only && !request.dry_run {
             return Err(SessionError::ReadOnly);
@@ -124,18 +128,19 @@ impl Session {
         let roots = self.select(&request.names)?;
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;
+        let turn = Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?;
         let now = SystemTime::now();
         let (id, log) = match request.dry_run {
             true => (runlog::run_id(now), RunLog::none()),
             false => runlog::claim(&self.shared.state_dir, now),
         };
         let (emitter, events) = Emitter::new(log);
-        let durations = self.durations(&plan);
+        let records = self.records(&plan);
         let roots = plan.roots().clone();
-        let run = Arc::new(RunContext::new(Arc::clone(&self.shared), request, id, roots, emitter));
+        let run = Arc::new(RunContext::new(Arc::clone(&self.shared), request, id, roots, emitter, turn));
         let (commands, heard) = mpsc::unbounded_channel();
-        let driver = tokio::spawn(Driver::new(run, plan, durations).drive(heard));
-        Ok(Run { events, commands: RunControl(commands), driver, reading: None })
+        let driver = tokio::spawn(Driver::new(run, plan, records).drive(heard));
+        Ok(Run { events, commands: RunControl(commands), driver: Some(driver), reading: None })
     }
 
     /// The tasks these names select; without names the default selection (spec section 1.1).
@@ -198,16 +203,17 @@ impl Session {
         }
     }
 
-    /// How long each task took when it last succeeded, for the order of starting.
-    fn durations(&self, plan: &Plan) -> Vec<u64> {
-        let mut durations = vec![1; self.shared.graph.len()];
-        let Some(snapshot) = self.shared.memory.snapshot() else { return durations };
-        for &id in plan.order() {
-            let name = self.shared.graph.name(id).as_str().as_bytes();
-            let record: Option<TaskRecord> = snapshot.get(Table::Tasks, name).ok().flatten();
-            durations[id.index()] = record.and_then(|r| r.typical_ms).unwrap_or(1).max(1);
+    /// What is remembered of each task that is scheduled or upstream of one that is, by id.
+    fn records(&self, plan: &Plan) -> Vec<Option<TaskRecord>> {
+        let graph = &self.shared.graph;
+        let mut records = vec![None; graph.len()];
+        let Some(snapshot) = self.shared.memory.snapshot() else { return records };
+        for &id in Plan::new(graph, plan.scheduled().iter(), Mode::Before).order() {
+            let name = graph.name(id).as_str().as_bytes();
+            // What cannot be read counts as absent: that only ever costs running.
+            records[id.index()] = snapshot.get(Table::Tasks, name).ok().flatten();
         }
-        durations
+        records
     }
 
     /// The directory of the state.

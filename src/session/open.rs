@@ -228,6 +228,7 @@ impl SessionBuilder {
             runtime_bases: self.runtime_bases,
             scanner,
             table,
+            turn: Arc::default(),
             read_only: self.read_only,
             _lock: lock,
         };

@@ -136,7 +136,9 @@ impl Results {
                 received.entry(edge.task).or_insert_with(|| of(edge.task)).files = files;
             }
         }
-        received.into_values().collect()
+        let mut received: Vec<Received> = received.into_values().collect();
+        received.sort_by_key(|r| self.rank[r.task.index()]);
+        received
     }
 
     /// The digest a task without a command passes on: that of everything its direct upstream declares.

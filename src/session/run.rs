@@ -19,7 +19,8 @@ use crate::{
 pub struct Run {
     pub(super) events: mpsc::UnboundedReceiver<Parcel>,
     pub(super) commands: RunControl,
-    pub(super) driver: JoinHandle<RunSummary>,
+    /// None once it was waited for.
+    pub(super) driver: Option<JoinHandle<RunSummary>>,
     /// The place of the event that was read last: who comes for the next one is done with it.
     pub(super) reading: Option<OwnedSemaphorePermit>,
 }
@@ -81,7 +82,18 @@ impl Run {
     /// [`SessionError::Internal`] if the library itself failed.
     pub async fn finish(mut self) -> Result<RunSummary, SessionError> {
         while self.next_event().await.is_some() {}
-        self.driver.await.map_err(|error| SessionError::Internal(error.to_string()))
+        match self.driver.take() {
+            Some(driver) => driver.await.map_err(|error| SessionError::Internal(error.to_string())),
+            None => Err(SessionError::Internal("the run was waited for already".to_owned())),
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.driver.is_some() {
+            self.commands.interrupt();
+        }
     }
 }
 

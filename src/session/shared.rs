@@ -5,7 +5,7 @@ use std::{
     num::NonZero,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 use tokio::sync::OnceCell;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
+    /// Whether a run is under way.
+    pub(crate) turn: Arc<AtomicBool>,
     /// Opened for looking only.
     pub(crate) read_only: bool,
     pub(crate) _lock: Option<Lock>,

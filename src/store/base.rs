@@ -220,6 +220,16 @@ fn apply(txn: &WriteTransaction, table: Table, batch: &Batch) -> Result<(), Faul
     Ok(())
 }
 
+/// Removes the file, whatever it holds: for a store that can no longer be written and so no longer says what
+/// happened (hazard D3). Needs no space.
+///
+/// # Errors
+/// If the system refuses.
+pub fn discard(dir: &StateDir) -> io::Result<()> {
+    fs::remove_file(dir.path().join(FILE))?;
+    File::open(dir.path())?.sync_all()
+}
+
 /// Makes the file under another name first, so that a half-made one is never in its place.
 fn create(path: &Path, opener: &Opener) -> Result<Database, Fault> {
     let new = path.with_file_name(NEW);

@@ -11,6 +11,7 @@ mod history;
 mod looking;
 mod promise;
 mod protocol;
+mod review;
 mod run;
 mod running;
 mod state;

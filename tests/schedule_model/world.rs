@@ -35,6 +35,10 @@ impl Fact {
         self.started && self.ended.is_none()
     }
 
+    fn is_judging(&self) -> bool {
+        self.checked && !self.judged && self.ended.is_none()
+    }
+
     fn is_queued(&self) -> bool {
         self.stale && !self.started && self.ended.is_none()
     }
@@ -300,7 +304,8 @@ impl<'a> World<'a> {
         let slot_free = match self.kind(at) {
             0 => true,
             1 => oneshots < self.case.jobs,
-            _ => oneshots == 0,
+            // Alone also means that nobody is about to be found stale.
+            _ => oneshots == 0 && !self.facts.iter().any(Fact::is_judging),
         };
         lock_free && slot_free && active().all(|other| self.kind(other) < 2)
     }

@@ -55,6 +55,8 @@ impl App {
                 text::shown(&start_dir.display().to_string())
             )));
         }
+        // One name for one place: a tree reached through a link has the same keys (spec section 4.1).
+        let start_dir = start_dir.canonicalize().unwrap_or(start_dir);
         let mut app =
             Self { user: Settings::default(), start_dir, color_out: false, color_err: false, globals };
         app.user = app.user_settings()?;
@@ -129,11 +131,11 @@ impl App {
     fn load_request(&self) -> LoadRequest {
         LoadRequest {
             start_dir: self.start_dir.clone(),
-            file: self.globals.file.clone(),
+            file: self.globals.file.as_deref().map(|file| in_its_place(&self.start_dir.join(file))),
             home: home(),
             devenv_tasks: env::var_os("DEVENV_TASKS"),
             devenv_task_file: env::var_os("DEVENV_TASK_FILE"),
-            devenv_root: env::var_os("DEVENV_ROOT"),
+            devenv_root: env::var_os("DEVENV_ROOT").map(|root| in_its_place(Path::new(&root)).into()),
         }
     }
 
@@ -284,6 +286,15 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
 
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// A path by the name its directory really has.
+fn in_its_place(path: &Path) -> PathBuf {
+    let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).map(Path::canonicalize);
+    match (directory, path.file_name()) {
+        (Some(Ok(directory)), Some(name)) => directory.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 fn home() -> Option<PathBuf> {

@@ -24,6 +24,7 @@ pub(crate) fn row(reason: &Reason) -> Row {
         Reason::NeverRan => row("history", "", "no earlier run is known"),
         Reason::LastRunFailed => row("history", "", "the last run failed"),
         Reason::LastRunInterrupted => row("history", "", "the last run was not completed"),
+        Reason::RecordIncomplete => row("history", "", "what is remembered of the last run is damaged"),
         Reason::ChangedWhileRunning { path } => row(
             "history",
             path,

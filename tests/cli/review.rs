@@ -1,0 +1,150 @@
+//! Stories of faults that were found by reading: each was wrong once.
+
+use devtask::store::{Access, StateDir, Store};
+
+use super::support::{Sandbox, eventually, gate::Gate, set};
+
+#[test]
+fn a_tree_reached_through_a_link_is_the_same_tree() {
+    let tree = Sandbox::with("[tasks.a]\nexec = 'true'\nexecIfModified = ['${root}/in', 'src']\n");
+    tree.write("in", "1");
+    tree.write("src/x", "1");
+    tree.ok("run a");
+    std::os::unix::fs::symlink(tree.root(), tree.home().join("link")).unwrap();
+    for (flag, path) in [("-C", "link"), ("-f", "link/devtask.toml")] {
+        let through = tree.home().join(path);
+        let run = tree.devtask([flag.as_ref(), through.as_os_str(), "run".as_ref(), "tree:a".as_ref()]).run();
+        assert_eq!(run.code, Some(0), "{run}");
+        assert_eq!(tree.executed(), set(""), "{flag} {path}");
+    }
+}
+
+#[test]
+fn every_attempt_keeps_its_log() {
+    let tree = Sandbox::with("[tasks.a]\nexec = 'echo again >> n; cat n | wc -l; exit 3'\nretries = 2\n");
+    let run = tree.expect(1, "run a");
+    assert!(run.err.contains("full log: .devtask/log/"), "{run}");
+    assert_eq!(tree.ok("logs a").out.trim(), "3");
+    let path = tree.ok("logs --path a").out.trim().to_owned();
+    for (suffix, lines) in [(".1", "1"), (".2", "2")] {
+        assert_eq!(std::fs::read_to_string(format!("{path}{suffix}")).unwrap().trim(), lines);
+    }
+}
+
+#[test]
+fn which_of_two_exports_wins_is_part_of_the_key() {
+    let export = |value: &str| format!("printf 'X\\0%s\\0' {value} > $DEVENV_TASK_EXPORTS_FILE");
+    let (a, b) = (export("YQ=="), export("Yg=="));
+    let text = |edge: &str| {
+        format!(
+            "[tasks.a]\nexec = '''{a}'''\n{edge}[tasks.b]\nexec = '''{b}'''\n\
+             [tasks.t]\nafter = ['a', 'b']\nexec = 'echo $X > out'\nexecIfModified = ['in']\n"
+        )
+    };
+    let tree = Sandbox::with(&text(""));
+    tree.ok("run t");
+    assert_eq!(tree.read("out"), "b\n");
+    tree.write("devtask.toml", text("after = ['b']\n"));
+    tree.ok("run t");
+    assert_eq!(tree.read("out"), "a\n");
+}
+
+#[test]
+fn a_command_is_the_file_that_is_run() {
+    let tree = Sandbox::new();
+    tree.write("sub/tool", "#!/bin/sh\necho 1 > out\n");
+    tree.chmod("sub/tool", 0o755);
+    let tasks = r#"[{"name": "a:t", "command": "./tool", "cwd": "sub", "exec_if_modified": ["in"]}]"#;
+    tree.write("tasks.json", tasks);
+    tree.ok("-f tasks.json run a:t");
+    tree.ok("-f tasks.json run a:t");
+    assert_eq!(tree.executed(), set(""));
+    tree.program("sub/tool", "#!/bin/sh\necho 2 > out\n");
+    tree.ok("-f tasks.json run a:t");
+    assert_eq!(tree.read("sub/out"), "2\n");
+    tree.remove("sub/tool");
+    let why = tree.ok("-f tasks.json why a:t");
+    assert!(why.out.contains("./tool  cannot be read: there is no such program"), "{why}");
+}
+
+#[test]
+fn a_dry_run_sees_through_a_task_that_always_runs() {
+    let tree = Sandbox::with(
+        "[tasks.w]\nexec = 'cp in mid'\nexecIfModified = ['in']\n\
+         [tasks.x]\nafter = ['w']\nexec = 'echo \"{\\\"m\\\": $(cat mid)}\" > $DEVENV_TASK_OUTPUT_FILE'\n\
+         [tasks.y]\nafter = ['x']\nexec = 'true'\nexecIfModified = ['other']\n",
+    );
+    tree.write("in", "1");
+    tree.ok("run y");
+    tree.write("in", "2");
+    let dry = tree.expect(5, "run -n y");
+    assert!(dry.err.contains("Would run         tree:y   because tree:x would run first"), "{dry}");
+    tree.ok("run y");
+    assert_eq!(tree.executed(), set("tree:w tree:x tree:y"));
+}
+
+#[test]
+fn an_interactive_task_waits_for_what_could_run() {
+    let tree = Sandbox::with(
+        "[tasks.talk]\nexec = 'echo talk >> order'\ninteractive = true\n\
+         [tasks.work]\nexec = 'echo work >> order'\nexecIfModified = ['in']\n",
+    );
+    tree.ok("run talk work");
+    assert_eq!(tree.read("order"), "work\ntalk\n");
+}
+
+#[test]
+fn the_exports_list_counts_for_a_status_too() {
+    let tree = Sandbox::with(
+        "[tasks.a]\nexec = 'X=run'\nstatus = 'X=asked; true'\nexports = ['X']\n\
+         [tasks.t]\nafter = ['a']\nexec = 'echo $X > out'\n",
+    );
+    tree.ok("run t");
+    assert_eq!(tree.read("out"), "asked\n");
+}
+
+#[test]
+fn a_reader_that_holds_the_state_costs_nothing_that_is_in_it() {
+    let tree = Sandbox::with("[tasks.a]\nexec = 'true'\nexecIfModified = ['in']\n");
+    tree.write("in", "1");
+    tree.ok("run a");
+    let dir = StateDir::open(&tree.path(".devtask")).unwrap().unwrap();
+    let reader = Store::open(&dir, Access::ReadOnly).unwrap().store;
+    tree.write("in", "2");
+    let run = tree.expect(1, "run a");
+    assert!(run.err.contains("nothing can be recorded: "), "{run}");
+    tree.write("in", "1");
+    drop(reader);
+    tree.ok("run a");
+    assert_eq!(tree.executed(), set(""), "its record is still there, and still true");
+}
+
+#[test]
+fn a_stop_is_heard_while_the_state_is_held_by_a_reader() {
+    let tree = Sandbox::with("[tasks.a]\nexec = 'true'\nexecIfModified = ['in']\n");
+    tree.ok("run a");
+    let dir = StateDir::open(&tree.path(".devtask")).unwrap().unwrap();
+    let reader = Store::open(&dir, Access::ReadOnly).unwrap().store;
+    let run = tree.devtask(["run", "--force", "a", "--events", "events"]).start();
+    eventually("it is decided to run", || {
+        std::fs::read_to_string(tree.path("events")).is_ok_and(|text| text.contains("\"decision\""))
+    });
+    run.signal(2);
+    let ended = run.finish();
+    drop(reader);
+    assert_eq!(ended.signal, Some(2), "{ended}");
+    assert!(!ended.err.contains("Running           "), "{ended}");
+}
+
+#[test]
+fn a_run_log_of_a_killed_devtask_tells_what_happened() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.path("gate"));
+    tree.write("devtask.toml", format!("[tasks.a]\nexec = '''{}'''\n", gate.script()));
+    let run = tree.devtask(["run", "a"]).start();
+    gate.wait();
+    run.signal(9);
+    run.finish();
+    let why = tree.ok("why --last a");
+    assert!(why.out.contains("tree:a ran in run "), "{why}");
+}
