@@ -2,7 +2,7 @@
 //!
 //! Floor 8. A [`Session`] holds the tree: the lock, the store, the file table, the children. Each
 //! [`Request`] becomes a [`Run`] with a scheduler of its own. The room reads neither home nor environment
-//! by itself and prints nothing: who opens a session says what it may use.
+//! by itself (but `TMPDIR`, where no place for private files is named) and prints nothing: who opens a session says what it may use.
 //!
 //! | file | story |
 //! |---|---|

@@ -30,7 +30,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// What the owner says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerInfo {
-    /// Its process id, for people: nothing is done to a process because of it (hazard C13).
+    /// Its process id, for people only: nothing is done to a process because of it (hazard C13).
     pub pid: u32,
     /// What it does: `devtask run app:build`.
     pub what: String,

@@ -1,4 +1,5 @@
-//! The state: private, damaged, on a full disk, and wanted by several at once (spec section 4.6, hazards 1.4).
+//! The state: private, damaged, on a full disk, and wanted by several at once (spec section 4.6, hazards D1, D3, D4
+//! and D7).
 
 use std::{
     fs,
