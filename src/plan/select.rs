@@ -88,7 +88,7 @@ fn suggestions(graph: &TaskGraph, typed: &str) -> Vec<String> {
     near
 }
 
-/// What `run` and `watch` take without names: the one-shot tasks of `project` (`None`: of all projects)
+/// What a run takes without names: the one-shot tasks of `project` (`None`: of all projects)
 /// that no other task of that selection depends on, directly or through others (spec section 1.1).
 #[must_use]
 pub fn default_selection(graph: &TaskGraph, project: Option<&str>) -> Vec<TaskId> {

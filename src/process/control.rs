@@ -31,7 +31,8 @@ impl JobControl {
     }
 
     /// Like [`JobControl::terminate`] with another signal first (`shutdown.signal`); a number that is
-    /// no signal of this system counts as SIGTERM.
+    /// no signal of this system counts as SIGTERM. For long-running processes, which this version does not run
+    /// yet.
     pub fn terminate_with(&self, signal: i32, grace: Duration) {
         let signal = Signal::from_named_raw(signal).unwrap_or(Signal::TERM);
         self.send(Order::Stop { signal, grace });

@@ -41,10 +41,6 @@ pub struct Ended {
     pub tail: Vec<Vec<u8>>,
     /// Lines it wrote in all.
     pub lines: u64,
-    /// Bytes it wrote in all.
-    pub bytes: u64,
-    /// Lines that were not passed on because their reader was too slow ([`super::SinkMode::Lossy`]).
-    pub lines_dropped: u64,
     /// Its log, if it wrote anything.
     pub log: Option<PathBuf>,
     /// Why the log is not complete.

@@ -252,8 +252,6 @@ impl Job {
             ended_by: self.ended_by,
             tail: written.tail,
             lines: written.lines,
-            bytes: written.bytes,
-            lines_dropped: written.lines_dropped,
             log: written.log,
             log_fault: written.log_fault,
         }

@@ -37,6 +37,6 @@ pub use guardian::{GUARDIAN_ARGUMENT, guardian_main};
 pub use job::Job;
 pub use log::{DEFAULT_LOG_CAP, LogTarget};
 pub use marker::SESSION_VARIABLE;
-pub use output::{LineSink, Output, Piece, SinkMode};
+pub use output::{LineSink, Piece, SinkMode};
 pub use spawn_error::SpawnError;
 pub use warden::{Warden, WardenOptions};

@@ -21,10 +21,8 @@ const TAIL: usize = 1024 * 1024;
 /// Where the lines of a job go while it runs. Several jobs may share one channel.
 #[derive(Clone, Debug)]
 pub struct LineSink {
-    /// Whose lines these are; comes back in every [`Output`].
-    pub tag: u64,
     /// Where they go. Once it is closed, nobody listens and nothing is counted as lost.
-    pub to: mpsc::Sender<Output>,
+    pub to: mpsc::Sender<Piece>,
     /// What happens when the channel is full.
     pub mode: SinkMode,
 }
@@ -38,16 +36,7 @@ pub enum SinkMode {
     Lossy,
 }
 
-/// One thing a [`LineSink`] passes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// [`LineSink::tag`].
-    pub tag: u64,
-    /// What.
-    pub piece: Piece,
-}
-
-/// A line, or the place of lines that were left out.
+/// What a [`LineSink`] passes on: a line, or the place of lines that were left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// One line.
@@ -69,8 +58,6 @@ pub enum Piece {
 pub(super) struct Written {
     pub(super) tail: Vec<Vec<u8>>,
     pub(super) lines: u64,
-    pub(super) bytes: u64,
-    pub(super) lines_dropped: u64,
     pub(super) log: Option<PathBuf>,
     pub(super) log_fault: Option<io::Error>,
 }
@@ -174,8 +161,6 @@ impl Reader {
         Written {
             tail: std::mem::take(&mut self.tail).into_lines(),
             lines: self.pipes.iter().map(Pipe::lines).sum(),
-            bytes: self.bytes,
-            lines_dropped: self.lines.take().map_or(0, |lines| lines.dropped),
             log,
             log_fault,
         }
@@ -275,12 +260,11 @@ struct Lines {
     pending: VecDeque<Piece>,
     /// Lines left out since the last that was passed on.
     gap: u64,
-    dropped: u64,
 }
 
 impl Lines {
     fn new(sink: LineSink) -> Self {
-        Self { sink, begun: [Vec::new(), Vec::new()], pending: VecDeque::new(), gap: 0, dropped: 0 }
+        Self { sink, begun: [Vec::new(), Vec::new()], pending: VecDeque::new(), gap: 0 }
     }
 
     fn push(&mut self, stream: Stream, chunk: &[u8]) {
@@ -331,14 +315,13 @@ impl Lines {
         }
         if self.gap > 0 || self.send(line).is_err() {
             self.gap += 1;
-            self.dropped += 1;
         }
     }
 
     /// Sends without waiting; gives back what did not fit. Where nobody listens, everything fits.
     fn send(&self, piece: Piece) -> Result<(), Piece> {
-        match self.sink.to.try_send(Output { tag: self.sink.tag, piece }) {
-            Err(TrySendError::Full(output)) => Err(output.piece),
+        match self.sink.to.try_send(piece) {
+            Err(TrySendError::Full(piece)) => Err(piece),
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
     }
@@ -347,7 +330,7 @@ impl Lines {
         while !self.pending.is_empty() {
             let Ok(permit) = self.sink.to.reserve().await else { return self.pending.clear() };
             if let Some(piece) = self.pending.pop_front() {
-                permit.send(Output { tag: self.sink.tag, piece });
+                permit.send(piece);
             }
         }
     }
@@ -357,17 +340,17 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn sink(room: usize, mode: SinkMode) -> (Lines, mpsc::Receiver<Output>) {
+    fn sink(room: usize, mode: SinkMode) -> (Lines, mpsc::Receiver<Piece>) {
         let (to, from) = mpsc::channel(room);
-        (Lines::new(LineSink { tag: 3, to, mode }), from)
+        (Lines::new(LineSink { to, mode }), from)
     }
 
     fn line(stream: Stream, text: &str) -> Piece {
         Piece::Line { stream, bytes: text.into() }
     }
 
-    fn received(from: &mut mpsc::Receiver<Output>) -> Vec<Piece> {
-        std::iter::from_fn(|| from.try_recv().ok()).map(|output| output.piece).collect()
+    fn received(from: &mut mpsc::Receiver<Piece>) -> Vec<Piece> {
+        std::iter::from_fn(|| from.try_recv().ok()).collect()
     }
 
     #[test]
@@ -415,7 +398,6 @@ mod tests {
         assert_eq!(received(&mut from), [Piece::Gap { lines: 3 }, line(Stream::Stdout, "6")]);
         lines.finish();
         assert_eq!(received(&mut from), [Piece::Gap { lines: 1 }]);
-        assert_eq!(lines.dropped, 4);
     }
 
     #[test]

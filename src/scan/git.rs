@@ -19,12 +19,9 @@ use ignore::{
 
 use super::{
     system::{self, exists},
-    table::{is_racy, system_now_ns},
+    table::{GRANULARITY, is_racy, system_now_ns},
 };
 use crate::model::{FileKind, StatIdentity};
-
-/// Stamps nearer than this to the moment of reading are not trusted: the coarsest in use are 2 s (FAT).
-const GRANULARITY_NS: i128 = 2_000_000_000;
 
 /// The rules in force for the entries of one directory.
 #[derive(Clone, Debug, Default)]
@@ -149,7 +146,7 @@ impl Git {
         let matcher =
             parse(directory, sources.iter().zip(&stamps).filter(|(_, s)| s.is_some()).map(|(p, _)| *p));
         let now = system_now_ns();
-        if !stamps.iter().flatten().any(|stamp| is_racy(stamp, now, GRANULARITY_NS)) {
+        if !stamps.iter().flatten().any(|stamp| is_racy(stamp, now, GRANULARITY)) {
             parsed.insert(directory.to_owned(), (stamps, matcher.clone()));
         }
         matcher

@@ -40,6 +40,9 @@ impl Memory for NoMemory {
 /// The clock: nanoseconds since the epoch.
 pub type Clock = Box<dyn Fn() -> i128 + Send + Sync>;
 
+/// The coarsest stamps in use: those of FAT (hazard A1).
+pub(super) const GRANULARITY: Duration = Duration::from_secs(2);
+
 /// How a [`FileTable`] works.
 pub struct TableOptions {
     /// A file whose stamps are not at least this much older than the moment it was read is racy: it is
@@ -50,9 +53,9 @@ pub struct TableOptions {
 }
 
 impl Default for TableOptions {
-    /// 2 s, the coarsest stamps in use, and the system's clock.
+    /// [`GRANULARITY`], and the system's clock.
     fn default() -> Self {
-        Self { granularity: Duration::from_secs(2), now_ns: Box::new(system_now_ns) }
+        Self { granularity: GRANULARITY, now_ns: Box::new(system_now_ns) }
     }
 }
 
@@ -169,7 +172,7 @@ impl FileTable {
 
     /// Keeps what was read.
     fn learn(&self, jobs: &[Job<'_>], readings: &[Reading]) {
-        let granularity = i128::try_from(self.options.granularity.as_nanos()).unwrap_or(i128::MAX);
+        let granularity = self.options.granularity;
         let mut directories = self.lock();
         for (job, reading) in jobs.iter().zip(readings) {
             let (parent, name) = split(job.path);
@@ -207,7 +210,8 @@ impl FileTable {
     }
 
     /// Makes the next look read this file again, or every known file beneath this directory, whatever
-    /// its stat says: some writes leave no trace in it (hazard A5).
+    /// its stat says: some writes leave no trace in it (hazard A5). For callers that watch the tree; a run
+    /// of this version looks once and needs none of it.
     pub fn forget(&self, path: &Path) {
         let mut directories = self.lock();
         let (parent, name) = split(path);
@@ -219,7 +223,8 @@ impl FileTable {
     }
 
     /// Drops everything that is saved, so that the next look recalls it anew and asks the system, as the
-    /// first one of a process does. What is not saved yet stays.
+    /// first one of a process does. What is not saved yet stays. For callers that keep a table for long, as
+    /// no run of this version does.
     pub fn forget_everything(&self) {
         self.lock().retain(|_, directory| directory.changed);
     }
@@ -362,7 +367,8 @@ impl Draft<'_> {
 
 /// Whether stamps are too near to the moment of reading for an equal stat to prove anything later; stamps
 /// from the future are racy for ever (hazards A1 and A3).
-pub(super) fn is_racy(identity: &StatIdentity, read_ns: i128, granularity_ns: i128) -> bool {
+pub(super) fn is_racy(identity: &StatIdentity, read_ns: i128, granularity: Duration) -> bool {
+    let granularity_ns = i128::try_from(granularity.as_nanos()).unwrap_or(i128::MAX);
     identity.mtime_ns.max(identity.ctime_ns) >= read_ns.saturating_sub(granularity_ns)
 }
 

@@ -193,24 +193,29 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn done(&self) {
-        self.lock().busy -= 1;
-        self.changed.notify_all();
-    }
-
     fn work<'a>(&self, walk: &'a Walk<'a>) -> Visitor<'a> {
         let mut visitor = Visitor::new(walk);
         let mut items = Vec::new();
         while self.take(&mut items) {
+            let _busy = Busy(self);
             while let Some(item) = items.pop() {
                 visitor.visit(item, &mut items);
                 if items.len() > 1 && self.idle.load(Relaxed) > 0 {
                     self.give(&mut items);
                 }
             }
-            self.done();
         }
         visitor
+    }
+}
+
+/// A thread at work on directories. Ends with a panic, too: else the others would wait for it for ever.
+struct Busy<'a>(&'a Queue);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy -= 1;
+        self.0.changed.notify_all();
     }
 }
 

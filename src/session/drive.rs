@@ -493,7 +493,7 @@ impl Driver {
             {
                 self.run.not_saved(&fault.why);
             }
-            runlog::prune(&self.run.shared.runs_dir(), &self.run.shared.log_dir());
+            runlog::prune(&self.run.shared.state_dir);
         }
         let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
         for (_, outcome) in &self.summary.outcomes {

@@ -29,15 +29,12 @@ use super::{
 use crate::{
     event::{Finished, What},
     model::{Action, Digest, Outcome, Reason, Task, TaskId},
-    process::{
-        Ended, EndedBy, Exit, JobControl, Launch, LineSink, Output, Piece, SinkMode, TaskFiles, Timeout,
-    },
+    process::{Ended, EndedBy, Exit, JobControl, Launch, LineSink, Piece, SinkMode, TaskFiles, Timeout},
     scan::{FileSet, same_identities},
     store::{Batch, RecordState, TaskRecord},
 };
 
-/// From SIGTERM to SIGKILL (spec section 3).
-pub(crate) const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = super::run::RunControl::GRACE;
 /// How long a signal of the terminal may take to reach us after it ended a task.
 const TERMINAL_SIGNAL: Duration = Duration::from_millis(100);
 /// Lines that may wait between a job and the reader of its lines.
@@ -392,13 +389,13 @@ impl Execution {
             LiveLines::All => SinkMode::Lossless,
             LiveLines::Lossy => SinkMode::Lossy,
         };
-        let (to, mut from) = mpsc::channel::<Output>(LINES);
-        launch.lines = Some(LineSink { tag: 0, to, mode });
+        let (to, mut from) = mpsc::channel::<Piece>(LINES);
+        launch.lines = Some(LineSink { to, mode });
         let (run, task) = (Arc::clone(&self.run), self.task().name.clone());
         Some(tokio::spawn(async move {
-            while let Some(output) = from.recv().await {
+            while let Some(piece) = from.recv().await {
                 let task = task.clone();
-                let what = match output.piece {
+                let what = match piece {
                     Piece::Line { stream, bytes } => {
                         What::Log { task, stream, line: String::from_utf8_lossy(&bytes).into_owned() }
                     }

@@ -2,7 +2,7 @@
 //!
 //! Floor 8. A [`Session`] holds the tree: the lock, the store, the file table, the children. Each
 //! [`Request`] becomes a [`Run`] with a scheduler of its own. The room reads neither home nor environment
-//! by itself and prints nothing: who opens a session says what it may use.
+//! by itself (but `TMPDIR`, where no place for private files is named) and prints nothing: who opens a session says what it may use.
 //!
 //! | file | story |
 //! |---|---|
@@ -36,8 +36,6 @@ mod shared;
 mod unmatched;
 
 use std::{
-    fs::DirBuilder,
-    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -45,11 +43,10 @@ use std::{
 
 use tokio::sync::mpsc;
 
-pub use context_names::log_file_name;
 pub use open::{SessionBuilder, Wait};
 pub use request::{LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
-pub use runlog::{known_runs, read_run};
+pub use runlog::{known_runs, read_run, task_log};
 
 use crate::{
     graph::TaskGraph,
@@ -62,14 +59,6 @@ use drive::Driver;
 use emit::Emitter;
 use runlog::RunLog;
 use shared::Shared;
-
-mod context_names {
-    /// The name of the log file of a task within a run's directory.
-    #[must_use]
-    pub fn log_file_name(task: &str) -> String {
-        super::context::log_name(task, "log")
-    }
-}
 
 /// An open tree: what runs are started in.
 #[derive(Clone, Debug)]
@@ -140,8 +129,11 @@ impl Session {
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;
         let turn = Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?;
-        let id = runlog::run_id(SystemTime::now());
-        let log = if request.dry_run { RunLog::none() } else { self.run_log(&id) };
+        let now = SystemTime::now();
+        let (id, log) = match request.dry_run {
+            true => (runlog::run_id(now), RunLog::none()),
+            false => runlog::claim(&self.shared.state_dir, now),
+        };
         let (emitter, events) = Emitter::new(log);
         let records = self.records(&plan);
         let roots = plan.roots().clone();
@@ -209,15 +201,6 @@ impl Session {
             Some(id) if !request.dry_run => Err(SessionError::NeedsProcess(graph.name(*id).clone())),
             _ => Ok(()),
         }
-    }
-
-    /// A run that cannot be logged runs all the same.
-    fn run_log(&self, id: &str) -> RunLog {
-        let private = |dir: PathBuf| DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        let made = private(self.shared.runs_dir())
-            .and_then(|()| private(self.shared.log_dir().join(id)))
-            .and_then(|()| RunLog::create(&self.shared.runs_dir(), id));
-        made.unwrap_or(RunLog::none())
     }
 
     /// What is remembered of each task that is scheduled or upstream of one that is, by id.

@@ -50,6 +50,9 @@ pub struct Request {
 }
 
 impl Request {
+    /// How many last lines of a failed task its event carries where nobody says otherwise.
+    pub const TAIL: usize = 25;
+
     /// A run of these tasks with everything upstream of them.
     #[must_use]
     pub fn run<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
@@ -66,7 +69,7 @@ impl Request {
             timeout: None,
             retries: None,
             lines: LiveLines::default(),
-            tail: 25,
+            tail: Self::TAIL,
         }
     }
 

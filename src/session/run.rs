@@ -30,7 +30,10 @@ pub struct Run {
 pub struct RunControl(pub(super) mpsc::UnboundedSender<Command>);
 
 impl RunControl {
-    /// Nothing new starts; what runs gets SIGTERM, and SIGKILL 5 s later (spec section 3).
+    /// How long what is to end has from SIGTERM to SIGKILL (spec section 3).
+    pub const GRACE: Duration = Duration::from_secs(5);
+
+    /// Nothing new starts; what runs gets SIGTERM, and SIGKILL after [`GRACE`](Self::GRACE).
     pub fn interrupt(&self) {
         self.send(Command::Interrupt);
     }

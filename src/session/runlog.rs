@@ -3,34 +3,43 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, BufWriter, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::event::{Event, What};
+use super::context::log_name;
+use crate::{
+    event::{Event, What},
+    store::StateDir,
+};
 
 /// How many runs are kept.
 const KEPT: usize = 50;
+/// Beneath the state directory: the logs of runs, and of their tasks.
+const RUNS: &str = "runs";
+const LOGS: &str = "log";
 
-/// Writes the events of one run. Losing the log to a full disk does not fail the run.
+/// Writes the events of one run, each at once: what a killed run did is known up to its end. Losing the log
+/// to a full disk does not fail the run.
 #[derive(Debug)]
 pub(crate) struct RunLog {
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
+    line: Vec<u8>,
 }
 
 impl RunLog {
     /// A log that goes nowhere, for dry runs.
     pub(crate) const fn none() -> Self {
-        Self { file: None }
+        Self { file: None, line: Vec::new() }
     }
 
     /// Creates the log of run `id` in `dir`; an earlier file of that name is an error.
-    pub(crate) fn create(dir: &Path, id: &str) -> io::Result<Self> {
-        let path = dir.join(format!("{id}.jsonl"));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Self { file: Some(BufWriter::new(file)) })
+    fn create(dir: &Path, id: &str) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options.append(true).create_new(true).mode(0o600).open(file(dir, id))?;
+        Ok(Self { file: Some(file), line: Vec::new() })
     }
 
     pub(crate) fn write(&mut self, event: &Event) {
@@ -38,23 +47,54 @@ impl RunLog {
             return;
         }
         let Some(file) = &mut self.file else { return };
-        let written = serde_json::to_writer(&mut *file, event).map_err(io::Error::from);
-        if written.and_then(|()| file.write_all(b"\n")).is_err() {
+        self.line.clear();
+        let written = serde_json::to_writer(&mut self.line, event).map_err(io::Error::from);
+        self.line.push(b'\n');
+        if written.and_then(|()| file.write_all(&self.line)).is_err() {
             self.file = None;
         }
     }
 
     pub(crate) fn finish(&mut self) {
-        if let Some(mut file) = self.file.take() {
-            // A log that could not be written in full is shorter; its readers cope with that.
-            let _ = file.flush();
+        self.file = None;
+    }
+}
+
+/// An id no other run has, with the log of that run; the directory of its tasks' logs is made, too. A run that
+/// cannot be logged runs all the same.
+pub(crate) fn claim(state_dir: &Path, now: SystemTime) -> (String, RunLog) {
+    let opened = StateDir::open(state_dir).ok().flatten();
+    let claimed = opened.and_then(|dir| {
+        let (id, log) = first_free(&dir.subdir(RUNS).ok()?, millis(now))?;
+        dir.subdir(Path::new(LOGS).join(&id)).ok()?;
+        Some((id, log))
+    });
+    claimed.unwrap_or_else(|| (run_id(now), RunLog::none()))
+}
+
+/// Another run may have begun in the same millisecond: the file that can be made decides.
+fn first_free(runs_dir: &Path, from: u128) -> Option<(String, RunLog)> {
+    for millis in from.. {
+        let id = id_of(millis);
+        match RunLog::create(runs_dir, &id) {
+            Ok(log) => return Some((id, log)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => return None,
         }
     }
+    None
 }
 
 /// A run's id: sorts by time, and is short enough to be typed.
 pub(crate) fn run_id(now: SystemTime) -> String {
-    let millis = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    id_of(millis(now))
+}
+
+fn millis(now: SystemTime) -> u128 {
+    now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis())
+}
+
+fn id_of(millis: u128) -> String {
     let digits = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let mut rest = millis;
     let mut text = Vec::new();
@@ -66,12 +106,33 @@ pub(crate) fn run_id(now: SystemTime) -> String {
     format!("r{}", String::from_utf8_lossy(&text))
 }
 
-/// The ids of the runs whose log is in `dir` (`runs/` in the state directory), oldest first.
+/// Whether this is the form of our ids. Nothing else in our directories is ever read or removed.
+fn is_run_id(text: &str) -> bool {
+    let digits = text.strip_prefix('r').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+}
+
+fn file(runs_dir: &Path, id: &str) -> PathBuf {
+    runs_dir.join(format!("{id}.jsonl"))
+}
+
+/// Where the logs of runs' tasks are: one directory a run.
+pub(crate) fn log_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join(LOGS)
+}
+
+/// Where a task's output in a run is kept, if it wrote any.
 #[must_use]
-pub fn known_runs(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut ids: Vec<String> =
-        entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".jsonl").map(str::to_owned)).collect();
+pub fn task_log(state_dir: &Path, run: &str, task: &str) -> PathBuf {
+    log_dir(state_dir).join(run).join(log_name(task, "log"))
+}
+
+/// The ids of the runs that are known in a state directory, oldest first.
+#[must_use]
+pub fn known_runs(state_dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(state_dir.join(RUNS)).into_iter().flatten().flatten();
+    let id = |name: &str| name.strip_suffix(".jsonl").filter(|id| is_run_id(id)).map(str::to_owned);
+    let mut ids: Vec<String> = entries.filter_map(|e| id(e.file_name().to_str()?)).collect();
     ids.sort();
     ids
 }
@@ -79,20 +140,23 @@ pub fn known_runs(dir: &Path) -> Vec<String> {
 /// The events of a run. Lines that are damaged or cut off are left out.
 ///
 /// # Errors
-/// If the log cannot be opened.
-pub fn read_run(runs_dir: &Path, id: &str) -> io::Result<Vec<Event>> {
-    let file = File::open(runs_dir.join(format!("{id}.jsonl")))?;
+/// If there is no log of that run, or it cannot be opened.
+pub fn read_run(state_dir: &Path, id: &str) -> io::Result<Vec<Event>> {
+    if !is_run_id(id) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let file = File::open(file(&state_dir.join(RUNS), id))?;
     let lines = BufReader::new(file).lines().map_while(Result::ok);
     Ok(lines.filter_map(|line| serde_json::from_str(&line).ok()).collect())
 }
 
 /// Removes the logs of all but the newest runs, with the output their tasks left.
-pub(crate) fn prune(runs_dir: &Path, log_dir: &Path) {
-    let runs = known_runs(runs_dir);
+pub(crate) fn prune(state_dir: &Path) {
+    let runs = known_runs(state_dir);
     for id in runs.iter().take(runs.len().saturating_sub(KEPT)) {
         // What cannot be removed now is tried again after the next run.
-        let _ = fs::remove_dir_all(log_dir.join(id));
-        let _ = fs::remove_file(runs_dir.join(format!("{id}.jsonl")));
+        let _ = fs::remove_dir_all(log_dir(state_dir).join(id));
+        let _ = fs::remove_file(file(&state_dir.join(RUNS), id));
     }
 }
 
@@ -102,11 +166,56 @@ mod tests {
 
     use super::*;
 
+    fn state() -> (tempfile::TempDir, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("state");
+        StateDir::create(&path).unwrap();
+        (root, path)
+    }
+
     #[test]
     fn run_ids_sort_by_time() {
         let at = |secs| run_id(UNIX_EPOCH + Duration::from_secs(secs));
         assert!(at(1_800_000_000) < at(1_800_000_001));
         assert_eq!(at(1_800_000_000).len(), at(2_800_000_000).len());
         assert_eq!(run_id(UNIX_EPOCH), "r0");
+    }
+
+    #[test]
+    fn runs_of_one_moment_have_ids_and_logs_of_their_own() {
+        let (_root, state) = state();
+        let ids: Vec<String> = (0..3).map(|_| claim(&state, UNIX_EPOCH).0).collect();
+        assert_eq!(ids, ["r0", "r1", "r2"]);
+        assert_eq!(known_runs(&state), ids);
+        assert!(ids.iter().all(|id| log_dir(&state).join(id).is_dir()));
+    }
+
+    #[test]
+    fn an_event_is_in_the_file_before_the_next() {
+        let (_root, state) = state();
+        let (id, mut log) = claim(&state, UNIX_EPOCH);
+        for n in 1..=2 {
+            let what = What::Warning { task: None, message: n.to_string() };
+            log.write(&Event { v: 1, time: UNIX_EPOCH, what });
+            assert_eq!(read_run(&state, &id).unwrap().len(), n);
+        }
+    }
+
+    #[test]
+    fn pruning_removes_what_is_ours_and_nothing_else() {
+        let (_root, state) = state();
+        for n in 0..KEPT + 2 {
+            claim(&state, UNIX_EPOCH + Duration::from_millis(n as u64));
+        }
+        let strange = ["", ".", "..", "r", "R0", "r-0", "0", "r0.old"];
+        for name in strange {
+            fs::write(state.join(RUNS).join(format!("{name}.jsonl")), "").unwrap();
+        }
+        fs::write(log_dir(&state).join("r"), "").unwrap();
+        prune(&state);
+        assert_eq!(known_runs(&state).len(), KEPT);
+        assert_eq!(fs::read_dir(state.join(RUNS)).unwrap().count(), KEPT + strange.len());
+        assert_eq!(fs::read_dir(log_dir(&state)).unwrap().count(), KEPT + 1);
+        assert!(read_run(&state, "../runs/r2").is_err());
     }
 }

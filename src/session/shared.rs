@@ -6,12 +6,12 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, atomic::AtomicBool},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tokio::sync::OnceCell;
 
-use super::memory::Memory;
+use super::{memory::Memory, runlog};
+pub(crate) use crate::store::now_ms;
 use crate::{
     graph::TaskGraph,
     model::{DirRecord, Task, TaskId, Written},
@@ -75,12 +75,7 @@ impl Shared {
 
     /// Where the logs of runs' tasks are.
     pub(crate) fn log_dir(&self) -> PathBuf {
-        self.state_dir.join("log")
-    }
-
-    /// Where the logs of runs are.
-    pub(crate) fn runs_dir(&self) -> PathBuf {
-        self.state_dir.join("runs")
+        runlog::log_dir(&self.state_dir)
     }
 
     /// `DEVENV_ROOT` and its like; kept as they are where a devenv shell set them and the tasks are
@@ -160,10 +155,4 @@ impl scan::Memory for Recall {
     fn recall(&self, key: &[u8]) -> Option<DirRecord> {
         self.0.directory(key)
     }
-}
-
-/// Milliseconds since the epoch.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -30,12 +30,8 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// What the owner says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerInfo {
-    /// Its process id. Means something only together with the next two (hazard C13).
+    /// Its process id, for people only: nothing is done to a process because of it (hazard C13).
     pub pid: u32,
-    /// When the process started, in the system's ticks since boot, where the system says so.
-    pub started: Option<u64>,
-    /// The boot it runs in, where the system says so.
-    pub boot_id: Option<String>,
     /// What it does: `devtask run app:build`.
     pub what: String,
     /// Since when, in milliseconds since the epoch.
@@ -46,13 +42,7 @@ impl OwnerInfo {
     /// This process, doing `what` since `since_ms`.
     #[must_use]
     pub fn this_process(what: impl Into<String>, since_ms: u64) -> Self {
-        Self {
-            pid: std::process::id(),
-            started: process_start(),
-            boot_id: boot_id(),
-            what: what.into(),
-            since_ms,
-        }
+        Self { pid: std::process::id(), what: what.into(), since_ms }
     }
 }
 
@@ -85,7 +75,6 @@ pub enum Attempt {
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    predecessor: Option<OwnerInfo>,
 }
 
 impl Lock {
@@ -133,15 +122,7 @@ impl Lock {
         }
     }
 
-    /// The owner before us, if it ended without letting go: what it left running has to be ended before
-    /// anything else runs (hazards section 0, point 5).
-    #[must_use]
-    pub fn predecessor(&self) -> Option<&OwnerInfo> {
-        self.predecessor.as_ref()
-    }
-
     fn announce(mut file: File, path: PathBuf, info: &OwnerInfo) -> Result<Self, StoreError> {
-        let predecessor = read(&file);
         let text = serde_json::to_vec(info).map_err(|e| StoreError::Encode(e.to_string()))?;
         let written =
             file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(&text));
@@ -150,14 +131,14 @@ impl Lock {
             Err(source) if source.kind() != io::ErrorKind::StorageFull => {
                 Err(StoreError::io("write", &path, source))
             }
-            _ => Ok(Self { file, predecessor }),
+            _ => Ok(Self { file }),
         }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // An empty file says that its last owner let go. The lock itself ends with the descriptor, so
+        // Who comes next shall not be taken for us. The lock itself ends with the descriptor, so
         // nothing more can be done about an error here.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
@@ -186,31 +167,6 @@ fn lock_fault(path: PathBuf, source: io::Error) -> StoreError {
     } else {
         StoreError::io("lock", &path, source)
     }
-}
-
-#[cfg(target_os = "linux")]
-fn boot_id() -> Option<String> {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim_end().to_owned())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn boot_id() -> Option<String> {
-    None
-}
-
-#[cfg(target_os = "linux")]
-fn process_start() -> Option<u64> {
-    /// Of the fields after the command's name, which itself may hold spaces and parentheses.
-    const START_TIME: usize = 19;
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(START_TIME)?.parse().ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn process_start() -> Option<u64> {
-    None
 }
 
 #[cfg(test)]
@@ -249,14 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_did_not_let_go_is_named() {
+    fn who_lets_go_leaves_no_name() {
         let root = tempfile::tempdir().unwrap();
         let dir = dir(root.path());
-        assert_eq!(acquired(&dir, "one").predecessor(), None);
-        assert_eq!(acquired(&dir, "two").predecessor(), None, "it let go");
-        let dead = OwnerInfo { pid: 4_000_000, ..OwnerInfo::this_process("dead", 9) };
-        fs::write(dir.path().join(FILE), serde_json::to_vec(&dead).unwrap()).unwrap();
-        assert_eq!(acquired(&dir, "three").predecessor(), Some(&dead));
+        drop(acquired(&dir, "one"));
+        assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), b"");
     }
 
     #[test]
@@ -275,7 +228,7 @@ mod tests {
         let dir = dir(root.path());
         for text in [b"{\"pid\":".as_slice(), b"\xff\xfe", &[b' '; 40_000]] {
             fs::write(dir.path().join(FILE), text).unwrap();
-            assert_eq!(acquired(&dir, "me").predecessor(), None);
+            drop(acquired(&dir, "me"));
         }
     }
 

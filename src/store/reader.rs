@@ -73,8 +73,8 @@ impl Reader {
     }
 
     /// How many transactions the store has committed since it was opened.
-    #[must_use]
-    pub fn commits(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn commits(&self) -> u64 {
         self.shared.commits()
     }
 }

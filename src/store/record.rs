@@ -1,8 +1,17 @@
 //! What is remembered of a task.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::Digest;
+
+/// The clock of records: milliseconds since the epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The state of a task as of its last execution (spec section 4.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

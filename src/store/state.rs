@@ -1,12 +1,11 @@
 //! The store as its owner sees it: open, commit, close.
 
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{
     fs, mem,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -60,6 +59,7 @@ pub(super) struct Shared {
     /// Why the file must not be used any more, once that is known.
     damage: Mutex<Option<String>>,
     notices: Mutex<Vec<Notice>>,
+    #[cfg(test)]
     commits: AtomicU64,
 }
 
@@ -105,6 +105,7 @@ impl Store {
             base: RwLock::new(base),
             damage: Mutex::default(),
             notices: Mutex::default(),
+            #[cfg(test)]
             commits: AtomicU64::new(0),
         };
         Ok(Opened { store: Self { shared: Arc::new(shared) }, notice })
@@ -147,6 +148,7 @@ impl Store {
             self.renew(first)?;
             self.write(batch).map_err(|second| self.not_saved(second))?;
         }
+        #[cfg(test)]
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -244,6 +246,7 @@ impl Shared {
         self.access
     }
 
+    #[cfg(test)]
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }

@@ -497,6 +497,15 @@ fn a_file_that_is_mostly_waste_is_compacted_and_keeps_its_values() {
 
 // --- the group writer ----------------------------------------------------------------------------
 
+/// What the writer says of a batch; nothing if it is gone.
+type Ticket = mpsc::Receiver<Result<(), StoreError>>;
+
+fn submit(writer: &GroupWriter, batch: Batch) -> Ticket {
+    let (sender, told) = mpsc::channel();
+    writer.submit_then(batch, move |result| sender.send(result).unwrap());
+    told
+}
+
 #[test]
 fn what_is_submitted_during_a_commit_goes_into_one_transaction_in_order() {
     let place = Place::new();
@@ -507,15 +516,15 @@ fn what_is_submitted_during_a_commit_goes_into_one_transaction_in_order() {
         result.unwrap();
         wait.recv().unwrap();
     });
-    let tickets: Vec<Ticket> = (1..=100).map(|n| writer.submit(put("a:b", n))).collect();
+    let tickets: Vec<Ticket> = (1..=100).map(|n| submit(&writer, put("a:b", n))).collect();
     go.send(()).unwrap();
-    tickets.into_iter().for_each(|ticket| ticket.wait().unwrap());
+    tickets.into_iter().for_each(|ticket| ticket.recv().unwrap().unwrap());
     assert_eq!(writer.reader().get(Table::Tasks, b"a:b").unwrap(), Some(100_u64));
     // The first may have waited for nobody; it is alone only if the queue was empty then.
     assert!(writer.reader().commits() <= 2, "{} commits", writer.reader().commits());
-    let last = writer.submit(put("last:one", 7));
+    let last = submit(&writer, put("last:one", 7));
     assert_eq!(writer.shutdown().unwrap(), []);
-    last.wait().unwrap();
+    last.recv().unwrap().unwrap();
     let store = place.clean();
     assert_eq!((get(&store, "a:b"), get(&store, "last:one")), (Some(100), Some(7)));
 }
@@ -526,14 +535,14 @@ fn all_who_share_a_failed_commit_are_told_and_the_next_one_may_succeed() {
     let weather = Weather::new(u64::MAX, 0, Errno::NOSPC);
     let store = Store::open_with(&place.dir, Access::ReadWrite, opener(&weather)).unwrap().store;
     let writer = GroupWriter::start(store).unwrap();
-    writer.submit(put("a:b", 1)).wait().unwrap();
+    submit(&writer, put("a:b", 1)).recv().unwrap().unwrap();
     weather.storm.store(u64::MAX, Ordering::Relaxed);
     weather.calm.store(0, Ordering::Relaxed);
-    for ticket in [writer.submit(put("a:b", 2)), writer.submit(put("c:d", 2))] {
-        assert!(matches!(ticket.wait(), Err(StoreError::NotSaved(_))));
+    for ticket in [submit(&writer, put("a:b", 2)), submit(&writer, put("c:d", 2))] {
+        assert!(matches!(ticket.recv(), Ok(Err(StoreError::NotSaved(_)))));
     }
     weather.storm.store(0, Ordering::Relaxed);
-    writer.submit(put("c:d", 3)).wait().unwrap();
+    submit(&writer, put("c:d", 3)).recv().unwrap().unwrap();
     writer.shutdown().unwrap();
     assert_eq!(get(&place.clean(), "c:d"), Some(3));
 }
@@ -544,13 +553,8 @@ fn after_the_end_nothing_is_promised() {
     let writer = GroupWriter::start(place.clean()).unwrap();
     let reader = writer.reader().clone();
     writer.submit_then(put("a:b", 1), |_| panic!("a careless caller"));
-    let lost = loop {
-        // Whatever comes after the writer died is told so.
-        if let Err(error) = writer.submit(put("c:d", 2)).wait() {
-            break error;
-        }
-    };
-    assert!(matches!(lost, StoreError::Closed));
+    // Whatever comes after the writer died is dropped without a call.
+    while submit(&writer, put("c:d", 2)).recv().is_ok() {}
     assert!(matches!(writer.shutdown(), Err(StoreError::Closed)));
     assert!(matches!(reader.get::<u64>(Table::Tasks, b"a:b"), Err(StoreError::Closed)));
     assert_eq!(get(&place.clean(), "a:b"), Some(1), "what was committed stays");

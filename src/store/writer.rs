@@ -26,22 +26,6 @@ pub struct GroupWriter {
     reader: Reader,
 }
 
-/// The promise of a submitted batch.
-#[derive(Debug)]
-pub struct Ticket {
-    done: mpsc::Receiver<Result<(), StoreError>>,
-}
-
-impl Ticket {
-    /// Waits until the batch is durable.
-    ///
-    /// # Errors
-    /// Those of [`Store::commit`]; [`StoreError::Closed`] if the writer is gone.
-    pub fn wait(self) -> Result<(), StoreError> {
-        self.done.recv().unwrap_or(Err(StoreError::Closed))
-    }
-}
-
 impl GroupWriter {
     /// Moves `store` to a thread of its own.
     ///
@@ -55,16 +39,7 @@ impl GroupWriter {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), reader })
     }
 
-    /// Hands a batch over. It is written after all that were submitted before it.
-    #[must_use = "a batch counts only when its ticket says so"]
-    pub fn submit(&self, batch: Batch) -> Ticket {
-        let (sender, done) = mpsc::channel();
-        // Nobody may be waiting for the ticket any more.
-        self.submit_then(batch, move |result| drop(sender.send(result)));
-        Ticket { done }
-    }
-
-    /// Hands a batch over; `done` is called on the writer's thread, and must neither block nor panic. If the
+    /// Hands a batch over. It is written after all that were submitted before it; then `done` is called on the writer's thread, and must neither block nor panic. If the
     /// writer is gone it is dropped without a call.
     pub fn submit_then(&self, batch: Batch, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         if let Some(jobs) = &self.jobs {

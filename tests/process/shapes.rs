@@ -251,14 +251,13 @@ async fn flood(warden: &Warden, script: &str, dir: &Path) {
     let before = resident();
     let log = LogTarget { path: dir.join("log"), cap: 1024 * 1024 };
     let (to, _from) = tokio::sync::mpsc::channel(10);
-    let lines = Some(LineSink { tag: 0, to, mode: SinkMode::Lossy });
+    let lines = Some(LineSink { to, mode: SinkMode::Lossy });
     let mut launch = launch(script);
     (launch.log, launch.lines) = (Some(log), lines);
     let job = warden.spawn(launch).unwrap();
     let ended = job.finish().await;
     assert!(ended.exit.is_success());
-    assert_eq!((ended.bytes, ended.lines), (256 * 1024 * 1024, 1));
-    assert_eq!(ended.lines_dropped, 256 * 16 - 10);
+    assert_eq!(ended.lines, 1);
     assert!(ended.tail.iter().all(|line| line.len() <= 64 * 1024));
     assert!(ended.tail.iter().map(Vec::len).sum::<usize>() <= 1024 * 1024);
     let log = fs::metadata(ended.log.unwrap()).unwrap().len();

@@ -99,7 +99,7 @@ async fn a_foreground_job_stays_in_our_group_and_is_not_captured() {
     let mut foreground = launch(&format!("ps -o pgid= -p $$ > {}; exit 5", seen.display()));
     foreground.command.foreground = true;
     let ended = warden().spawn(foreground).unwrap().finish().await;
-    assert_eq!((ended.exit.code, ended.bytes, ended.leaky), (Some(5), 0, false));
+    assert_eq!((ended.exit.code, ended.lines, ended.leaky), (Some(5), 0, false));
     let own = rustix::process::getpgrp().as_raw_nonzero().to_string();
     assert_eq!(fs::read_to_string(seen).unwrap().trim(), own);
 }

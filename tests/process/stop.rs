@@ -46,7 +46,7 @@ async fn a_job_is_stopped_gently_and_then_not() {
     for (orders, script, grace, exit, ended_by) in cases {
         let (to, mut lines) = tokio::sync::mpsc::channel(10);
         let mode = devtask::process::SinkMode::Lossless;
-        let lines_to = Some(devtask::process::LineSink { tag: 0, to, mode });
+        let lines_to = Some(devtask::process::LineSink { to, mode });
         let job = warden().spawn(Launch { lines: lines_to, ..launch(script) }).unwrap();
         let control = job.control();
         let steer = async {
@@ -83,7 +83,7 @@ async fn time_that_is_up_ends_the_whole_job() {
 
 #[tokio::test]
 async fn a_paused_job_stands_still_and_so_does_its_time() {
-    let timeout = Some(Timeout { after: Duration::from_millis(400), grace: LONG });
+    let timeout = Some(Timeout { after: Duration::from_secs(5), grace: LONG });
     let token = token();
     let job = warden().spawn(Launch { timeout, ..launch(&format!("sleep {token}; true")) }).unwrap();
     let control = job.control();
@@ -92,7 +92,7 @@ async fn a_paused_job_stands_still_and_so_does_its_time() {
         control.pause();
         until_async("its stop", || running(&format!("sleep {token}")).iter().all(|l| l.starts_with('T')))
             .await;
-        tokio::time::sleep(Duration::from_millis(600)).await; // more than its time
+        tokio::time::sleep(Duration::from_millis(5500)).await; // more than its time
         assert_eq!(sleepers(&token), 1, "its time went on");
         control.resume();
     };

@@ -114,7 +114,7 @@ fn a_stop_stops_the_groups_and_the_time_limits() {
     let tree = tree(
         r#"
         [tasks.slow]
-        timeout = "2s"
+        timeout = "8s"
         exec = "echo $$ > pid; echo > up; while [ ! -e go ]; do sleep 0.02; done"
         "#,
     );
@@ -126,7 +126,7 @@ fn a_stop_stops_the_groups_and_the_time_limits() {
         state(run.pid()) == Some('T') && state(task) == Some('T')
     });
     // Time has to pass here: more of it than the task has.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(std::time::Duration::from_millis(8500));
     run.signal(CONT);
     eventually("the task goes on", || state(task) != Some('T'));
     tree.write("go", "");

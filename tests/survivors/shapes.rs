@@ -1,4 +1,4 @@
-//! Every shape of a stubborn process tree through every way a run can end.
+//! Every shape of a stubborn process tree (hazards C5 to C7) through every way a run can end.
 
 use std::thread;
 

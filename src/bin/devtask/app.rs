@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     fs,
-    io::{IsTerminal as _, stderr, stdout},
+    io::{self, IsTerminal as _, stderr, stdout},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -44,13 +44,13 @@ impl App {
     /// Looks at the surroundings.
     pub(crate) fn new(globals: Globals) -> Result<Self, Exit> {
         let here =
-            env::current_dir().map_err(|e| complain(&format!("cannot tell the working directory: {e}")))?;
+            env::current_dir().map_err(|e| misused(&format!("cannot tell the working directory: {e}")))?;
         let start_dir = match &globals.directory {
             Some(dir) => here.join(dir),
             None => here,
         };
         if !start_dir.is_dir() {
-            return Err(complain(&format!(
+            return Err(misused(&format!(
                 "there is no directory {}",
                 text::shown(&start_dir.display().to_string())
             )));
@@ -71,7 +71,11 @@ impl App {
             return Ok(Settings::default());
         };
         let path = config.join("devtask/config.toml");
-        let Ok(content) = fs::read_to_string(&path) else { return Ok(Settings::default()) };
+        let content = match fs::read_to_string(&path) {
+            Ok(content) => content,
+            Err(error) if is_missing(&error) => return Ok(Settings::default()),
+            Err(error) => return Err(misused(&format!("cannot read {}: {error}", path.display()))),
+        };
         let mut sources = Sources::default();
         let name = path.display().to_string();
         let source = sources.add(Source { name, path: Some(path), text: content.as_str().into() });
@@ -223,21 +227,37 @@ impl App {
 }
 
 /// Says what is wrong, in the form every fault without a place has.
-pub(crate) fn complain(message: &str) -> Exit {
+pub(crate) fn complain(message: &str) {
     eprintln!("error: {}", text::shown(message));
-    Exit::Usage
 }
 
 /// [`complain`], with what to do about it.
-pub(crate) fn complain_with(message: &str, hint: &str) -> Exit {
-    let exit = complain(message);
+pub(crate) fn complain_with(message: &str, hint: &str) {
+    complain(message);
     eprintln!("  help: {}", text::shown(hint));
-    exit
+}
+
+/// The end after wrong usage, having said what was wrong.
+pub(crate) fn misused(message: &str) -> Exit {
+    complain(message);
+    Exit::Usage
+}
+
+/// [`misused`], with what to do about it.
+pub(crate) fn misused_with(message: &str, hint: &str) -> Exit {
+    complain_with(message, hint);
+    Exit::Usage
+}
+
+/// The end after a failure of devtask itself, having said what failed.
+pub(crate) fn internal(message: &str) -> Exit {
+    complain(message);
+    Exit::Internal
 }
 
 /// What the exit code of a session's error is, having said it.
 pub(crate) fn refuse(error: &SessionError) -> Exit {
-    let exit = match error {
+    match error {
         SessionError::Unknown(faults) => {
             for fault in faults {
                 eprintln!("error: nothing is called `{}`", text::shown(&fault.typed));
@@ -249,25 +269,23 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
                     }
                 }
             }
-            return Exit::NothingMatched;
+            Exit::NothingMatched
         }
         SessionError::Held(owner) => {
             complain(&format!("this tree is held by {}", text::owner(owner)));
-            return Exit::Held;
+            Exit::Held
         }
         SessionError::NeedsProcess(_) => {
             let hint = "`--mode single` runs the named tasks without what they need";
-            return complain_with(&text::chain(error), hint);
+            misused_with(&text::chain(error), hint)
         }
-        SessionError::StoppedWaiting
-        | SessionError::ReadOnly
-        | SessionError::Busy
-        | SessionError::Store(_)
-        | SessionError::System { .. }
-        | SessionError::Internal(_) => Exit::Internal,
-    };
-    eprintln!("error: {}", text::shown(&text::chain(error)));
-    exit
+        // Also those that later versions of the library may add.
+        _ => internal(&text::chain(error)),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A path by the name its directory really has.

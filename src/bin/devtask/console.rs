@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Write as _, stdout},
     path::Path,
+    pin::pin,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use devtask::{
 };
 
 use crate::{
-    app::{App, complain, refuse},
+    app::{App, internal, misused, refuse},
     exit::Exit,
     render::{
         printer::{Printer, Sink},
@@ -26,8 +27,6 @@ use crate::{
 
 /// More text than this is not collected while a write is under way.
 const ROOM: usize = 256 * 1024;
-/// What is left gets this time from SIGTERM to SIGKILL (spec section 3).
-const GRACE: Duration = Duration::from_secs(5);
 /// How long the terminal and the tasks may take to stand still.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -35,11 +34,6 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) struct Ended {
     pub(crate) summary: RunSummary,
     pub(crate) signal: Option<i32>,
-}
-
-pub(crate) fn internal(message: &str) -> Exit {
-    complain(message);
-    Exit::Internal
 }
 
 /// Everything between a run and its user.
@@ -50,11 +44,13 @@ pub(crate) struct Console {
     /// The first signal that asked for the end, and how many have.
     ended_by: Option<i32>,
     times: u32,
+    /// The signal to die by because one came after the run, whatever the run came to.
+    closed_by: Option<i32>,
 }
 
 impl Console {
     pub(crate) fn new(screen: Screen, events: Option<Sink>, signals: Signals) -> Self {
-        Self { screen, printer: Printer::new(events), signals, ended_by: None, times: 0 }
+        Self { screen, printer: Printer::new(events), signals, ended_by: None, times: 0, closed_by: None }
     }
 
     pub(crate) fn warn(&mut self, notices: &[String]) {
@@ -161,39 +157,54 @@ impl Console {
         crate::exit::leave(Exit::Signal(signal));
     }
 
-    /// Ends what is left, closes the store. What is left has its time to end, unless a signal says otherwise.
+    /// Ends what is left, closes the store. What is left has its time to end, unless a signal says otherwise;
+    /// [`finish`](Self::finish) tells of that signal.
     pub(crate) async fn close(&mut self, session: Session) -> Result<(), String> {
         let frame = self.screen.clear();
         self.printer.err(&frame);
         self.printer.start();
-        loop {
-            tokio::select! {
-                () = session.end_children(GRACE) => break,
-                wish = self.signals.next() => if let Wish::End(_) = wish {
-                    session.end_children(Duration::ZERO).await;
-                },
-            }
-        }
+        self.end_children(&session).await;
         let notices = session.close().await?;
         self.warn(&notices);
         Ok(())
     }
 
-    /// Writes the rest. Nothing else is left to be done, so every signal ends it.
+    async fn end_children(&mut self, session: &Session) {
+        // One future for the whole time: the grace must not begin anew with each signal.
+        let mut ending = pin!(session.end_children(RunControl::GRACE));
+        loop {
+            tokio::select! {
+                () = &mut ending => return,
+                wish = self.signals.next() => if let Wish::End(number) = wish {
+                    self.closed_by = Some(*self.ended_by.get_or_insert(number));
+                    self.times += 1;
+                    if self.times > 2 {
+                        self.leave(number).await;
+                    }
+                    ending.set(session.end_children(Duration::ZERO));
+                },
+            }
+        }
+    }
+
+    /// Writes the rest. Nothing else is left to be done, so every signal ends it; one that came while the
+    /// session was being closed does so once all is written.
     pub(crate) async fn finish(&mut self) -> Result<(), Exit> {
         let frame = self.screen.clear();
         self.printer.err(&frame);
         loop {
             tokio::select! {
-                () = self.printer.flush() => break,
+                biased; // Signals that came while nobody listened count, too.
                 wish = self.signals.next() => if let Wish::End(number) = wish {
                     return Err(Exit::Signal(number));
                 },
+                () = self.printer.flush() => break,
             }
         }
-        match self.printer.take_fault() {
-            Some(fault) => Err(internal(&format!("cannot write to stdout: {fault}"))),
-            None => Ok(()),
+        match (self.closed_by, self.printer.take_fault()) {
+            (Some(signal), _) => Err(Exit::Signal(signal)),
+            (None, Some(fault)) => Err(internal(&format!("cannot write to stdout: {fault}"))),
+            (None, None) => Ok(()),
         }
     }
 }
@@ -212,7 +223,7 @@ impl Events {
         }
         match File::create(path) {
             Ok(file) => Ok(Self { to: Some(Box::new(file)), is_stdout: false }),
-            Err(error) => Err(complain(&format!("cannot write events to {}: {error}", path.display()))),
+            Err(error) => Err(misused(&format!("cannot write events to {}: {error}", path.display()))),
         }
     }
 

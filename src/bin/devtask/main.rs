@@ -46,7 +46,7 @@ fn unknown_verb(error: &clap::Error) -> Option<Exit> {
         Some(near) => format!("did you mean `devtask {near}`?"),
         None => format!("a task is run by `devtask run {typed}`; `devtask --help` shows all verbs"),
     };
-    Some(app::complain_with(&format!("there is no verb `{typed}`"), &hint))
+    Some(app::misused_with(&format!("there is no verb `{typed}`"), &hint))
 }
 
 /// Help and version are an answer; anything else clap says is wrong usage.

@@ -5,6 +5,7 @@ use devtask::{
     graph::render::{Elsewhere, Row, rows},
     model::{TaskId, TaskSet},
     plan::{Mode, Plan, default_selection, select},
+    store::now_ms,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use crate::{
         out,
     },
     exit::Exit,
-    render::text::{ago, duration, now_ms, shown},
+    render::text::{ago, duration, shown},
 };
 
 /// What follows the list of `devtask` alone.

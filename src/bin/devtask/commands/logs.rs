@@ -1,15 +1,15 @@
 //! `devtask logs`: what a task wrote when it last executed.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Write as _, stdout},
     path::{Path, PathBuf},
 };
 
-use devtask::session::log_file_name;
+use devtask::session::{known_runs, task_log};
 
 use crate::{
-    app::{App, Tree, complain},
+    app::{App, Tree, complain, internal},
     args::LogsArgs,
     commands::{out, show::one},
     exit::Exit,
@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) fn logs(app: &mut App, args: &LogsArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
-    let dir = app.state_dir(&tree).join("log");
+    let dir = app.state_dir(&tree);
     let Some(name) = &args.name else {
         return Ok(out(&overview(&tree, &dir, args.run.as_deref())));
     };
@@ -33,20 +33,16 @@ pub(crate) fn logs(app: &mut App, args: &LogsArgs) -> Result<Exit, Exit> {
 }
 
 /// The log of a task in one run, or in the newest that has one.
-fn newest(dir: &Path, task: &str, run: Option<&str>) -> Option<PathBuf> {
-    let name = log_file_name(task);
-    let mut runs: Vec<PathBuf> =
-        fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    runs.sort();
-    let wanted = |path: &&PathBuf| run.is_none_or(|run| path.file_name().is_some_and(|n| n == run));
-    runs.iter().rev().filter(wanted).map(|run| run.join(&name)).find(|path| path.is_file())
+fn newest(state_dir: &Path, task: &str, run: Option<&str>) -> Option<PathBuf> {
+    let runs = known_runs(state_dir).into_iter().rev().filter(|id| run.is_none_or(|run| run == id));
+    runs.map(|id| task_log(state_dir, &id, task)).find(|path| path.is_file())
 }
 
-fn overview(tree: &Tree, dir: &Path, run: Option<&str>) -> String {
+fn overview(tree: &Tree, state_dir: &Path, run: Option<&str>) -> String {
     let mut text = String::new();
     for id in tree.graph.topological() {
         let name = tree.graph.name(*id);
-        if let Some(path) = newest(dir, name.as_str(), run) {
+        if let Some(path) = newest(state_dir, name.as_str(), run) {
             text.push_str(&format!("{name}  {}\n", path.display()));
         }
     }
@@ -62,8 +58,7 @@ fn print(path: &Path) -> Exit {
     });
     match copied {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("cannot show {}: {error}", path.display()));
-            Exit::Internal
+            internal(&format!("cannot show {}: {error}", path.display()))
         }
         _ => Exit::Done,
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, pin::pin};
 
 use devtask::{
-    Request, SessionError,
+    Request, Session, SessionError,
     event::{Decided, LastSuccess, What},
     model::{Compared, Reason, TaskName},
     plan::Mode,
@@ -12,7 +12,7 @@ use devtask::{
 };
 
 use crate::{
-    app::{App, Tree, complain, refuse},
+    app::{App, Tree, complain, internal, refuse},
     exit::Exit,
     signals::{Signals, Wish, stop_self},
 };
@@ -49,23 +49,31 @@ pub(crate) struct Look {
 /// Why the state cannot be read now.
 pub(crate) const BUSY: &str = "another devtask is at work in this tree";
 
-/// Judges these tasks and what is upstream of them. `None`: another devtask is at work in the tree, so
-/// that its state cannot be read now.
+/// The end of a verb that can do nothing without the state, having said so.
+pub(crate) fn busy() -> Exit {
+    complain(&format!("{BUSY}; try again when it is done"));
+    Exit::Held
+}
+
+/// Opens the tree for looking. `None`: another devtask is at work in it, so that its state cannot be read
+/// now.
+pub(crate) async fn open(app: &App, tree: &Tree, label: &str) -> Result<Option<Session>, Exit> {
+    match app.session(tree, label).read_only(true).open().await {
+        Ok(session) => Ok(Some(session)),
+        Err(
+            SessionError::Held(_)
+            | SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_)),
+        ) => Ok(None),
+        Err(error) => Err(refuse(&error)),
+    }
+}
+
+/// Judges these tasks and what is upstream of them. `None` as for [`open`].
 pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| {
-        complain(&format!("cannot start: {e}"));
-        Exit::Internal
-    })?;
+    let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
     runtime.block_on(async {
-        let session = match app.session(tree, "devtask").read_only(true).open().await {
-            Ok(session) => session,
-            Err(
-                SessionError::Held(_)
-                | SessionError::Store(StoreError::AlreadyOpen(_) | StoreError::NeedsRepair(_)),
-            ) => return Ok(None),
-            Err(error) => return Err(refuse(&error)),
-        };
+        let Some(session) = open(app, tree, "devtask").await? else { return Ok(None) };
         let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
         request.refresh = app.globals.refresh_task_cache;
         let run = session.start(request).map_err(|error| refuse(&error))?;
@@ -79,10 +87,7 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
 
 async fn collect(mut run: Run, warnings: Vec<String>) -> Result<Look, Exit> {
     let mut look = Look { decisions: BTreeMap::new(), warnings };
-    let mut signals = Signals::new().map_err(|e| {
-        complain(&format!("cannot listen to signals: {e}"));
-        Exit::Internal
-    })?;
+    let mut signals = Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))?;
     loop {
         let event = {
             let mut wish = pin!(signals.next());

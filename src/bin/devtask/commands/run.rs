@@ -15,15 +15,16 @@ use devtask::{
     event::RunStatus,
     model::{Task, TaskName},
     plan::select,
-    session::{LiveLines, SessionError, Wait},
+    session::{LiveLines, SessionBuilder, SessionError, Wait},
     store::Owner,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{App, Tree, complain, complain_with, is_nested_in, refuse},
+    app::{App, Tree, internal, is_nested_in, misused, misused_with, refuse},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
-    console::{Console, Ended, Events, internal},
+    commands::look,
+    console::{Console, Ended, Events},
     exit::Exit,
     render::{
         lines::{Lines, Style},
@@ -33,9 +34,6 @@ use crate::{
     signals::{Signals, Wish, stop_self},
 };
 
-/// How many last lines of a failed task are shown where nobody says otherwise.
-const TAIL: u32 = 25;
-
 /// The hint of a bad `--input-json`.
 const OBJECT: &str = "write for example `--input-json '{\"count\": 3}'`";
 
@@ -43,9 +41,7 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     let inputs = inputs(args)?;
     let events = Events::open(app)?;
     if events.use_stdout() && args.outputs == Outputs::Json {
-        return Err(complain(
-            "`--outputs json` and `--events -` both want stdout; send the events to a file",
-        ));
+        return Err(misused("`--outputs json` and `--events -` both want stdout; send the events to a file"));
     }
     let tree = app.load()?;
     // Who mistypes a name neither waits for another devtask nor leaves a state directory.
@@ -65,9 +61,9 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     let mut inputs = match args.input_json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(object))) => object,
-        Some(Ok(_)) => return Err(complain_with("`--input-json` is no JSON object", OBJECT)),
+        Some(Ok(_)) => return Err(misused_with("`--input-json` is no JSON object", OBJECT)),
         Some(Err(error)) => {
-            return Err(complain_with(&format!("`--input-json` is not JSON: {error}"), OBJECT));
+            return Err(misused_with(&format!("`--input-json` is not JSON: {error}"), OBJECT));
         }
     };
     for input in &args.inputs {
@@ -78,7 +74,7 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
             }
             _ => {
                 let message = format!("`--input {input}` is not of the form KEY=VALUE");
-                return Err(complain_with(&message, "write for example `--input count=3`"));
+                return Err(misused_with(&message, "write for example `--input count=3`"));
             }
         }
     }
@@ -108,8 +104,8 @@ fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -
 
 /// How many last lines of a failed task are shown.
 fn tail(app: &App, tree: &Tree, args: &RunArgs) -> usize {
-    let lines = args.tail.or_else(|| app.setting(tree, |s| s.tail)).unwrap_or(TAIL);
-    usize::try_from(lines).unwrap_or(usize::MAX)
+    let lines = args.tail.or_else(|| app.setting(tree, |s| s.tail));
+    lines.map_or(Request::TAIL, |lines| usize::try_from(lines).unwrap_or(usize::MAX))
 }
 
 fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
@@ -176,18 +172,22 @@ async fn drive(
 async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> Result<Session, Exit> {
     let label = format!("devtask run {}", args.names.join(" "));
     let label = label.trim_end();
-    if args.dry_run
-        && let Ok(session) = app.session(tree, label).read_only(true).open().await
-    {
-        return Ok(session);
+    if args.dry_run {
+        return look::open(app, tree, label).await?.ok_or_else(look::busy);
     }
-    let busy = match app.session(tree, label).open().await {
-        Err(SessionError::Held(owner)) => owner,
-        result => return result.map_err(|error| refuse(&error)),
-    };
-    let state_dir = app.state_dir(tree);
-    if is_nested_in(&state_dir) {
-        return Err(complain(
+    match app.session(tree, label).open().await {
+        Err(SessionError::Held(owner)) => {
+            may_wait(app, tree, owner)?;
+            wait(app.session(tree, label), signals).await
+        }
+        result => result.map_err(|error| refuse(&error)),
+    }
+}
+
+/// Whether waiting for the tree makes sense; if so, says for whom.
+fn may_wait(app: &App, tree: &Tree, busy: Owner) -> Result<(), Exit> {
+    if is_nested_in(&app.state_dir(tree)) {
+        return Err(misused(
             "a task cannot run tasks of its own tree yet: `devtask run` was called by a task of the run that holds it; \
              put the edge into `after` instead",
         ));
@@ -196,10 +196,15 @@ async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> 
         return Err(refuse(&SessionError::Held(busy)));
     }
     eprintln!("Waiting for {}", owner(&busy));
+    Ok(())
+}
+
+/// Opens the tree once it is free, unless a signal says not to wait.
+async fn wait(builder: SessionBuilder, signals: &mut Signals) -> Result<Session, Exit> {
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&stopped);
     let wait = Wait::UntilStopped(Box::new(move |_: &Owner| stop.load(Ordering::Relaxed)));
-    let mut opening = pin!(app.session(tree, label).wait(wait).open());
+    let mut opening = pin!(builder.wait(wait).open());
     let mut signal = None;
     loop {
         tokio::select! {

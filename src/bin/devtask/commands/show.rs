@@ -10,7 +10,7 @@ use devtask::{
 use serde_json::{Value, json};
 
 use crate::{
-    app::{App, Tree, complain, refuse},
+    app::{App, Tree, misused, refuse},
     args::NameArgs,
     commands::{list, look::Look, out},
     exit::Exit,
@@ -35,7 +35,7 @@ pub(crate) fn one(tree: &Tree, name: &str) -> Result<TaskId, Exit> {
         [only] => Ok(*only),
         several => {
             let names: Vec<&str> = several.iter().map(|id| tree.graph.name(*id).as_str()).collect();
-            Err(complain(&format!("`{name}` means several tasks: {}", names.join(", "))))
+            Err(misused(&format!("`{name}` means several tasks: {}", names.join(", "))))
         }
     }
 }

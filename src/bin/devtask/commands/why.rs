@@ -6,21 +6,22 @@ use devtask::{
     pattern::{PatternKind, PatternSet},
     plan::{Mode, Plan},
     session::{known_runs, read_run},
+    store::now_ms,
 };
 use serde_json::json;
 
 use crate::{
-    app::{App, Tree, complain},
+    app::{App, Tree, complain, internal, misused},
     args::WhyArgs,
     commands::{
-        look::{BUSY, Decision, look},
+        look::{Decision, busy, look},
         out,
         show::one,
     },
     exit::Exit,
     render::{
         reason,
-        text::{ago, count, duration, now_ms, shown},
+        text::{ago, count, duration, shown},
     },
 };
 
@@ -35,16 +36,14 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
         return last(app, &tree, task, args);
     }
     if task.is_process() {
-        return Err(complain(&format!("{} is a process: it is never fresh", task.name)));
+        return Err(misused(&format!("{} is a process: it is never fresh", task.name)));
     }
     let Some(look) = look(app, &tree, &[task.name.to_string()])? else {
-        complain(&format!("{BUSY}; try again when it is done"));
-        return Err(Exit::Held);
+        return Err(busy());
     };
     look.warnings.iter().for_each(|warning| eprintln!("warning: {}", shown(warning)));
     let Some(decision) = look.decisions.get(&task.name) else {
-        complain(&format!("nothing was decided about {}", task.name));
-        return Err(Exit::Internal);
+        return Err(internal(&format!("nothing was decided about {}", task.name)));
     };
     if args.json {
         return Ok(out(&as_json(&task.name, decision)));
@@ -179,9 +178,9 @@ fn last_success(last: Option<&LastSuccess>) -> String {
 
 /// What the last run that had to do with the task decided.
 fn last(app: &App, tree: &Tree, task: &Task, args: &WhyArgs) -> Result<Exit, Exit> {
-    let runs = app.state_dir(tree).join("runs");
-    for id in known_runs(&runs).into_iter().rev() {
-        let events = read_run(&runs, &id).unwrap_or_default();
+    let state_dir = app.state_dir(tree);
+    for id in known_runs(&state_dir).into_iter().rev() {
+        let events = read_run(&state_dir, &id).unwrap_or_default();
         let told = events.iter().filter(|e| concerns(e, &task.name));
         let told: Vec<&Event> = told.collect();
         if told.is_empty() {

@@ -58,6 +58,8 @@ impl Lines {
             What::LogGap { task, lines } => {
                 vec![format!("[{task}]  … {lines} lines not shown, see its log …")]
             }
+            // What concerns the whole run, as results that are not saved, is never kept quiet.
+            What::Warning { task: None, message } => vec![self.warning(None, message)],
             What::Warning { task, message } => self.unless_quiet(|s| vec![s.warning(task.as_ref(), message)]),
             What::TaskFinished(finished) => self.finished(finished),
             What::Message { task: _, text } => {
@@ -229,4 +231,30 @@ fn names(roots: &[TaskName]) -> String {
         shown.push(format!("(+{})", roots.len() - ROOTS_SHOWN));
     }
     shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_hides_warnings_of_tasks_only() {
+        let task = TaskName::new("a:b").unwrap();
+        let cases = [
+            (None, false, vec!["Warning           results are not saved"]),
+            (None, true, vec!["Warning           results are not saved"]),
+            (Some(&task), false, vec!["Warning           a:b: results are not saved"]),
+            (Some(&task), true, vec![]),
+        ];
+        for (task, quiet, expected) in cases {
+            let mut lines =
+                Lines::new(Style { color: false, quiet, explain: false, tail: 0, streamed: false });
+            let what = What::Warning { task: task.cloned(), message: "results are not saved".to_owned() };
+            assert_eq!(
+                lines.of(&Event { v: 0, time: std::time::UNIX_EPOCH, what }),
+                expected,
+                "{task:?}, quiet: {quiet}"
+            );
+        }
+    }
 }

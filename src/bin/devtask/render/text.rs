@@ -1,12 +1,8 @@
 //! Small pieces of text: escaping, durations, times.
 
-use std::{
-    error::Error,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{error::Error, time::Duration};
 
-use devtask::store::Owner;
-
+use devtask::store::{Owner, now_ms};
 use unicode_width::UnicodeWidthChar as _;
 
 /// Text from elsewhere, safe for a terminal: control characters are spelled out (hazard E8).
@@ -117,12 +113,6 @@ pub(crate) fn ago(now_ms: u64, at_ms: u64) -> String {
 pub(crate) fn owner(owner: &Owner) -> String {
     let since = owner.info.as_ref().map(|info| format!(", started {}", ago(now_ms(), info.since_ms)));
     shown(&format!("{owner}{}", since.unwrap_or_default()))
-}
-
-/// Milliseconds since the epoch.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `1 file`, `2 files`.

@@ -97,6 +97,8 @@ error[syntax]: trailing comma
   |
 1 | {\"tasks\": {},}
   |              ^
+  |
+  = help: JSON has double quotes, no comments and no comma before a closing bracket
 "
     );
 }
