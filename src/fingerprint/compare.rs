@@ -20,6 +20,10 @@ pub fn compare(before: &Manifest, now: &Manifest) -> Vec<Reason> {
             reasons.push(part_reason(part, before, now));
         }
     }
+    // That there is input at all is worth a word only if no key of it is.
+    if reasons.iter().any(|r| matches!(r, Reason::Input { key: Some(_) })) {
+        reasons.retain(|r| *r != Reason::Input { key: None });
+    }
     reasons.sort_by_key(order);
     reasons.dedup();
     reasons

@@ -2,6 +2,8 @@
 
 use std::{
     ffi::OsString,
+    fs,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -72,6 +74,9 @@ impl RunContext {
     /// The directory for private files, made when the first task needs it.
     fn runtime(&self) -> Result<&RuntimeDir, String> {
         let made = self.runtime.get_or_init(|| {
+            // `DEVENV_STATE` is there for whoever wants to keep something; without it they make it or fail.
+            let _ =
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(self.shared.state_dir.join("state"));
             let bases = &self.shared.runtime_bases;
             RuntimeDir::create(bases).map_err(|e| format!("cannot make a directory for private files: {e}"))
         });

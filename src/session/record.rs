@@ -130,6 +130,10 @@ fn first_line(action: &Action) -> Option<String> {
     match action {
         Action::None => None,
         Action::Command(path) => Some(path.display().to_string()),
-        Action::Script(text) => text.value.lines().map(str::trim).find(|l| !l.is_empty()).map(str::to_owned),
+        Action::Script(text) => {
+            let mut lines = text.value.lines().map(str::trim).filter(|l| !l.is_empty());
+            let first = lines.next()?;
+            Some(if lines.next().is_some() { format!("{first} …") } else { first.to_owned() })
+        }
     }
 }

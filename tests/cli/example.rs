@@ -414,7 +414,7 @@ fn edits_of_readings_and_tools() -> Vec<(u32, Vec<Step>)> {
             32,
             vec![
                 step("data:readings", |t| t.remove(package("data/readings.tsv")))
-                    .why("data:readings", "status its status command decides"),
+                    .why("data:readings", "status is asked when it is run"),
             ],
         ),
         (

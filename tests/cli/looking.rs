@@ -331,7 +331,7 @@ downstream: top:all, web:test may run as a consequence
         why("web:install"),
         "\
 web:install asks its status
-  status  its status command decides when it is run
+  status  is asked when it is run
 downstream: web:build, top:all, web:test may run as a consequence
 "
     );

@@ -54,7 +54,7 @@ Succeeded         app:build (…)
 Running           app:test
 Failed            app:test (…)
 
-── app:test ── exit 1 ── seq 1 30 ── in crates/app ── last 3 of 31 lines ──
+── app:test ── exit 1 ── seq 1 30 … ── in crates/app ── last 3 of 31 lines ──
   29
   30
   oops

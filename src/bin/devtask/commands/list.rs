@@ -17,7 +17,7 @@ use crate::{
         out,
     },
     exit::Exit,
-    render::text::{ago, duration, shown},
+    render::text::{ago, millis, shown},
 };
 
 /// What follows the list of `devtask` alone.
@@ -106,8 +106,7 @@ fn columns(tree: &Tree, id: TaskId, look: &Look) -> String {
     let freshness = if task.is_process() { "process" } else { decision.map_or("?", |d| d.freshness()) };
     let last = decision.and_then(|d| d.last_success.as_ref());
     let last = last.map(|last| {
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds for people")]
-        let took = duration(last.duration_ms as f64);
+        let took = millis(last.duration_ms);
         format!("{}, {took}", ago(now_ms(), last.at_ms))
     });
     let description = task.description.as_deref().map(shown).unwrap_or_default();

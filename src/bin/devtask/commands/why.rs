@@ -21,7 +21,7 @@ use crate::{
     exit::Exit,
     render::{
         reason,
-        text::{ago, count, duration, shown},
+        text::{ago, count, duration, millis, shown},
     },
 };
 
@@ -171,8 +171,7 @@ fn downstream(tree: &Tree, id: devtask::model::TaskId) -> String {
 
 fn last_success(last: Option<&LastSuccess>) -> String {
     let Some(last) = last else { return String::new() };
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds for people")]
-    let took = duration(last.duration_ms as f64);
+    let took = millis(last.duration_ms);
     format!("last success: {}, {took}\n", ago(now_ms(), last.at_ms))
 }
 

@@ -38,11 +38,13 @@ pub(crate) struct Style {
 pub(crate) struct Lines {
     style: Style,
     dry_run: bool,
+    /// Tasks that would run, in a dry run.
+    would_run: usize,
 }
 
 impl Lines {
     pub(crate) const fn new(style: Style) -> Self {
-        Self { style, dry_run: false }
+        Self { style, dry_run: false, would_run: 0 }
     }
 
     /// The lines an event adds.
@@ -52,7 +54,10 @@ impl Lines {
                 self.dry_run = *dry_run;
                 self.unless_quiet(|s| vec![s.status("Running tasks", &names(roots))])
             }
-            What::Decision { task, action, reasons, .. } => self.decision(task, *action, reasons),
+            What::Decision { task, action, reasons, .. } => {
+                self.would_run += usize::from(*action == Decided::WouldRun);
+                self.decision(task, *action, reasons)
+            }
             What::TaskStarted { task } => self.unless_quiet(|s| vec![s.status("Running", task.as_str())]),
             What::Log { task, stream, line } => vec![self.log(task, *stream, line)],
             What::LogGap { task, lines } => {
@@ -77,23 +82,21 @@ impl Lines {
     }
 
     fn decision(&self, task: &TaskName, action: Decided, reasons: &[Reason]) -> Vec<String> {
-        let because = || reasons.iter().map(reason::line).collect::<Vec<_>>();
-        match action {
-            Decided::WouldRun => {
-                let word = match reasons {
-                    [Reason::AlwaysRuns] => "Always runs",
-                    [Reason::StatusDecides] => "Asks its status",
-                    _ => return vec![self.with_reasons("Would run", task, &because())],
-                };
-                vec![self.status(word, task.as_str())]
+        let because = || reasons.iter().map(reason::line);
+        match (action, reasons) {
+            (Decided::Cached | Decided::Skip, _) => Vec::new(),
+            (Decided::Run, _) if !self.style.explain => Vec::new(),
+            (_, [Reason::AlwaysRuns]) => vec![self.status("Always runs", task.as_str())],
+            (_, [Reason::StatusDecides]) => vec![self.status("Asks its status", task.as_str())],
+            (Decided::WouldRun, _) => {
+                vec![self.with_reasons("Would run", task, &because().collect::<Vec<_>>())]
             }
-            Decided::Run if self.style.explain => {
+            (Decided::Run, _) => {
                 let indent = |line: String| format!("{:COLUMN$} because {line}", "");
                 let mut lines = vec![self.status("Stale", task.as_str())];
-                lines.extend(because().into_iter().map(indent));
+                lines.extend(because().map(indent));
                 lines
             }
-            Decided::Run | Decided::Cached | Decided::Skip => Vec::new(),
         }
     }
 
@@ -196,10 +199,9 @@ impl Lines {
             Outcome::DependencyFailed => "Dependency Failed",
             outcome => outcome.label(),
         };
-        let parts: Vec<String> = Outcome::ALL
-            .into_iter()
-            .filter_map(|o| Some(format!("{} {}", counts.get(&o)?, word(o))))
-            .collect();
+        let would_run = (self.would_run > 0).then(|| format!("{} Would Run", self.would_run));
+        let ended = Outcome::ALL.into_iter().filter_map(|o| Some(format!("{} {}", counts.get(&o)?, word(o))));
+        let parts: Vec<String> = would_run.into_iter().chain(ended).collect();
         let parts = if parts.is_empty() { "Nothing to do".to_owned() } else { parts.join(", ") };
         let parts = if self.dry_run { format!("{parts} (dry run)") } else { parts };
         format!("{parts}     {}", text::duration(duration_ms))

@@ -18,9 +18,11 @@ pub(crate) fn row(reason: &Reason) -> Row {
     match reason {
         Reason::AlwaysRuns => row("always", "", "has neither execIfModified nor outputs nor status"),
         Reason::Forced => row("forced", "", "asked for on the command line"),
-        Reason::StatusDecides => row("status", "", "its status command decides when it is run"),
-        Reason::StatusSaidNo { exit_code: Some(code) } => row("status", "", &format!("exited with {code}")),
-        Reason::StatusSaidNo { exit_code: None } => row("status", "", "was ended by a signal"),
+        Reason::StatusDecides => row("status", "", "is asked when it is run"),
+        Reason::StatusSaidNo { exit_code: Some(code) } => {
+            row("status", "", &format!("was asked and exited with {code}"))
+        }
+        Reason::StatusSaidNo { exit_code: None } => row("status", "", "was asked and ended by a signal"),
         Reason::NeverRan => row("history", "", "no earlier run is known"),
         Reason::LastRunFailed => row("history", "", "the last run failed"),
         Reason::LastRunInterrupted => row("history", "", "the last run was not completed"),
@@ -56,8 +58,8 @@ pub(crate) fn row(reason: &Reason) -> Row {
 pub(crate) fn line(reason: &Reason) -> String {
     let Row { category, subject, what } = row(reason);
     match (category, subject.is_empty()) {
-        ("history" | "always" | "forced", true) => what,
-        ("command", true) => what,
+        ("always" | "status", true) => format!("it {what}"),
+        ("history" | "forced" | "command", true) => what,
         (_, true) => format!("{category} {what}"),
         ("files" | "deps" | "history", false) => format!("{subject} {what}"),
         ("outputs", false) => format!("output {subject} {what}"),

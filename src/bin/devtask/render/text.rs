@@ -98,6 +98,11 @@ pub(crate) fn duration(ms: f64) -> String {
     format!("{:.2?}", Duration::from_secs_f64(ms.max(0.0) / 1000.0))
 }
 
+/// A duration that was kept in whole milliseconds, no more exact than that.
+pub(crate) fn millis(ms: u64) -> String {
+    if ms < 1000 { format!("{ms}ms") } else { format!("{}.{:02}s", ms / 1000, ms % 1000 / 10) }
+}
+
 /// How long ago, in its one or two largest units.
 pub(crate) fn ago(now_ms: u64, at_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(at_ms) / 1000;
