@@ -33,7 +33,7 @@ fn main() {
         .task(Task::shell("app:fox", "eat").after("app:henn", Condition::Succeeded))
         .build()
         .expect_err("a cycle and an unknown name");
-    for fault in faults {
+    for fault in faults.0 {
         println!("fault: {} ({})", fault.message, fault.hint.unwrap_or_default());
     }
 }

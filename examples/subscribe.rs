@@ -27,8 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .after("words:sort", Condition::Succeeded)
             .exec_if_modified(["sorted.txt"]),
         )
-        .build()
-        .map_err(|faults| faults.into_iter().map(|f| f.message).collect::<Vec<_>>().join(", "))?;
+        .build()?;
     let session = Session::builder(graph).root(dir.path()).environment(std::env::vars_os()).open().await?;
     for round in ["first", "second"] {
         println!("{round} run:");

@@ -2,7 +2,7 @@
 //!
 //! Floor 0, pure. Rendering them is the program's business; finding them is everybody's.
 
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +137,19 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 }
+
+/// Every fault of one thing, as an error for `?`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages: Vec<&str> = self.0.iter().map(|d| d.message.as_str()).collect();
+        f.write_str(&messages.join("; "))
+    }
+}
+
+impl std::error::Error for Diagnostics {}
 
 /// The candidate nearest to `typed`, where one is near enough to be meant.
 #[must_use]

@@ -13,8 +13,7 @@
 //! let graph = TaskGraph::builder()
 //!     .task(Task::shell("app:gen", "make gen").exec_if_modified(["schema/**"]))
 //!     .task(Task::shell("app:test", "cargo test").after("app:gen", Condition::Succeeded))
-//!     .build()
-//!     .map_err(|faults| faults.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join("\n"))?;
+//!     .build()?;
 //! let session = Session::builder(graph).root(".").environment(std::env::vars_os()).jobs(8).open().await?;
 //! let mut run = session.start(Request::run(["app:test"]))?;
 //! while let Some(event) = run.next_event().await {
@@ -89,7 +88,7 @@ pub mod schedule;
 pub mod session;
 pub mod store;
 
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use event::Event;
 pub use graph::{GraphBuilder, TaskDraft, TaskGraph};
 pub use model::{Condition, Outcome, Reason, Task, TaskId, TaskName};

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "survivors/floods.rs"]
+mod floods;
 #[path = "survivors/more.rs"]
 mod more;
 #[path = "survivors/processes.rs"]

@@ -9,7 +9,7 @@ use petgraph::{Direction, graph::DiGraph};
 
 use super::{Conditions, ENTER_SHELL, ENTER_TEST, TaskGraph, cycle, default_condition, node};
 use crate::{
-    diagnostic::{Diagnostic, Place, nearest},
+    diagnostic::{Diagnostic, Diagnostics, Place, nearest},
     model::{Condition, Declaration, EdgeRef, NameFault, Task, TaskId, TaskKind, TaskName},
 };
 
@@ -211,13 +211,13 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// Every fault of the names and edges.
-    pub fn build(mut self) -> Result<TaskGraph, Vec<Diagnostic>> {
+    pub fn build(mut self) -> Result<TaskGraph, Diagnostics> {
         match build(self.declarations) {
             Ok(graph) if self.faults.is_empty() => Ok(graph),
-            Ok(_) => Err(self.faults),
+            Ok(_) => Err(Diagnostics(self.faults)),
             Err(faults) => {
                 self.faults.extend(faults);
-                Err(self.faults)
+                Err(Diagnostics(self.faults))
             }
         }
     }

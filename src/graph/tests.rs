@@ -282,7 +282,7 @@ fn a_builder_reports_names_and_edges_together() {
         .task(Task::shell("a:x", "true").after("a:nowhere", Condition::Started))
         .build()
         .unwrap_err();
-    let told: Vec<String> = faults.iter().map(told).collect();
+    let told: Vec<String> = faults.0.iter().map(told).collect();
     assert_eq!(
         told,
         [
@@ -334,7 +334,7 @@ fn many_knots_are_each_told() {
 fn bad_patterns_of_a_graph_made_in_code_are_faults() {
     let draft = Task::shell("a:b", "true").exec_if_modified(["ok", "[a"]).outputs(["x}"]);
     let faults = TaskGraph::builder().task(draft).build().unwrap_err();
-    let messages: Vec<&str> = faults.iter().map(|f| f.message.as_str()).collect();
+    let messages: Vec<&str> = faults.0.iter().map(|f| f.message.as_str()).collect();
     assert_eq!(
         messages,
         ["`[a` is no pattern: `[` without a `]`", "`x}` is no pattern: `}` without a `{` before it"]

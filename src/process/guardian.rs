@@ -2,7 +2,7 @@
 //!
 //! It is the same program, started with a hidden argument. Between the two there is a pipe whose
 //! other end only the runner holds. Through it the runner tells which groups run, one line each
-//! (`+N`, `-N`), and at a clean end `bye`. The end of the pipe without it means: the runner is dead.
+//! (`+N`, `-N`), which orphans carry no mark (`*N START`), and at a clean end `bye`. The end of the pipe without it means: the runner is dead.
 //! The guardian sits in a session of its own, so no terminal signal reaches it, and carries no marker.
 
 use std::{
@@ -61,6 +61,11 @@ impl Guardian {
         self.tell(&format!("-{}\n", group.as_raw_nonzero()))
     }
 
+    /// An orphan lives that nothing but its number tells from other processes.
+    pub(super) fn watch_orphan(&mut self, orphan: &proc::Proc) -> io::Result<()> {
+        self.tell(&format!("*{} {}\n", orphan.pid.as_raw_nonzero(), orphan.start))
+    }
+
     fn tell(&mut self, line: &str) -> io::Result<()> {
         self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(line.as_bytes())
     }
@@ -87,8 +92,8 @@ pub fn guardian_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let session_file = args.next().map(PathBuf::from);
     stand_apart();
-    let Some(groups) = listen(io::stdin().lock()) else { return ExitCode::SUCCESS };
-    if !end_everything(&marker, &groups) {
+    let Some(doomed) = listen(io::stdin().lock()) else { return ExitCode::SUCCESS };
+    if !end_everything(&marker, &doomed) {
         return ExitCode::FAILURE; // the session file stays, for the next session
     }
     if let Some(file) = session_file {
@@ -111,9 +116,17 @@ fn stand_apart() {
     }
 }
 
-/// The groups that run when the pipe ends; none if the runner said good-bye.
-fn listen(pipe: impl io::BufRead) -> Option<BTreeSet<i32>> {
-    let mut groups = BTreeSet::new();
+/// What is to be ended beside what carries the marker.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Doomed {
+    groups: BTreeSet<i32>,
+    /// Numbers and start times.
+    orphans: BTreeSet<(i32, u64)>,
+}
+
+/// What runs when the pipe ends; none if the runner said good-bye.
+fn listen(pipe: impl io::BufRead) -> Option<Doomed> {
+    let Doomed { mut groups, mut orphans } = Doomed::default();
     // A line that cannot be read is the end of the pipe, too.
     for line in pipe.lines().map_while(Result::ok) {
         match (line.split_at_checked(1), line.as_str()) {
@@ -122,16 +135,24 @@ fn listen(pipe: impl io::BufRead) -> Option<BTreeSet<i32>> {
             (Some(("-", group)), _) => {
                 groups.remove(&group.parse().unwrap_or_default());
             }
+            (Some(("*", orphan)), _) => {
+                let numbers = orphan.split_once(' ').map(|(pid, start)| (pid.parse(), start.parse()));
+                if let Some((Ok(pid), Ok(start))) = numbers {
+                    orphans.insert((pid, start));
+                }
+            }
             _ => {}
         }
     }
-    Some(groups)
+    Some(Doomed { groups, orphans })
 }
 
 /// Kills the groups, what carries the marker, and what descends from either; false if some remain.
-fn end_everything(marker: &Marker, groups: &BTreeSet<i32>) -> bool {
+fn end_everything(marker: &Marker, Doomed { groups, orphans }: &Doomed) -> bool {
     let doomed = |p: &proc::Proc| {
-        groups.contains(&p.group) || proc::session_chain(p.pid).is_some_and(|chain| marker.is_in(&chain))
+        groups.contains(&p.group)
+            || orphans.contains(&(p.pid.as_raw_nonzero().get(), p.start))
+            || proc::session_chain(p.pid).is_some_and(|chain| marker.is_in(&chain))
     };
     // Who descends from whom can be seen only as long as the parents live.
     let mut family = proc::family(doomed);
@@ -168,7 +189,9 @@ mod tests {
         ];
         for (heard, expected) in cases {
             let expected = expected.map(|groups| groups.iter().copied().collect());
-            assert_eq!(listen(heard.as_bytes()), expected, "{heard:?}");
+            assert_eq!(listen(heard.as_bytes()).map(|doomed| doomed.groups), expected, "{heard:?}");
         }
+        let orphans = listen("*5 77\n+6\n*x 1\n*7\n*8 9".as_bytes()).unwrap().orphans;
+        assert_eq!(orphans, BTreeSet::from([(5, 77), (8, 9)]));
     }
 }

@@ -132,7 +132,9 @@ impl Job {
     /// Until the first process is gone.
     async fn run(&mut self) {
         loop {
-            match self.next(self.deadline()).await {
+            let deadline = self.deadline();
+            let look = self.warden.looks_for_orphans_every().map(after);
+            match self.next(deadline.into_iter().chain(look).min()).await {
                 Happened::Leader => match self.leader.doing() {
                     Doing::Gone => return,
                     Doing::WantsTerminal if self.stop == Stop::No => {
@@ -142,7 +144,8 @@ impl Job {
                     Doing::WantsTerminal | Doing::Runs => self.warden.reap_orphans_now_and_then(),
                 },
                 Happened::Order(order) => self.obey(order),
-                Happened::TimeUp => self.time_is_up(),
+                Happened::TimeUp if deadline.is_some_and(|at| at <= Instant::now()) => self.time_is_up(),
+                Happened::TimeUp => self.warden.reap_orphans_now_and_then(),
                 Happened::Output => {}
             }
         }

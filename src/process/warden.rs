@@ -1,7 +1,7 @@
 //! The keeper of a session's children: starts them, knows them, and ends them all.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs, io,
     path::PathBuf,
@@ -23,7 +23,7 @@ use super::{
     sweep::{self, Rest},
 };
 
-/// How seldom dead orphans are reaped while jobs run.
+/// How seldom orphans are looked for while jobs run.
 const REAP_EVERY: Duration = Duration::from_secs(1);
 
 /// What a [`Warden`] may do. By default it touches nothing but its children.
@@ -61,6 +61,8 @@ struct State {
     guardian: Option<Guardian>,
     session_file: Option<PathBuf>,
     running: BTreeMap<u64, Running>,
+    /// Orphans the guardian knows of: number and start time.
+    orphans: BTreeSet<(i32, u64)>,
     /// Killed first processes that nobody waits for; unreaped, they keep their groups' numbers.
     abandoned: Vec<(u64, Child)>,
     /// Jobs ever started; each gets the next number.
@@ -245,7 +247,7 @@ impl Warden {
     /// job's, and is the last running one's.
     fn orphans_of(&self, id: u64) -> Vec<Proc> {
         let alone = lock(&self.0.state).running.len() <= 1;
-        let mut orphans = children::adopted();
+        let mut orphans = self.adopted();
         orphans.retain(|p| match proc::session_chain(p.pid) {
             Some(chain) => self.0.marker.job_is_in(&chain, id),
             None => alone,
@@ -293,8 +295,26 @@ impl Warden {
             due.then(|| *reaped = Some(Instant::now())).is_some()
         };
         if due {
-            children::adopted();
+            self.adopted();
         }
+    }
+
+    /// How often a job shall look for orphans, if ever.
+    pub(super) fn looks_for_orphans_every(&self) -> Option<Duration> {
+        self.0.options.adopt_orphans.then_some(REAP_EVERY)
+    }
+
+    /// The adopted orphans. Those without a mark are made known to the guardian: should we die, nothing else
+    /// would tell that they were ours.
+    fn adopted(&self) -> Vec<Proc> {
+        let adopted = children::adopted();
+        if !adopted.is_empty() {
+            let mut state = lock(&self.0.state);
+            for orphan in adopted.iter().filter(|p| proc::session_chain(p.pid).is_none()) {
+                state.guard_orphan(orphan);
+            }
+        }
+        adopted
     }
 }
 
@@ -304,6 +324,14 @@ impl State {
         let mut groups = self.running.values().filter(|r| r.grouped);
         let told = groups.try_for_each(|r| guardian.watch(r.leader));
         self.guardian = told.is_ok().then_some(guardian);
+    }
+
+    fn guard_orphan(&mut self, orphan: &Proc) {
+        let is_known = !self.orphans.insert((orphan.pid.as_raw_nonzero().get(), orphan.start));
+        let Some(guardian) = self.guardian.as_mut().filter(|_| !is_known) else { return };
+        if guardian.watch_orphan(orphan).is_err() {
+            self.guardian = None;
+        }
     }
 
     fn run(&mut self, id: u64, running: Running) {

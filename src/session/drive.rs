@@ -61,6 +61,8 @@ pub(crate) struct Driver {
     assumed: Arc<TaskSet>,
     work: JoinSet<Done>,
     saves: JoinSet<()>,
+    /// What is saved at the end of the run.
+    unhurried: Batch,
     running: HashMap<TaskId, watch::Sender<Orders>>,
     orders: Orders,
     began: (mpsc::UnboundedSender<TaskId>, mpsc::UnboundedReceiver<TaskId>),
@@ -96,6 +98,7 @@ impl Driver {
             assumed: Arc::default(),
             work: JoinSet::new(),
             saves: JoinSet::new(),
+            unhurried: Batch::new(),
             running: HashMap::new(),
             orders: Orders::default(),
             began: mpsc::unbounded_channel(),
@@ -396,7 +399,12 @@ impl Driver {
         self.running.remove(&id);
         let outcome = executed.finished.status;
         if let Some(batch) = executed.save {
-            self.save(batch);
+            if self.run.shared.graph.task(id).can_be_fresh() {
+                self.save(batch);
+            } else {
+                // Nothing rests on it but the order of starting: it need not be durable at once.
+                self.unhurried.append(batch);
+            }
         }
         self.results
             .set(id, TaskResult { handed: executed.handed, files: executed.files, ..TaskResult::default() });
@@ -442,7 +450,8 @@ impl Driver {
         if let (Some(output), true) = (&handed.output, finished.status.is_success()) {
             self.summary.outputs.insert(task.to_string(), output.clone());
         }
-        let messages: Vec<String> = handed.messages.clone();
+        // A dry run has nothing new to say.
+        let messages = if self.run.request.dry_run { Vec::new() } else { handed.messages.clone() };
         self.summary.outcomes.push((task.clone(), finished.status));
         self.run.emitter.emit(What::TaskFinished(Box::new(finished)));
         for text in messages {
@@ -474,7 +483,11 @@ impl Driver {
     async fn conclude(mut self, started: Instant) -> RunSummary {
         while self.saves.join_next().await.is_some() {}
         if !self.run.request.dry_run {
-            if let Some(batch) = self.run.shared.stat_cache_changes()
+            let mut batch = std::mem::take(&mut self.unhurried);
+            if let Some(learnt) = self.run.shared.stat_cache_changes() {
+                batch.append(learnt);
+            }
+            if !batch.is_empty()
                 && let Err(fault) = self.run.shared.memory.save(batch).await
                 && fault.lost
             {

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     event::{Finished, What},
     model::{Action, Digest, Outcome, Reason, Task, TaskId},
-    process::{Ended, EndedBy, JobControl, Launch, LineSink, Piece, SinkMode, TaskFiles, Timeout},
+    process::{Ended, EndedBy, Exit, JobControl, Launch, LineSink, Piece, SinkMode, TaskFiles, Timeout},
     scan::{FileSet, same_identities},
     store::{Batch, RecordState, TaskRecord},
 };
@@ -160,7 +160,7 @@ impl Execution {
         let retries = self.run.request.retries.unwrap_or(self.task().retries);
         for attempt in 1..=retries {
             match self.attempt().await {
-                Err(failure) if !failure.cancelled => self.set_log_aside(attempt),
+                Err(failure) if !failure.cancelled => self.try_again(attempt, retries, &failure),
                 result => return result,
             }
         }
@@ -216,6 +216,12 @@ impl Execution {
         if ended.ended_by.is_some() {
             self.check_orders()?;
         }
+        if matches!(ended.exit.code, Some(126 | 127)) {
+            self.run.warn(
+                self.id,
+                "its status command could not run all of itself: see its log beside the task's",
+            );
+        }
         if !ended.exit.is_success() {
             self.start.reasons = vec![Reason::StatusSaidNo { exit_code: ended.exit.code }];
             return Ok(None);
@@ -247,8 +253,15 @@ impl Execution {
         self.collect(&files).await
     }
 
-    /// Keeps the log of a failed attempt beside that of the next.
-    fn set_log_aside(&self, attempt: u32) {
+    /// Tells of a failed attempt, and keeps its log beside that of the next.
+    fn try_again(&self, attempt: u32, retries: u32, failure: &Failure) {
+        let how = match (&failure.error, self.ended.as_ref().map(|e| e.exit)) {
+            (Some(error), _) => format!(": {error}"),
+            (None, Some(Exit { code: Some(code), .. })) => format!(" with exit {code}"),
+            (None, Some(Exit { signal: Some(signal), .. })) => format!(" by signal {signal}"),
+            (None, _) => String::new(),
+        };
+        self.run.warn(self.id, &format!("attempt {attempt} of {} failed{how}; trying again", retries + 1));
         let log = self.run.log_file(self.id, "log");
         // An attempt that wrote nothing has none.
         let _ = fs::rename(&log, log.with_added_extension(attempt.to_string()));

@@ -241,6 +241,11 @@ impl Invocation<'_> {
         Running { child }
     }
 
+    /// Starts it, for the test to read its stderr.
+    pub(crate) fn spawn(mut self) -> Child {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Starts it with its stderr going to a file of the tree, to be read meanwhile.
     pub(crate) fn start_with_stderr(mut self, path: impl AsRef<Path>) -> Running {
         let file = fs::File::create(self.sandbox.path(path)).unwrap();

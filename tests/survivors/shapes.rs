@@ -13,40 +13,52 @@ struct Shape {
     script: &'static str,
     /// Its first process is gone while the rest lives: another task keeps the run going meanwhile.
     leader_gone: bool,
+    /// It carries no mark and has no parent of ours.
+    unmarked: bool,
 }
 
 /// The first process waits for the file `go`, and ends as any shell does when it is asked to.
 const STAY: &str = "while [ ! -e go ]; do sleep 0.02; done";
 
 const SHAPES: [Shape; 8] = [
-    Shape { name: "plain child", script: "sleep 600 & echo > up; STAY", leader_gone: false },
+    Shape { name: "plain child", script: "sleep 600 & echo > up; STAY", leader_gone: false, unmarked: false },
     Shape {
         name: "child ignores TERM, leader exits",
         script: "(trap '' TERM HUP INT; echo > up; while :; do sleep 600; done) & STAY",
         leader_gone: false,
+        unmarked: false,
     },
-    Shape { name: "set -m", script: "set -m; sleep 600 & echo > up; STAY", leader_gone: false },
+    Shape {
+        name: "set -m",
+        script: "set -m; sleep 600 & echo > up; STAY",
+        leader_gone: false,
+        unmarked: false,
+    },
     Shape {
         name: "setsid daemon",
         script: "setsid sh -c 'echo > up; sleep 600; :' & STAY",
         leader_gone: false,
+        unmarked: false,
     },
     Shape {
         name: "double fork and setsid",
         script: "(setsid sh -c 'trap \"\" TERM HUP; echo > up; sleep 600; :' > /dev/null 2>&1 &) & STAY",
         leader_gone: false,
+        unmarked: false,
     },
     Shape {
         name: "env -i and setsid",
         script: "env -i TOKEN=$TOKEN PATH=\"$PATH\" setsid sh -c 'echo > up; sleep 600; :' & STAY",
         leader_gone: false,
+        unmarked: false,
     },
-    Shape { name: "leader gone", script: "sleep 600 & echo > up", leader_gone: true },
+    Shape { name: "leader gone", script: "sleep 600 & echo > up", leader_gone: true, unmarked: false },
     Shape {
         name: "env -i daemon, leader gone",
         script: "(env -i TOKEN=$TOKEN PATH=\"$PATH\" setsid sh -c 'echo > up; sleep 600; :' > /dev/null 2>&1 &); \
                  while [ ! -e up ]; do sleep 0.02; done",
         leader_gone: true,
+        unmarked: true,
     },
 ];
 
@@ -100,7 +112,11 @@ fn tree(shape: &Shape) -> Sandbox {
 /// Starts the run and comes back when everything of it is in place.
 fn start(tree: &Sandbox, shape: &Shape) -> Running {
     let roots: &[&str] = if shape.leader_gone { &["shape", "hold"] } else { &["shape"] };
-    let run = tree.devtask(["run", "-j", "2"].iter().chain(roots)).start();
+    let run = tree.devtask(["run", "-j", "2"].iter().chain(roots)).start_with_stderr("err");
+    if shape.unmarked {
+        // Nothing but devtask's having seen it tells whose it is.
+        eventually("its end is told", || tree.read("err").contains("Succeeded         app:shape"));
+    }
     eventually("everything is up", || tree.exists("up") && (!shape.leader_gone || tree.exists("held")));
     assert!(!carrying(&token(tree)).is_empty(), "{}: nothing to be ended", shape.name);
     run
@@ -118,7 +134,8 @@ fn end(tree: &Sandbox, way: Way, run: Running) -> Output {
         }
         Way::Normally => tree.write("go", ""),
     }
-    run.finish()
+    let output = run.finish();
+    Output { err: tree.read("err"), ..output }
 }
 
 /// Whether a signal still waits to be delivered.

@@ -24,13 +24,13 @@ pub(crate) struct Globals {
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(crate) directory: Option<PathBuf>,
     /// Task file; default: the nearest devtask.toml or devtask.json upward
-    #[arg(short, long, value_name = "PATH", global = true, env = "DEVTASK_FILE", hide_env = true)]
+    #[arg(short, long, value_name = "PATH", global = true, env = "DEVTASK_FILE", hide_env_values = true)]
     pub(crate) file: Option<PathBuf>,
     /// Where the state lives; default: .devtask in the root
-    #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_STATE_DIR", hide_env = true)]
+    #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_STATE_DIR", hide_env_values = true)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Exit with 6 instead of waiting for another devtask in the tree
-    #[arg(long, global = true, env = "DEVTASK_NO_WAIT", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
+    #[arg(long, global = true, env = "DEVTASK_NO_WAIT", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
     pub(crate) no_wait: bool,
     /// Show failures and their output only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -39,16 +39,23 @@ pub(crate) struct Globals {
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// How progress is shown
-    #[arg(long, value_enum, value_name = "HOW", global = true, env = "DEVTASK_UI", hide_env = true)]
+    #[arg(long, value_enum, value_name = "HOW", global = true, env = "DEVTASK_UI", hide_env_values = true)]
     pub(crate) ui: Option<Ui>,
     /// When to use colour
-    #[arg(long, value_enum, value_name = "WHEN", global = true, env = "DEVTASK_COLOR", hide_env = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        global = true,
+        env = "DEVTASK_COLOR",
+        hide_env_values = true
+    )]
     pub(crate) color: Option<When>,
     /// Write every event as a JSON line to PATH, or `-` for stdout
-    #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_EVENTS", hide_env = true)]
+    #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_EVENTS", hide_env_values = true)]
     pub(crate) events: Option<PathBuf>,
     /// Ignore what is known to be fresh, and status commands; still record
-    #[arg(long, global = true, env = "DEVTASK_REFRESH_TASK_CACHE", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
+    #[arg(long, global = true, env = "DEVTASK_REFRESH_TASK_CACHE", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
     pub(crate) refresh_task_cache: bool,
 }
 
@@ -151,7 +158,7 @@ pub(crate) struct RunArgs {
     /// Tasks, namespaces (`ci`) or patterns (`*:lint`); default: the project's tasks no other depends on
     pub(crate) names: Vec<String>,
     /// How much of the graph is scheduled around them
-    #[arg(short, long, value_enum, default_value = "before", env = "DEVTASK_MODE", hide_env = true)]
+    #[arg(short, long, value_enum, default_value = "before", env = "DEVTASK_MODE", hide_env_values = true)]
     pub(crate) mode: Mode,
     /// Set one key of the input of the named tasks (JSON if it parses, else text)
     #[arg(long = "input", value_name = "KEY=VALUE")]
@@ -160,13 +167,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "OBJECT")]
     pub(crate) input_json: Option<String>,
     /// Show the output of every task while it runs
-    #[arg(long, env = "DEVTASK_SHOW_OUTPUT", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true")]
+    #[arg(long, env = "DEVTASK_SHOW_OUTPUT", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true")]
     pub(crate) show_output: Option<bool>,
     /// How many tasks run at once; default: the number of cores
-    #[arg(short, long, value_name = "N", env = "DEVTASK_JOBS", hide_env = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", env = "DEVTASK_JOBS", hide_env_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
     /// Start nothing new after a failure, and end what runs
-    #[arg(long, env = "DEVTASK_FAIL_FAST", hide_env = true, value_parser = flag(), num_args = 0, default_missing_value = "true")]
+    #[arg(long, env = "DEVTASK_FAIL_FAST", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true")]
     pub(crate) fail_fast: Option<bool>,
     /// Run the named tasks even if they are fresh
     #[arg(long)]
@@ -178,10 +185,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) explain: bool,
     /// How long each task may take, for example 90s or 5m
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "DEVTASK_TIMEOUT", hide_env = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "DEVTASK_TIMEOUT", hide_env_values = true)]
     pub(crate) timeout: Option<Duration>,
     /// How often a failed task is tried again
-    #[arg(long, value_name = "N", env = "DEVTASK_RETRIES", hide_env = true)]
+    #[arg(long, value_name = "N", env = "DEVTASK_RETRIES", hide_env_values = true)]
     pub(crate) retries: Option<u32>,
     /// Print the outputs of all tasks as one JSON object; auto: when stdout is no terminal
     #[arg(
@@ -190,11 +197,11 @@ pub(crate) struct RunArgs {
         value_name = "HOW",
         default_value = "auto",
         env = "DEVTASK_OUTPUTS",
-        hide_env = true
+        hide_env_values = true
     )]
     pub(crate) outputs: Outputs,
     /// How many last lines of a failed task are shown [default: 25]
-    #[arg(long, value_name = "N", env = "DEVTASK_TAIL", hide_env = true)]
+    #[arg(long, value_name = "N", env = "DEVTASK_TAIL", hide_env_values = true)]
     pub(crate) tail: Option<u32>,
     /// What the exit code of a failed run is: 1, or the first failing task's own
     #[arg(
@@ -203,7 +210,7 @@ pub(crate) struct RunArgs {
         value_name = "WHOSE",
         default_value = "devtask",
         env = "DEVTASK_EXIT_CODE",
-        hide_env = true
+        hide_env_values = true
     )]
     pub(crate) exit_code: ExitCodeOf,
     /// Arguments for the named tasks' scripts, as "$@"
