@@ -7,6 +7,7 @@ use super::TaskName;
 /// One reason why a task is not fresh.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
     /// It has neither `execIfModified` nor `outputs` nor `status`: it runs whenever it is scheduled.
     AlwaysRuns,

@@ -53,7 +53,7 @@ pub struct TableOptions {
 }
 
 impl Default for TableOptions {
-    /// [`GRANULARITY`], and the system's clock.
+    /// 2 s, the coarsest stamps in use, and the system's clock.
     fn default() -> Self {
         Self { granularity: GRANULARITY, now_ns: Box::new(system_now_ns) }
     }

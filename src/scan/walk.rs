@@ -259,3 +259,25 @@ fn matched(set: &PatternSet, found: Found) -> Matched {
     unmatched.dedup();
     Matched { entries, problems, unmatched }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_panics_is_not_waited_for() {
+        let state = Mutex::new(Waiting { open: Vec::new(), busy: 1 });
+        let queue = Queue { state, changed: Condvar::new(), idle: AtomicUsize::new(0) };
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| queue.take(&mut Vec::new()));
+            let panics = scope.spawn(|| {
+                let _busy = Busy(&queue);
+                panic!("a bug");
+            });
+            assert!(panics.join().is_err());
+            assert!(!waits.join().unwrap());
+        });
+    }
+}

@@ -69,6 +69,7 @@ pub struct Session {
 
 /// Why a session or a run cannot be had. A failed task is not among these: it is an outcome.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionError {
     /// Another process holds the tree, and waiting was not wanted.
     #[error("{0} holds this tree")]

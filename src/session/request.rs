@@ -20,6 +20,7 @@ pub enum LiveLines {
 
 /// One run: which tasks, and how. Start with [`Request::run`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Request {
     /// Names as a user types them (spec section 1.1); empty: the default selection.
     pub names: Vec<String>,

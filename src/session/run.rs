@@ -99,6 +99,7 @@ impl Drop for Run {
 
 /// What became of a run.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RunSummary {
     /// Its id.
     pub run: String,

@@ -683,6 +683,17 @@ fn settings_come_from_the_flag_then_the_environment_then_the_project_then_the_us
     fs::write(&user, "[settings]\ntale = 27\n").unwrap();
     let faulty = tree.expect(2, "run a");
     assert!(faulty.err.contains("unknown key `tale`") && faulty.err.contains("config.toml:2:1"), "{faulty}");
+    // A directory in its place is there and cannot be read, a file in its directory's place is nothing.
+    tree.remove("xdg/devtask/config.toml");
+    tree.write("xdg/devtask/config.toml/x", "");
+    let unreadable = xdg(&["list"]);
+    assert_eq!(unreadable.code, Some(2), "{unreadable}");
+    assert!(
+        unreadable.err.contains("error: cannot read ") && unreadable.err.contains("devtask/config.toml: ")
+    );
+    tree.remove("xdg");
+    tree.write("xdg", "");
+    assert_eq!(xdg(&["list"]).code, Some(0));
 }
 
 #[test]

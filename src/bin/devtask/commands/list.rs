@@ -15,6 +15,7 @@ use crate::{
     commands::{
         look::{BUSY, Look, look},
         out,
+        show::{edges, place},
     },
     exit::Exit,
     render::text::{ago, millis, shown},
@@ -116,25 +117,15 @@ fn columns(tree: &Tree, id: TaskId, look: &Look) -> String {
 /// devenv's keys, and what is known beyond them.
 pub(crate) fn as_json(tree: &Tree, id: TaskId, look: &Look) -> Value {
     let (graph, task) = (&tree.graph, tree.graph.task(id));
-    let edges = |edges: &mut dyn Iterator<Item = devtask::graph::Edge>| -> Vec<String> {
-        let named = |edge: devtask::graph::Edge| {
-            edge.conditions.iter().map(move |c| format!("{}@{c}", graph.name(edge.task))).collect::<Vec<_>>()
-        };
-        edges.flat_map(named).collect()
-    };
-    let place = graph.place(id).and_then(|place| {
-        let source = tree.loaded.sources.get(place.source)?;
-        let line = source.text.get(..place.span.start)?.matches('\n').count() + 1;
-        Some(json!({"file": source.name, "line": line}))
-    });
+    let place = place(tree, id).map(|(file, line)| json!({"file": file, "line": line}));
     // A process is neither fresh nor stale.
     let decision = look.decisions.get(&task.name).filter(|_| !task.is_process());
     json!({
         "name": task.name.as_str(),
         "description": task.description,
         "type": if task.is_process() { "process" } else { "oneshot" },
-        "after": edges(&mut graph.upstream(id)),
-        "before": edges(&mut graph.downstream(id)),
+        "after": edges(graph, graph.upstream(id)),
+        "before": edges(graph, graph.downstream(id)),
         "hasExec": task.has_command(),
         "hasStatus": task.status.is_some(),
         "cwd": task.cwd.display().to_string(),

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use devtask::{
     TaskGraph,
+    graph::Edge,
     model::{Action, Task, TaskId, Written},
     plan::select,
 };
@@ -79,10 +80,11 @@ fn describe(tree: &Tree, id: TaskId) -> String {
     row("name", task.name.as_str());
     row("description", task.description.as_deref().unwrap_or_default());
     row("project", &task.project);
-    row("place", &place(tree, id));
+    let place = place(tree, id).map(|(file, line)| format!("{file}:{line}"));
+    row("place", place.as_deref().unwrap_or("built in"));
     row("type", if task.is_process() { "process" } else { "oneshot" });
-    row("after", &edges(graph, &mut graph.upstream(id)));
-    row("before", &edges(graph, &mut graph.downstream(id)));
+    row("after", &edges(graph, graph.upstream(id)).join("\n"));
+    row("before", &edges(graph, graph.downstream(id)).join("\n"));
     row("cwd", &task.cwd.display().to_string());
     row("exec", &action(&task.action));
     row("package", if task.has_command() { &task.interpreter.package.value } else { "" });
@@ -100,21 +102,21 @@ fn describe(tree: &Tree, id: TaskId) -> String {
     text
 }
 
-fn place(tree: &Tree, id: TaskId) -> String {
-    let place = tree.graph.place(id).and_then(|place| {
-        let source = tree.loaded.sources.get(place.source)?;
-        let line = source.text.get(..place.span.start)?.matches('\n').count() + 1;
-        Some(format!("{}:{line}", source.name))
-    });
-    place.unwrap_or_else(|| "built in".to_owned())
+/// The file and line a task is declared at; none if it is built in.
+pub(crate) fn place(tree: &Tree, id: TaskId) -> Option<(&str, usize)> {
+    let place = tree.graph.place(id)?;
+    let source = tree.loaded.sources.get(place.source)?;
+    let line = source.text.get(..place.span.start)?.matches('\n').count() + 1;
+    Some((&source.name, line))
 }
 
-fn edges(graph: &TaskGraph, edges: &mut dyn Iterator<Item = devtask::graph::Edge>) -> String {
-    let named = |edge: devtask::graph::Edge| {
-        let states: Vec<String> = edge.conditions.iter().map(|c| format!("@{c}")).collect();
-        format!("{}{}", graph.name(edge.task), states.join(" "))
+/// Edges as they are written, one for each condition.
+pub(crate) fn edges(graph: &TaskGraph, edges: impl Iterator<Item = Edge>) -> Vec<String> {
+    let named = |edge: Edge| {
+        let name = graph.name(edge.task);
+        edge.conditions.iter().map(|c| format!("{name}@{c}")).collect::<Vec<_>>()
     };
-    edges.map(named).collect::<Vec<_>>().join("\n")
+    edges.flat_map(named).collect()
 }
 
 fn action(action: &Action) -> String {

@@ -51,6 +51,8 @@ pub(crate) fn row(reason: &Reason) -> Row {
             row("outputs", path, "was not left by the last run")
         }
         Reason::Output { path, change } => row("outputs", path, file_change(*change)),
+        // A newer library may know more of them.
+        _ => row("other", "", "of another kind"),
     }
 }
 
