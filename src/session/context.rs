@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, Once, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     emit::Emitter,
     request::{LiveLines, Request},
+    runlog,
     shared::Shared,
 };
 use crate::{
@@ -37,6 +38,7 @@ pub(crate) struct RunContext {
     pub(crate) roots: TaskSet,
     pub(crate) emitter: Emitter,
     runtime: OnceLock<Result<RuntimeDir, String>>,
+    log_dir_made: Once,
     not_saved: Mutex<Option<String>>,
     _turn: Turn,
 }
@@ -68,7 +70,17 @@ impl RunContext {
         turn: Turn,
     ) -> Self {
         let (runtime, not_saved) = (OnceLock::new(), Mutex::default());
-        Self { shared, request, id, roots, emitter, runtime, not_saved, _turn: turn }
+        Self {
+            shared,
+            request,
+            id,
+            roots,
+            emitter,
+            runtime,
+            log_dir_made: Once::new(),
+            not_saved,
+            _turn: turn,
+        }
     }
 
     /// The directory for private files, made when the first task needs it.
@@ -93,6 +105,7 @@ impl RunContext {
 
     /// Where a task's output is kept; `kind` tells its command's from its status'.
     pub(crate) fn log_file(&self, id: TaskId, kind: &str) -> PathBuf {
+        self.log_dir_made.call_once(|| runlog::make_log_dir(&self.shared.state_dir, &self.id));
         let name = log_name(self.shared.graph.name(id).as_str(), kind);
         self.shared.log_dir().join(&self.id).join(name)
     }

@@ -15,60 +15,73 @@ use crate::{
     store::StateDir,
 };
 
-/// How many runs are kept.
+/// How many runs are kept, and how many of those that left output of tasks.
 const KEPT: usize = 50;
+/// How many bytes of events may wait for the next that is written at once.
+const ROOM: usize = 64 * 1024;
 /// Beneath the state directory: the logs of runs, and of their tasks.
 const RUNS: &str = "runs";
 const LOGS: &str = "log";
 
-/// Writes the events of one run, each at once: what a killed run did is known up to its end. Losing the log
-/// to a full disk does not fail the run.
+/// Writes the events of one run, up to the last thing that was done at once: what a killed run did is known.
+/// Losing the log to a full disk does not fail the run.
 #[derive(Debug)]
 pub(crate) struct RunLog {
     file: Option<File>,
-    line: Vec<u8>,
+    /// Events of which nothing on disk depends: verdicts of tasks that need not run.
+    waiting: Vec<u8>,
 }
 
 impl RunLog {
     /// A log that goes nowhere, for dry runs.
     pub(crate) const fn none() -> Self {
-        Self { file: None, line: Vec::new() }
+        Self { file: None, waiting: Vec::new() }
     }
 
     /// Creates the log of run `id` in `dir`; an earlier file of that name is an error.
     fn create(dir: &Path, id: &str) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.append(true).create_new(true).mode(0o600).open(file(dir, id))?;
-        Ok(Self { file: Some(file), line: Vec::new() })
+        Ok(Self { file: Some(file), waiting: Vec::new() })
     }
 
     pub(crate) fn write(&mut self, event: &Event) {
         if matches!(event.what, What::Log { .. } | What::LogGap { .. }) {
             return;
         }
-        let Some(file) = &mut self.file else { return };
-        self.line.clear();
-        let written = serde_json::to_writer(&mut self.line, event).map_err(io::Error::from);
-        self.line.push(b'\n');
-        if written.and_then(|()| file.write_all(&self.line)).is_err() {
+        if self.file.is_none() {
+            return;
+        }
+        // Events have a JSON form, and memory takes whatever is written.
+        let _ = serde_json::to_writer(&mut self.waiting, event);
+        self.waiting.push(b'\n');
+        let is_verdict = match &event.what {
+            What::Decision { .. } | What::Plan { .. } => true,
+            What::TaskFinished(finished) => finished.duration_ms.is_none(),
+            _ => false,
+        };
+        if !is_verdict || self.waiting.len() > ROOM {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if self.file.as_mut().is_some_and(|file| file.write_all(&waiting).is_err()) {
             self.file = None;
         }
     }
 
     pub(crate) fn finish(&mut self) {
+        self.flush();
         self.file = None;
     }
 }
 
-/// An id no other run has, with the log of that run; the directory of its tasks' logs is made, too. A run that
-/// cannot be logged runs all the same.
+/// An id no other run has, with the log of that run. A run that cannot be logged runs all the same.
 pub(crate) fn claim(state_dir: &Path, now: SystemTime) -> (String, RunLog) {
     let opened = StateDir::open(state_dir).ok().flatten();
-    let claimed = opened.and_then(|dir| {
-        let (id, log) = first_free(&dir.subdir(RUNS).ok()?, millis(now))?;
-        dir.subdir(Path::new(LOGS).join(&id)).ok()?;
-        Some((id, log))
-    });
+    let claimed = opened.and_then(|dir| first_free(&dir.subdir(RUNS).ok()?, millis(now)));
     claimed.unwrap_or_else(|| (run_id(now), RunLog::none()))
 }
 
@@ -150,14 +163,30 @@ pub fn read_run(state_dir: &Path, id: &str) -> io::Result<Vec<Event>> {
     Ok(lines.filter_map(|line| serde_json::from_str(&line).ok()).collect())
 }
 
-/// Removes the logs of all but the newest runs, with the output their tasks left.
+/// Makes the directory of a run's task logs.
+pub(crate) fn make_log_dir(state_dir: &Path, run: &str) {
+    // Without it tasks run all the same, and say that their log could not be kept.
+    let _ = StateDir::open(state_dir).ok().flatten().map(|dir| dir.subdir(Path::new(LOGS).join(run)));
+}
+
+/// Removes the logs of all but the newest runs, and what tasks wrote in all but the newest in which any did:
+/// runs that found everything fresh do not push out what the last ones that executed left.
 pub(crate) fn prune(state_dir: &Path) {
-    let runs = known_runs(state_dir);
-    for id in runs.iter().take(runs.len().saturating_sub(KEPT)) {
-        // What cannot be removed now is tried again after the next run.
-        let _ = fs::remove_dir_all(log_dir(state_dir).join(id));
-        let _ = fs::remove_file(file(&state_dir.join(RUNS), id));
+    // What cannot be removed now is tried again after the next run.
+    for id in outdated(known_runs(state_dir)) {
+        let _ = fs::remove_file(file(&state_dir.join(RUNS), &id));
     }
+    let entries = fs::read_dir(log_dir(state_dir)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|e| e.file_name().into_string().ok());
+    for id in outdated(names.filter(|name| is_run_id(name)).collect()) {
+        let _ = fs::remove_dir_all(log_dir(state_dir).join(id));
+    }
+}
+
+fn outdated(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort();
+    ids.truncate(ids.len().saturating_sub(KEPT));
+    ids
 }
 
 #[cfg(test)]
@@ -187,7 +216,6 @@ mod tests {
         let ids: Vec<String> = (0..3).map(|_| claim(&state, UNIX_EPOCH).0).collect();
         assert_eq!(ids, ["r0", "r1", "r2"]);
         assert_eq!(known_runs(&state), ids);
-        assert!(ids.iter().all(|id| log_dir(&state).join(id).is_dir()));
     }
 
     #[test]
@@ -205,7 +233,8 @@ mod tests {
     fn pruning_removes_what_is_ours_and_nothing_else() {
         let (_root, state) = state();
         for n in 0..KEPT + 2 {
-            claim(&state, UNIX_EPOCH + Duration::from_millis(n as u64));
+            let (id, _) = claim(&state, UNIX_EPOCH + Duration::from_millis(n as u64));
+            make_log_dir(&state, &id);
         }
         let strange = ["", ".", "..", "r", "R0", "r-0", "0", "r0.old"];
         for name in strange {
