@@ -375,6 +375,9 @@ impl Execution {
                 },
             }
         };
+        if let Some(fault) = &ended.log_fault {
+            self.run.warn(self.id, &format!("its log is not complete: {fault}"));
+        }
         if let Some(lines) = lines {
             // It ends with the channel, which ended with the job.
             let _ = lines.await;
