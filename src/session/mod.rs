@@ -46,7 +46,7 @@ use tokio::sync::mpsc;
 pub use open::{SessionBuilder, Wait};
 pub use request::{LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
-pub use runlog::{known_runs, read_run, task_log};
+pub use runlog::{known_runs, logged_runs, read_run, task_log};
 
 use crate::{
     graph::TaskGraph,

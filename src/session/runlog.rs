@@ -150,6 +150,16 @@ pub fn known_runs(state_dir: &Path) -> Vec<String> {
     ids
 }
 
+/// The ids of the runs of which output of tasks is kept, oldest first.
+#[must_use]
+pub fn logged_runs(state_dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(log_dir(state_dir)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|e| e.file_name().into_string().ok());
+    let mut ids: Vec<String> = names.filter(|name| is_run_id(name)).collect();
+    ids.sort();
+    ids
+}
+
 /// The events of a run. Lines that are damaged or cut off are left out.
 ///
 /// # Errors
@@ -176,15 +186,13 @@ pub(crate) fn prune(state_dir: &Path) {
     for id in outdated(known_runs(state_dir)) {
         let _ = fs::remove_file(file(&state_dir.join(RUNS), &id));
     }
-    let entries = fs::read_dir(log_dir(state_dir)).into_iter().flatten().flatten();
-    let names = entries.filter_map(|e| e.file_name().into_string().ok());
-    for id in outdated(names.filter(|name| is_run_id(name)).collect()) {
+    for id in outdated(logged_runs(state_dir)) {
         let _ = fs::remove_dir_all(log_dir(state_dir).join(id));
     }
 }
 
+/// All but the newest of a sorted list.
 fn outdated(mut ids: Vec<String>) -> Vec<String> {
-    ids.sort();
     ids.truncate(ids.len().saturating_sub(KEPT));
     ids
 }

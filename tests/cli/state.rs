@@ -172,6 +172,12 @@ impl SmallDisk {
         }
     }
 
+    /// Lets nobody write to it any more.
+    fn protect(&self) -> bool {
+        let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).output();
+        remount.is_ok_and(|m| m.status.success())
+    }
+
     fn free(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
     }
@@ -181,6 +187,19 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
+}
+
+#[test]
+fn a_tree_nobody_may_write_to_has_its_state_with_the_user() {
+    let tree = Sandbox::new();
+    let Some(disk) = SmallDisk::new(tree.path("disk"), "1m") else { return };
+    tree.write("disk/devtask.toml", "[tasks.t]\nexec = 'true'\nexecIfModified = ['in']\n");
+    assert!(disk.protect());
+    let run = || tree.devtask(["run", "t"]).dir("disk").run();
+    assert!(run().err.contains("1 Succeeded"));
+    let again = run();
+    assert!(again.err.contains("1 Cached"), "{again}");
+    assert!(tree.home().join(".local/state/devtask").is_dir());
 }
 
 #[test]

@@ -18,6 +18,9 @@ use devtask::{
     session::{SessionBuilder, SessionError, Wait},
 };
 
+use rustix::fs::{Access, access};
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::{
     args::{Globals, Ui, When},
     exit::Exit,
@@ -219,10 +222,22 @@ impl From<devtask::config::Ui> for Ui {
 }
 
 impl App {
-    /// Where the state of a tree lives.
+    /// Where the state of a tree lives: where the user says, else in its root, else, for a root nobody may
+    /// write to, among the user's own state, by the root's path (hazard D8).
     pub(crate) fn state_dir(&self, tree: &Tree) -> PathBuf {
-        let chosen = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
-        chosen.unwrap_or_else(|| tree.loaded.root.join(devtask::store::STATE_DIR))
+        let root = &tree.loaded.root;
+        if let Some(chosen) = &self.globals.state_dir {
+            return self.start_dir.join(chosen);
+        }
+        let usual = root.join(devtask::store::STATE_DIR);
+        let writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
+        if writable(&usual) || (!usual.exists() && writable(root)) {
+            return usual;
+        }
+        let state = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|d| d.is_absolute());
+        let state = state.or_else(|| Some(home()?.join(".local/state")));
+        let name = format!("{:016x}", xxh3_64(root.as_os_str().as_bytes()));
+        state.map_or(usual, |state| state.join("devtask").join(name))
     }
 }
 

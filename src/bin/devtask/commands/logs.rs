@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use devtask::session::{known_runs, task_log};
+use devtask::session::{logged_runs, task_log};
 
 use crate::{
     app::{App, Tree, complain, internal},
@@ -34,7 +34,7 @@ pub(crate) fn logs(app: &mut App, args: &LogsArgs) -> Result<Exit, Exit> {
 
 /// The log of a task in one run, or in the newest that has one.
 fn newest(state_dir: &Path, task: &str, run: Option<&str>) -> Option<PathBuf> {
-    let runs = known_runs(state_dir).into_iter().rev().filter(|id| run.is_none_or(|run| run == id));
+    let runs = logged_runs(state_dir).into_iter().rev().filter(|id| run.is_none_or(|run| run == id));
     runs.map(|id| task_log(state_dir, &id, task)).find(|path| path.is_file())
 }
 
