@@ -26,6 +26,8 @@ const REST_GRACE: Duration = Duration::from_millis(200);
 const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Bytes that are still read then: more than pipes hold.
 const LAST_BYTES: u64 = 4 * 1024 * 1024;
+/// After which time a group that was let go on is let go on once more.
+const NUDGE: Duration = Duration::from_millis(50);
 /// What a job that was stopped because it wants the terminal gets between SIGTERM and SIGKILL.
 const TERMINAL_GRACE: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,8 @@ pub struct Job {
     timeout: Option<(Instant, Duration)>,
     stop: Stop,
     paused_since: Option<Instant>,
+    /// When it is let go on once more.
+    nudge: Option<Instant>,
     ended_by: Option<EndedBy>,
     wanted_terminal: bool,
     leaky: bool,
@@ -98,6 +102,7 @@ impl Job {
             timeout: launch.timeout.map(|t| (after(t.after), t.grace)),
             stop: Stop::No,
             paused_since: None,
+            nudge: None,
             ended_by: None,
             wanted_terminal: false,
             leaky: false,
@@ -134,7 +139,7 @@ impl Job {
         loop {
             let deadline = self.deadline();
             let look = self.warden.looks_for_orphans_every().map(after);
-            match self.next(deadline.into_iter().chain(look).min()).await {
+            match self.next(deadline.into_iter().chain(look).chain(self.nudge).min()).await {
                 Happened::Leader => match self.leader.doing() {
                     Doing::Gone => return,
                     Doing::WantsTerminal if self.stop == Stop::No => {
@@ -145,6 +150,7 @@ impl Job {
                 },
                 Happened::Order(order) => self.obey(order),
                 Happened::TimeUp if deadline.is_some_and(|at| at <= Instant::now()) => self.time_is_up(),
+                Happened::TimeUp if self.nudge.is_some_and(|at| at <= Instant::now()) => self.let_go_on(),
                 Happened::TimeUp => self.warden.reap_orphans_now_and_then(),
                 Happened::Output => {}
             }
@@ -305,6 +311,7 @@ impl Job {
             }
             Order::Pause if self.stop == Stop::No && !self.foreground && self.paused_since.is_none() => {
                 self.paused_since = Some(Instant::now());
+                self.nudge = None;
                 self.leader.signal(Signal::STOP);
                 self.warden.set_paused(self.id, true);
             }
@@ -324,9 +331,18 @@ impl Job {
         self.ask(signal);
     }
 
-    fn ask(&self, signal: Signal) {
+    fn ask(&mut self, signal: Signal) {
         self.leader.signal(signal);
-        self.leader.signal(Signal::CONT); // what is stopped hears nothing
+        self.let_go_on(); // what is stopped hears nothing
+    }
+
+    /// A child that is forked just while its group is stopped and let go on may come to a stop after that
+    /// (seen with bash, once in a few hundred times), so the group is let go on again a little later, and
+    /// again for as long as it is to end.
+    fn let_go_on(&mut self) {
+        self.leader.signal(Signal::CONT);
+        let again = self.nudge.is_none() || self.stop != Stop::No;
+        self.nudge = again.then(|| after(NUDGE));
     }
 
     fn kill(&mut self) {
@@ -339,7 +355,8 @@ impl Job {
             if let Some((at, _)) = &mut self.timeout {
                 *at += since.elapsed();
             }
-            self.leader.signal(Signal::CONT);
+            self.nudge = None;
+            self.let_go_on();
             self.warden.set_paused(self.id, false);
         }
     }
