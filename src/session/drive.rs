@@ -112,12 +112,13 @@ impl Driver {
     /// Runs to the end.
     pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
         let started = Instant::now();
-        self.recall_unscheduled().await;
+        self.recall_unscheduled();
         self.announce();
         let mut listening = true;
         loop {
             self.pump();
-            if self.work.is_empty() && self.scheduler.is_done() {
+            // A look at files that nobody waits for any more is left to itself.
+            if self.running.is_empty() && self.scheduler.is_done() {
                 break;
             }
             tokio::select! {
@@ -134,28 +135,17 @@ impl Driver {
     }
 
     /// What unscheduled upstream tasks (`--mode single`) handed on when they last succeeded: a task must
-    /// see, and be keyed by, the same as in a run that schedules them. Of their files it sees those that are
-    /// there now, whoever wrote them.
-    async fn recall_unscheduled(&mut self) {
+    /// see, and be keyed by, the same as in a run that schedules them.
+    fn recall_unscheduled(&mut self) {
         let graph = Arc::clone(&self.run.shared.graph);
         let scheduled = self.scheduler.plan().scheduled();
         let needed = Plan::new(&graph, scheduled.iter(), crate::plan::Mode::Before);
         let missing: Vec<TaskId> =
             needed.order().iter().copied().filter(|id| !scheduled.contains(*id)).collect();
-        let shared = Arc::clone(&self.run.shared);
-        let declare = missing.iter().copied().filter(|id| !graph.task(*id).outputs.is_empty());
-        let declare: Vec<TaskId> = declare.collect();
-        let looked = tokio::task::spawn_blocking(move || judge::output_digests(&shared, &declare)).await;
-        // Where the look failed nothing is known, and whoever depends on it runs.
-        let found = looked.unwrap_or_default();
         for id in missing {
             let success = self.records[id.index()].take().and_then(|r| r.success);
-            let files = match graph.task(id).has_command() {
-                true => found.get(&id).copied(),
-                false => self.results.files_passed_through(id),
-            };
             let handed = HandedOn::of(success.as_ref());
-            self.results.set(id, TaskResult { handed, files, ..TaskResult::default() });
+            self.results.set(id, TaskResult { handed, ..TaskResult::default() });
         }
     }
 
@@ -220,11 +210,8 @@ impl Driver {
 
     /// A task without a command is done when its upstream is, and hands that on.
     fn pass_through(&mut self, id: TaskId) {
-        let result = TaskResult {
-            files: self.results.files_passed_through(id),
-            would_run: self.results.upstream_would_run(id).is_some(),
-            ..TaskResult::default()
-        };
+        let result =
+            TaskResult { would_run: self.results.upstream_would_run(id).is_some(), ..TaskResult::default() };
         self.results.set(id, result);
         self.decide(id, Decided::Skip, None);
         self.finish(id, self.ended_as(id, Outcome::Skipped));
@@ -240,6 +227,7 @@ impl Driver {
             arguments,
             input: self.run.written_input_of(id),
             received: self.results.received(id),
+            producers: self.results.producers(id),
             assumed: Arc::clone(&self.assumed),
             upstream_would_run: self.results.upstream_would_run(id),
             explain: request.dry_run,
@@ -271,6 +259,7 @@ impl Driver {
 
     /// After a panic nobody will tell how the tasks on its thread ended.
     fn abandon_running(&mut self) {
+        self.running.clear();
         let ids: Vec<TaskId> = self.scheduler.plan().order().to_vec();
         for id in ids {
             self.scheduler.observe(Observation::Ended(id, Outcome::Cancelled));
@@ -308,11 +297,7 @@ impl Driver {
     fn fresh(&mut self, judged: Judged) {
         let id = judged.id;
         self.decide(id, Decided::Cached, Some(&judged));
-        let result = TaskResult {
-            handed: HandedOn::of(judged.fresh.as_ref()),
-            files: judged.fresh.as_ref().and_then(|s| s.outputs),
-            ..TaskResult::default()
-        };
+        let result = TaskResult { handed: HandedOn::of(judged.fresh.as_ref()), ..TaskResult::default() };
         self.results.set(id, result);
         self.finish(id, self.ended_as(id, Outcome::Cached));
         self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
@@ -376,7 +361,6 @@ impl Driver {
         let success = judged.record.as_ref().and_then(|r| r.success.as_ref());
         let result = TaskResult {
             handed: HandedOn::of(success),
-            files: success.and_then(|s| s.outputs),
             would_run: counts || judged_upstream,
             ..TaskResult::default()
         };
@@ -406,8 +390,7 @@ impl Driver {
                 self.unhurried.append(batch);
             }
         }
-        self.results
-            .set(id, TaskResult { handed: executed.handed, files: executed.files, ..TaskResult::default() });
+        self.results.set(id, TaskResult { handed: executed.handed, ..TaskResult::default() });
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
         while let Ok(began) = self.began.1.try_recv() {

@@ -28,9 +28,9 @@ use super::{
 };
 use crate::{
     event::{Finished, What},
-    model::{Action, Digest, Outcome, Reason, Task, TaskId},
+    model::{Action, Outcome, Reason, Task, TaskId},
     process::{Ended, EndedBy, Exit, JobControl, Launch, LineSink, Piece, SinkMode, TaskFiles, Timeout},
-    scan::{FileSet, same_identities},
+    scan::FileSet,
     store::{Batch, RecordState, TaskRecord},
 };
 
@@ -79,7 +79,6 @@ pub(crate) struct Executed {
     pub(crate) id: TaskId,
     pub(crate) finished: Finished,
     pub(crate) handed: Arc<HandedOn>,
-    pub(crate) files: Option<Digest>,
     /// What is to be made durable; nobody needs to wait for it.
     pub(crate) save: Option<Batch>,
 }
@@ -179,8 +178,8 @@ impl Execution {
     async fn take_snapshot(&mut self) -> Result<(), Failure> {
         if self.start.snapshot.is_none() && self.is_keyed() {
             let (run, question) = (Arc::clone(&self.run), self.start.question.clone());
-            let taken = tokio::task::spawn_blocking(move || judge::snapshot(&run.shared, &question)).await;
-            self.start.snapshot = Some(taken.map_err(|e| e.to_string())?);
+            let taken = self.aside(move || judge::snapshot(&run.shared, &question)).await?;
+            self.start.snapshot = Some(taken);
         }
         Ok(())
     }
@@ -313,8 +312,7 @@ impl Execution {
             return Ok(None);
         }
         let (run, id) = (Arc::clone(&self.run), self.id);
-        let found = tokio::task::spawn_blocking(move || judge::outputs(&run.shared, id)).await;
-        Ok(Some(found.map_err(|e| e.to_string())?))
+        self.aside(move || judge::outputs(&run.shared, id)).await.map(Some)
     }
 
     /// A declared output that is missing after success is a failure (spec section 4.5).
@@ -426,24 +424,35 @@ impl Execution {
         let files = rows.as_deref().map(judge::digest_of_rows);
         let save = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
         let handed = Arc::new(left.map(|l| l.handed).unwrap_or_default());
-        Executed { id: self.id, finished: self.finished(outcome, error, not_fresh), handed, files, save }
+        Executed { id: self.id, finished: self.finished(outcome, error, not_fresh), handed, save }
     }
 
     /// Point 4: an input whose stat identity changed while the task ran (other than a declared output)
     /// keeps its success from being fresh. Identities, not contents: content may have changed and back.
     async fn changed_meanwhile(&self) -> Option<Reason> {
-        let before = Arc::clone(&self.start.snapshot.as_ref()?.files);
+        let before = self.start.snapshot.clone()?;
         let (run, id) = (Arc::clone(&self.run), self.id);
-        let changed = tokio::task::spawn_blocking(move || {
-            let patterns = run.shared.patterns(id);
-            let now = run.shared.walk(&patterns.inputs);
-            let path = same_identities(&before, &now, Some(&patterns.outputs))?;
-            Some(run.shared.display(&path))
+        let changed = self.aside(move || {
+            judge::changed_since(&run.shared, id, &before).map(|path| run.shared.display(&path))
         });
         match changed.await {
             Ok(path) => path.map(|path| Reason::ChangedWhileRunning { path }),
-            // The look failed, so nothing is known: it is not fresh.
+            // The look failed or was not waited for, so nothing is known: it is not fresh.
             Err(_) => Some(Reason::LastRunInterrupted),
+        }
+    }
+
+    /// Does something on a thread of its own. Who is told to end does not wait for it.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let mut orders = self.orders.clone();
+        tokio::select! {
+            done = tokio::task::spawn_blocking(work) => done.map_err(|error| error.to_string().into()),
+            _ = orders.wait_for(|orders| orders.halt != Halt::No) => {
+                Err(Failure { error: None, cancelled: true })
+            }
         }
     }
 }

@@ -4,7 +4,13 @@
 //! order in which they are told: what the user asked for, what became of the last run, what changed, what
 //! happened to the outputs.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
@@ -16,11 +22,11 @@ use super::{
     unmatched::Unmatched,
 };
 use crate::{
-    fingerprint::{Facts, FileRow, Manifest, compare, count, differing, digest_of},
+    fingerprint::{Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
     model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
     pattern::PatternSet,
     process::find_program,
-    scan::{FileSet, Problem, relative_name},
+    scan::{FileSet, Problem, relative_name, same_identities},
     store::{RecordState, Success, TaskRecord},
 };
 
@@ -36,6 +42,8 @@ pub(crate) struct Question {
     pub(crate) input: Option<Map<String, Value>>,
     /// What it receives from upstream.
     pub(crate) received: Vec<Received>,
+    /// The tasks whose declared outputs are part of its key.
+    pub(crate) producers: Arc<Vec<TaskId>>,
     /// Upstream tasks that a dry run does not execute, assumed to hand on what they did before.
     pub(crate) assumed: Arc<TaskSet>,
     /// An upstream task that would run in a dry run.
@@ -87,19 +95,44 @@ impl Judged {
 pub(crate) struct InputSnapshot {
     pub(crate) manifest: Manifest,
     pub(crate) files: Arc<FileSet>,
+    /// The declared outputs of upstream tasks.
+    pub(crate) upstream: Vec<(TaskId, Arc<FileSet>)>,
+    /// The file of a task that is one.
+    pub(crate) command: Option<CommandFile>,
 }
 
 /// Judges tasks that can be fresh.
 pub(crate) fn judge(shared: &Shared, questions: Vec<Question>) -> Vec<Judged> {
-    let looked = look(shared, questions.iter().map(|q| q.id));
+    let looked = look(shared, &questions);
     questions.into_iter().zip(looked).map(|(question, seen)| one(shared, &question, seen)).collect()
 }
 
 /// The inputs of one task, now.
 pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
-    let seen = look(shared, [question.id]).pop();
-    let files = seen.map(|s| s.inputs).unwrap_or_default();
-    InputSnapshot { manifest: manifest(shared, question, &files), files: Arc::new(files) }
+    let seen = look(shared, std::slice::from_ref(question)).pop().unwrap_or_default();
+    let command = CommandFile::of(shared, shared.graph.task(question.id)).ok().flatten();
+    let manifest = manifest(shared, question, &seen, command.as_ref());
+    InputSnapshot { manifest, files: Arc::new(seen.inputs), upstream: seen.upstream, command }
+}
+
+/// The first thing in the key of a task that is not as it was when `before` was taken, other than a declared
+/// output of its own: point 4 of the record protocol. Identities, not contents: content may have changed and
+/// back.
+pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot) -> Option<PathBuf> {
+    let own = shared.patterns(id);
+    let changed = |files: &FileSet, patterns: &PatternSet| {
+        same_identities(files, &shared.walk(patterns), Some(&own.outputs))
+    };
+    let upstream = || {
+        let mut all = before.upstream.iter();
+        all.find_map(|(producer, files)| changed(files, &shared.patterns(*producer).outputs))
+    };
+    let command = || {
+        let was = before.command.as_ref()?;
+        let now = CommandFile::of(shared, shared.graph.task(id)).ok().flatten();
+        (now.as_ref() != Some(was)).then(|| was.path.clone())
+    };
+    changed(&before.files, &own.inputs).or_else(upstream).or_else(command)
 }
 
 /// The declared outputs of a task, now.
@@ -107,35 +140,42 @@ pub(crate) fn outputs(shared: &Shared, id: TaskId) -> FileSet {
     shared.digest(&[shared.patterns(id).outputs.as_ref()]).pop().unwrap_or_default()
 }
 
-/// Digests of the declared outputs of tasks, now.
-pub(crate) fn output_digests(shared: &Shared, ids: &[TaskId]) -> HashMap<TaskId, Digest> {
-    let patterns: Vec<_> = ids.iter().map(|id| shared.patterns(*id)).collect();
-    let sets: Vec<&PatternSet> = patterns.iter().map(|p| p.outputs.as_ref()).collect();
-    let found = shared.digest(&sets);
-    ids.iter().copied().zip(found.iter().map(|set| digest_of_rows(&rows(shared, set)))).collect()
-}
-
 /// What the disk shows of one task.
 #[derive(Debug, Default)]
 struct Seen {
     inputs: FileSet,
     outputs: FileSet,
+    /// The declared outputs of its producers.
+    upstream: Vec<(TaskId, Arc<FileSet>)>,
 }
 
-/// One walk and one round of hashing for all the tasks.
-fn look(shared: &Shared, ids: impl IntoIterator<Item = TaskId>) -> Vec<Seen> {
-    let patterns: Vec<_> = ids.into_iter().map(|id| shared.patterns(id)).collect();
-    let sets: Vec<&PatternSet> =
-        patterns.iter().flat_map(|p| [p.inputs.as_ref(), p.outputs.as_ref()]).collect();
+/// One walk and one round of hashing for all the tasks and their producers. Outputs of upstream tasks are
+/// looked at as they are now, whatever their task left: somebody may have changed them since, and a task that
+/// failed may have written them, too.
+fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
+    let producers: BTreeSet<TaskId> = questions.iter().flat_map(|q| q.producers.iter().copied()).collect();
+    let own: Vec<_> = questions.iter().map(|q| shared.patterns(q.id)).collect();
+    let theirs: Vec<_> = producers.iter().map(|id| shared.patterns(*id)).collect();
+    let sets = own.iter().flat_map(|p| [p.inputs.as_ref(), p.outputs.as_ref()]);
+    let sets: Vec<&PatternSet> = sets.chain(theirs.iter().map(|p| p.outputs.as_ref())).collect();
     let mut found = shared.digest(&sets).into_iter();
     let mut next = || found.next().unwrap_or_default();
-    patterns.iter().map(|_| Seen { inputs: next(), outputs: next() }).collect()
+    let mut all: Vec<Seen> =
+        questions.iter().map(|_| Seen { inputs: next(), outputs: next(), upstream: Vec::new() }).collect();
+    let made: HashMap<TaskId, Arc<FileSet>> =
+        producers.into_iter().map(|id| (id, Arc::new(next()))).collect();
+    for (seen, question) in all.iter_mut().zip(questions) {
+        let of = |id: &TaskId| Some((*id, Arc::clone(made.get(id)?)));
+        seen.upstream = question.producers.iter().filter_map(of).collect();
+    }
+    all
 }
 
 fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
     let task = shared.graph.task(question.id);
     let record = question.record.clone();
-    let mut now = manifest(shared, question, &seen.inputs);
+    let command = CommandFile::of(shared, task);
+    let mut now = manifest(shared, question, &seen, command.as_ref().ok().and_then(Option::as_ref));
     let mut cause = Cause { shared, task, question, explanation: None };
     if !question.assumed.is_empty() {
         let earlier = cause.explanation().manifest.clone();
@@ -143,7 +183,8 @@ fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
             shared.graph.id(name.as_str()).is_some_and(|id| question.assumed.contains(id))
         });
     }
-    let (reasons, changed) = cause.find(record.as_ref(), &now, &seen);
+    let (mut reasons, changed) = cause.find(record.as_ref(), &now, &seen);
+    reasons.extend(command.as_ref().err().map(|problem| cause.unreadable(problem)));
     let fresh = record.as_ref().filter(|_| reasons.is_empty()).and_then(|r| r.success.clone());
     let compared = question.explain.then(|| count(&cause.explanation().manifest, &now));
     Judged {
@@ -153,8 +194,12 @@ fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
         record,
         changed,
         unmatched: Unmatched::of(shared, question.id, &seen.inputs),
-        snapshot: (!reasons.is_empty())
-            .then(|| InputSnapshot { manifest: now, files: Arc::new(seen.inputs) }),
+        snapshot: (!reasons.is_empty()).then(|| InputSnapshot {
+            manifest: now,
+            files: Arc::new(seen.inputs),
+            upstream: seen.upstream,
+            command: command.ok().flatten(),
+        }),
         reasons,
     }
 }
@@ -185,8 +230,8 @@ impl Cause<'_> {
         if self.question.force {
             reasons.push(Reason::Forced);
         }
-        reasons.extend(command_digest(self.shared, self.task).err().map(|p| self.unreadable(&p)));
-        reasons.extend(seen.inputs.problems.iter().map(|p| self.unreadable(p)));
+        let upstream = seen.upstream.iter().flat_map(|(_, files)| &files.problems);
+        reasons.extend(seen.inputs.problems.iter().chain(upstream).map(|p| self.unreadable(p)));
         match record {
             None => reasons.push(Reason::NeverRan),
             Some(record) => {
@@ -248,32 +293,55 @@ impl Cause<'_> {
     }
 }
 
-fn manifest(shared: &Shared, question: &Question, files: &FileSet) -> Manifest {
+fn manifest(shared: &Shared, question: &Question, seen: &Seen, command: Option<&CommandFile>) -> Manifest {
     let task = shared.graph.task(question.id);
-    let handed: Vec<_> = question.received.iter().map(|r| r.as_handed(&shared.graph)).collect();
+    let mut upstream: Vec<Handed<'_>> =
+        question.received.iter().map(|r| r.as_handed(&shared.graph)).collect();
+    upstream.extend(seen.upstream.iter().map(|(id, files)| Handed {
+        task: shared.graph.name(*id),
+        output: None,
+        exports: &[],
+        files: Some(digest_of_rows(&rows(shared, files))),
+    }));
     let facts = Facts {
         task,
-        command: command_digest(shared, task).ok().flatten(),
+        command: command.map(|c| c.digest),
         arguments: &question.arguments,
         cwd: &relative_name(&shared.root, &task.cwd),
         input: question.input.as_ref(),
         tracked: &environment::tracked(&shared.ambient, &task.track_env),
-        upstream: &handed,
+        upstream: &upstream,
     };
-    Manifest::new(&facts, rows(shared, files))
+    Manifest::new(&facts, rows(shared, &seen.inputs))
 }
 
-/// The command file's bytes (spec section 4.1), or why there are none: such a task must run, and says then
-/// what is wrong.
-fn command_digest(shared: &Shared, task: &Task) -> Result<Option<Digest>, Problem> {
-    let Action::Command(command) = &task.action else { return Ok(None) };
-    let path = shared.ambient.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-    let Some(file) = find_program(command.as_os_str(), path, &task.cwd) else {
-        return Err(Problem { path: command.clone(), error: "there is no such program".to_owned() });
-    };
-    match std::fs::read(&file) {
-        Ok(bytes) => Ok(Some(digest_of(&bytes))),
-        Err(error) => Err(Problem { path: file, error: error.to_string() }),
+/// The file of a task that is one (devenv's `command`): its bytes are part of the key (spec section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommandFile {
+    pub(crate) path: PathBuf,
+    digest: Digest,
+    /// Inode, modification and change time: what tells that it was another in between.
+    identity: (u64, i64, i64, i64, i64),
+}
+
+impl CommandFile {
+    /// Reads it; none for a task that is no file. A problem makes the task run, and say then what is wrong.
+    pub(crate) fn of(shared: &Shared, task: &Task) -> Result<Option<Self>, Problem> {
+        let Action::Command(command) = &task.action else { return Ok(None) };
+        let search = shared.ambient.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        let Some(path) = find_program(command.as_os_str(), search, &task.cwd) else {
+            return Err(Problem { path: command.clone(), error: "there is no such program".to_owned() });
+        };
+        let read = |path: &Path| {
+            let found = fs::metadata(path)?;
+            let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
+            let identity = (found.ino(), times.0, times.1, times.2, times.3);
+            Ok((digest_of(&fs::read(path)?), identity))
+        };
+        match read(&path) {
+            Ok((digest, identity)) => Ok(Some(Self { path, digest, identity })),
+            Err(error) => Err(Problem { path, error: io::Error::to_string(&error) }),
+        }
     }
 }
 

@@ -1,24 +1,18 @@
 //! What tasks hand on, and who sees it (spec section 3, environment; section 4.1, key).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
-use xxhash_rust::xxh3::Xxh3;
 
-use crate::{
-    fingerprint::Handed,
-    graph::TaskGraph,
-    model::{Digest, TaskId},
-    store::Success,
-};
+use crate::{fingerprint::Handed, graph::TaskGraph, model::TaskId, store::Success};
 
 /// The result of one task of a run, as far as others need it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TaskResult {
     /// What it hands on. Shared: a chain of tasks passes it along without copies.
     pub(crate) handed: Arc<HandedOn>,
-    /// Digest of its declared outputs; of those passed through, for a task without a command.
-    pub(crate) files: Option<Digest>,
+    /// Of a task without a command: the tasks right upstream of it whose declared outputs it passes on.
+    pub(crate) passes: Arc<Vec<TaskId>>,
     /// In a dry run: it would execute, so what it hands on is not known.
     pub(crate) would_run: bool,
     /// Upstream tasks that hand on something, upstream first: what this one sees.
@@ -56,8 +50,6 @@ impl HandedOn {
 pub(crate) struct Received {
     pub(crate) task: TaskId,
     pub(crate) handed: Arc<HandedOn>,
-    /// The content of its declared outputs, if there is an edge to it.
-    pub(crate) files: Option<Digest>,
 }
 
 impl Received {
@@ -66,7 +58,7 @@ impl Received {
             task: graph.name(self.task),
             output: self.handed.output.as_ref(),
             exports: &self.handed.exports,
-            files: self.files,
+            files: None,
         }
     }
 }
@@ -96,6 +88,9 @@ impl Results {
     /// Takes the result of a task; what it sees is filled in from its upstream.
     pub(crate) fn set(&mut self, id: TaskId, mut result: TaskResult) {
         result.visible = self.visible(id);
+        if !self.graph.task(id).has_command() {
+            result.passes = self.producers(id);
+        }
         self.all[id.index()] = result;
     }
 
@@ -123,40 +118,32 @@ impl Results {
         Arc::new(own)
     }
 
-    /// Everything the key of a task is made of that comes from upstream.
+    /// What a task sees of what upstream tasks hand on, in the order in which exports are applied.
     pub(crate) fn received(&self, id: TaskId) -> Vec<Received> {
-        let mut received: BTreeMap<TaskId, Received> = BTreeMap::new();
-        let of = |task: TaskId| Received { task, handed: Arc::clone(&self.get(task).handed), files: None };
-        for &task in self.visible(id).iter() {
-            received.insert(task, of(task));
-        }
-        for edge in self.graph.upstream(id).filter(|e| e.conditions.hands_on()) {
-            let files = self.get(edge.task).files;
-            if files.is_some() {
-                received.entry(edge.task).or_insert_with(|| of(edge.task)).files = files;
-            }
-        }
-        let mut received: Vec<Received> = received.into_values().collect();
-        received.sort_by_key(|r| self.rank[r.task.index()]);
-        received
+        let of = |task: &TaskId| Received { task: *task, handed: Arc::clone(&self.get(*task).handed) };
+        self.visible(id).iter().map(of).collect()
     }
 
-    /// The digest a task without a command passes on: that of everything its direct upstream declares.
-    pub(crate) fn files_passed_through(&self, id: TaskId) -> Option<Digest> {
-        let mut parts: Vec<(&str, Digest)> = self
-            .graph
-            .upstream(id)
-            .filter(|e| e.conditions.hands_on())
-            .filter_map(|e| Some((self.graph.name(e.task).as_str(), self.get(e.task).files?)))
-            .collect();
-        parts.sort();
-        let mut hash = Xxh3::new();
-        for (name, digest) in &parts {
-            hash.update(name.as_bytes());
-            hash.update(&[0]);
-            hash.update(&digest.0.to_le_bytes());
+    /// The tasks whose declared outputs are part of a task's key: those right upstream of it, and those right
+    /// upstream of tasks without a command that are (spec section 4.1).
+    pub(crate) fn producers(&self, id: TaskId) -> Arc<Vec<TaskId>> {
+        let mut own: Vec<TaskId> = Vec::new();
+        let mut passed: Vec<Arc<Vec<TaskId>>> = Vec::new();
+        for edge in self.graph.upstream(id).filter(|e| e.conditions.hands_on()) {
+            let task = self.graph.task(edge.task);
+            if !task.has_command() {
+                passed.push(Arc::clone(&self.get(edge.task).passes));
+            } else if !task.outputs.is_empty() {
+                own.push(edge.task);
+            }
         }
-        (!parts.is_empty()).then(|| Digest(hash.digest128()))
+        if let (true, [only]) = (own.is_empty(), passed.as_slice()) {
+            return Arc::clone(only);
+        }
+        own.extend(passed.iter().flat_map(|set| set.iter().copied()));
+        own.sort_by_key(|id| self.rank[id.index()]);
+        own.dedup();
+        Arc::new(own)
     }
 
     /// Direct upstream tasks that would run in this dry run (through tasks without a command, too).

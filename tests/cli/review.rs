@@ -148,3 +148,84 @@ fn a_run_log_of_a_killed_devtask_tells_what_happened() {
     let why = tree.ok("why --last a");
     assert!(why.out.contains("tree:a ran in run "), "{why}");
 }
+
+#[test]
+fn outputs_of_upstream_are_looked_at_as_they_are_when_they_are_used() {
+    let tree = Sandbox::with(
+        "[tasks.a]\nexec = 'cat in > gen'\nexecIfModified = ['in']\noutputs = ['gen']\n\
+         [tasks.door]\nafter = ['a']\n\
+         [tasks.slow]\nafter = ['a']\nexec = '[ ! -e hook ] || sh ./hook'\n\
+         [tasks.b]\nafter = ['door', 'slow']\nexec = 'cp gen out'\nexecIfModified = ['other']\noutputs = ['out']\n",
+    );
+    tree.write("in", "1\n");
+    tree.write("other", "o");
+    tree.write("hook", "echo tampered > gen");
+    tree.ok("run b");
+    assert_eq!(tree.read("out"), "tampered\n");
+    tree.remove("hook");
+    tree.ok("run b");
+    assert_eq!((tree.read("gen"), tree.read("out")), ("1\n".to_owned(), "1\n".to_owned()));
+}
+
+#[test]
+fn outputs_of_upstream_that_change_while_they_are_used_are_noticed() {
+    let tree = Sandbox::with(
+        "[tasks.a]\nexec = 'cat in > gen'\nexecIfModified = ['in']\noutputs = ['gen']\n\
+         [tasks.b]\nafter = ['a']\nexec = 'sh ./hook; cp gen out; echo 1 > gen'\nexecIfModified = ['other']\n",
+    );
+    tree.write("in", "1\n");
+    tree.write("hook", "echo 2 > gen");
+    let run = tree.ok("run b");
+    assert!(run.err.contains("gen changed while it ran"), "{run}");
+    tree.write("hook", "");
+    tree.ok("run b");
+    assert_eq!(tree.read("out"), "1\n");
+}
+
+#[test]
+fn what_a_failed_task_wrote_counts_for_those_after_it() {
+    let tree = Sandbox::with(
+        "[tasks.a]\nexec = 'cat in > gen; exit 1'\nexecIfModified = ['in']\noutputs = ['gen']\n\
+         [tasks.b]\nafter = ['a@completed']\nexec = 'cp gen out'\nexecIfModified = ['other']\n",
+    );
+    for content in ["1\n", "2\n"] {
+        tree.write("in", content);
+        tree.ok("run b");
+        assert_eq!(tree.read("out"), content);
+    }
+    tree.ok("run b");
+    assert_eq!(tree.executed(), set("tree:a"), "the failed one is tried again, what it wrote is the same");
+}
+
+#[test]
+fn a_command_that_changes_while_it_runs_is_noticed() {
+    let tree = Sandbox::new();
+    tree.write("two", "#!/bin/sh\necho two > out\ncat one > cmd.new; chmod +x cmd.new; mv cmd.new cmd\n");
+    tree.write("one", "#!/bin/sh\n[ -e done ] || { touch done; cp two cmd.new; chmod +x cmd.new; mv cmd.new cmd; exit 1; }\necho one > out\n");
+    tree.program("cmd", &tree.read("one"));
+    tree.write("t.json", r#"[{"name": "a:t", "command": "./cmd", "exec_if_modified": ["in"]}]"#);
+    tree.ok("-f t.json run a:t --retries 1");
+    assert_eq!(tree.read("out"), "two\n");
+    tree.ok("-f t.json run a:t");
+    assert_eq!(tree.read("out"), "one\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_does_not_wait_for_a_look_at_files() {
+    let tree = Sandbox::with("[tasks.a]\nexec = 'true'\nexecIfModified = ['big']\n");
+    let big = std::fs::File::create(tree.path("big")).unwrap();
+    if big.set_len(1 << 40).is_err() {
+        eprintln!("note: no file of 1 TiB can be made here, so nothing is tried");
+        return;
+    }
+    for line in ["run a --events events", "why a"] {
+        let look = tree.devtask(line.split_whitespace()).start();
+        eventually("it looks at the file", || {
+            let fds = std::fs::read_dir(format!("/proc/{}/fd", look.pid())).into_iter().flatten().flatten();
+            fds.map(|fd| std::fs::read_link(fd.path())).any(|to| to.is_ok_and(|to| to.ends_with("big")))
+        });
+        look.signal(2);
+        assert_eq!(look.finish().signal, Some(2), "{line}");
+    }
+}

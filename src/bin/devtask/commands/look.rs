@@ -72,7 +72,7 @@ pub(crate) async fn open(app: &App, tree: &Tree, label: &str) -> Result<Option<S
 pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
-    runtime.block_on(async {
+    let looked = runtime.block_on(async {
         let Some(session) = open(app, tree, "devtask").await? else { return Ok(None) };
         let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
         request.refresh = app.globals.refresh_task_cache;
@@ -82,7 +82,10 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
         // Nothing was written, so closing has nothing to tell.
         let _ = session.close().await;
         look.map(Some)
-    })
+    });
+    // A look that was given up may still be at it on a thread of its own.
+    runtime.shutdown_background();
+    looked
 }
 
 async fn collect(mut run: Run, warnings: Vec<String>) -> Result<Look, Exit> {
