@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File, Permissions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -15,6 +18,9 @@ use rustix::{
 };
 use tempfile::TempDir;
 use thiserror::Error;
+
+/// What the names of runtime directories begin with.
+const PREFIX: &str = "devtask-";
 
 /// The largest file that is read back, in bytes.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -44,7 +50,7 @@ impl RuntimeDir {
 
     fn create_in(base: &Path) -> io::Result<Self> {
         fs::create_dir_all(base)?;
-        let dir = private_dir(base, "devtask-")?;
+        let dir = private_dir(base, PREFIX)?;
         Ok(Self { path: dir.keep() })
     }
 
@@ -52,6 +58,14 @@ impl RuntimeDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Removes the one at `path`, which its owner did not live to do. Anything that is not called like one is
+    /// left alone.
+    pub(super) fn remove(path: &Path) {
+        if path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes())) {
+            remove_tree(path);
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It is the same program, started with a hidden argument. Between the two there is a pipe whose
 //! other end only the runner holds. Through it the runner tells which groups run, one line each
-//! (`+N`, `-N`), which orphans carry no mark (`*N START`), and at a clean end `bye`. The end of the pipe without it means: the runner is dead.
+//! (`+N`, `-N`), which orphans carry no mark (`*N START`), which private directories there are (`@PATH`),
+//! and at a clean end `bye`. The end of the pipe without it means: the runner is dead.
 //! The guardian sits in a session of its own, so no terminal signal reaches it, and carries no marker.
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::{self, Write as _},
-    os::unix::process::CommandExt as _,
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, atomic::AtomicBool},
@@ -20,7 +21,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, getpgid, getppid, kill_process_group, setpgid, setsid};
 
-use super::{children, leader::Leader, marker::Marker, proc};
+use super::{children, files::RuntimeDir, leader::Leader, marker::Marker, proc};
 
 /// The first argument with which a program has to call [`guardian_main`].
 pub const GUARDIAN_ARGUMENT: &str = "__guardian";
@@ -53,21 +54,30 @@ impl Guardian {
 
     /// A group runs now. An error means that the guardian is gone.
     pub(super) fn watch(&mut self, group: Pid) -> io::Result<()> {
-        self.tell(&format!("+{}\n", group.as_raw_nonzero()))
+        self.tell(format!("+{}\n", group.as_raw_nonzero()))
     }
 
     /// A group is gone.
     pub(super) fn unwatch(&mut self, group: Pid) -> io::Result<()> {
-        self.tell(&format!("-{}\n", group.as_raw_nonzero()))
+        self.tell(format!("-{}\n", group.as_raw_nonzero()))
     }
 
     /// An orphan lives that nothing but its number tells from other processes.
     pub(super) fn watch_orphan(&mut self, orphan: &proc::Proc) -> io::Result<()> {
-        self.tell(&format!("*{} {}\n", orphan.pid.as_raw_nonzero(), orphan.start))
+        self.tell(format!("*{} {}\n", orphan.pid.as_raw_nonzero(), orphan.start))
     }
 
-    fn tell(&mut self, line: &str) -> io::Result<()> {
-        self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(line.as_bytes())
+    /// A private directory has to go, too: what is in it must not outlive the session.
+    pub(super) fn watch_directory(&mut self, path: &Path) -> io::Result<()> {
+        let name = path.as_os_str().as_bytes();
+        if name.contains(&b'\n') {
+            return Ok(());
+        }
+        self.tell([b"@", name, b"\n"].concat())
+    }
+
+    fn tell(&mut self, line: impl AsRef<[u8]>) -> io::Result<()> {
+        self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(line.as_ref())
     }
 
     /// Lets it go, all being well, and waits until it is gone: it must not seem left behind.
@@ -93,7 +103,9 @@ pub fn guardian_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let session_file = args.next().map(PathBuf::from);
     stand_apart();
     let Some(doomed) = listen(io::stdin().lock()) else { return ExitCode::SUCCESS };
-    if !end_everything(&marker, &doomed) {
+    let all_ended = end_everything(&marker, &doomed);
+    doomed.directories.iter().for_each(|path| RuntimeDir::remove(path));
+    if !all_ended {
         return ExitCode::FAILURE; // the session file stays, for the next session
     }
     if let Some(file) = session_file {
@@ -122,14 +134,21 @@ struct Doomed {
     groups: BTreeSet<i32>,
     /// Numbers and start times.
     orphans: BTreeSet<(i32, u64)>,
+    /// Private directories.
+    directories: Vec<PathBuf>,
 }
 
 /// What runs when the pipe ends; none if the runner said good-bye.
 fn listen(pipe: impl io::BufRead) -> Option<Doomed> {
-    let Doomed { mut groups, mut orphans } = Doomed::default();
+    let Doomed { mut groups, mut orphans, mut directories } = Doomed::default();
     // A line that cannot be read is the end of the pipe, too.
-    for line in pipe.lines().map_while(Result::ok) {
-        match (line.split_at_checked(1), line.as_str()) {
+    for line in pipe.split(b'\n').map_while(Result::ok) {
+        if let Some(path) = line.strip_prefix(b"@") {
+            directories.push(OsStr::from_bytes(path).into());
+            continue;
+        }
+        let line = String::from_utf8_lossy(&line);
+        match (line.split_at_checked(1), &*line) {
             (_, BYE) => return None,
             (Some(("+", group)), _) => groups.extend(group.parse::<i32>()),
             (Some(("-", group)), _) => {
@@ -144,11 +163,11 @@ fn listen(pipe: impl io::BufRead) -> Option<Doomed> {
             _ => {}
         }
     }
-    Some(Doomed { groups, orphans })
+    Some(Doomed { groups, orphans, directories })
 }
 
 /// Kills the groups, what carries the marker, and what descends from either; false if some remain.
-fn end_everything(marker: &Marker, Doomed { groups, orphans }: &Doomed) -> bool {
+fn end_everything(marker: &Marker, Doomed { groups, orphans, .. }: &Doomed) -> bool {
     let doomed = |p: &proc::Proc| {
         groups.contains(&p.group)
             || orphans.contains(&(p.pid.as_raw_nonzero().get(), p.start))

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Child,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -63,6 +63,8 @@ struct State {
     running: BTreeMap<u64, Running>,
     /// Orphans the guardian knows of: number and start time.
     orphans: BTreeSet<(i32, u64)>,
+    /// Private directories that must not outlive the session.
+    private: Vec<PathBuf>,
     /// Killed first processes that nobody waits for; unreaped, they keep their groups' numbers.
     abandoned: Vec<(u64, Child)>,
     /// Jobs ever started; each gets the next number.
@@ -261,6 +263,18 @@ impl Warden {
         lock(&self.0.state).running.values().all(|running| running.paused || !running.grouped)
     }
 
+    /// Has the guardian remove a private directory, should this process die without a word. To be called before
+    /// the first child that uses it is started.
+    pub fn guard_directory(&self, path: &Path) {
+        let mut state = lock(&self.0.state);
+        state.private.push(path.to_owned());
+        if let Some(guardian) = &mut state.guardian
+            && guardian.watch_directory(path).is_err()
+        {
+            state.guardian = None;
+        }
+    }
+
     /// A job has been stopped, or let go on.
     pub(super) fn set_paused(&self, id: u64, paused: bool) {
         if let Some(running) = lock(&self.0.state).running.get_mut(&id) {
@@ -323,6 +337,8 @@ impl State {
     fn guard(&mut self, mut guardian: Guardian) {
         let mut groups = self.running.values().filter(|r| r.grouped);
         let told = groups.try_for_each(|r| guardian.watch(r.leader));
+        let mut directories = self.private.iter();
+        let told = told.and_then(|()| directories.try_for_each(|path| guardian.watch_directory(path)));
         self.guardian = told.is_ok().then_some(guardian);
     }
 

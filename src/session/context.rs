@@ -90,7 +90,11 @@ impl RunContext {
             let _ =
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(self.shared.state_dir.join("state"));
             let bases = &self.shared.runtime_bases;
-            RuntimeDir::create(bases).map_err(|e| format!("cannot make a directory for private files: {e}"))
+            let made = RuntimeDir::create(bases);
+            if let Ok(dir) = &made {
+                self.shared.warden.guard_directory(dir.path());
+            }
+            made.map_err(|e| format!("cannot make a directory for private files: {e}"))
         });
         made.as_ref().map_err(Clone::clone)
     }

@@ -209,7 +209,9 @@ impl SessionBuilder {
         });
         let recall = Box::new(Recall(Arc::clone(&memory)));
         let table = FileTable::new(&root, recall, TableOptions::default());
-        let warden = self.warden(&state_dir)?;
+        let sessions =
+            if self.read_only { None } else { Some(StateDir::create(&state_dir)?.subdir("sessions")?) };
+        let warden = self.warden(sessions)?;
         let graph = Arc::new(anchored(&self.graph, &root));
         let shared = Shared {
             patterns: graph.ids().map(|_| OnceLock::new()).collect(),
@@ -260,12 +262,12 @@ impl SessionBuilder {
         }
     }
 
-    fn warden(&self, state_dir: &Path) -> Result<Warden, SessionError> {
+    fn warden(&self, sessions_dir: Option<PathBuf>) -> Result<Warden, SessionError> {
         let outer = self.ambient.iter().find(|(name, _)| name == crate::process::SESSION_VARIABLE);
         let options = WardenOptions {
             adopt_orphans: self.adopt_orphans && !self.read_only,
             guardian: self.guardian.clone(),
-            sessions_dir: Some(state_dir.join("sessions")),
+            sessions_dir,
             outer_session: outer.map(|(_, value)| value.clone()),
         };
         Warden::new(options)

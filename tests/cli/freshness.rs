@@ -226,7 +226,7 @@ fn upstream() -> Vec<Case> {
         (
             "files through a task without a command",
             |t| t.write("up.txt", "UP"),
-            Some("app:door output files changed"),
+            Some("app:files output files changed"),
         ),
         ("an upstream that makes the same", |t| t.replace(CONFIG, "cat up.txt", "cat < up.txt"), None),
         ("a lost output, made again", |t| t.remove("made.txt"), None),

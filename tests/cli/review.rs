@@ -229,3 +229,30 @@ fn a_signal_does_not_wait_for_a_look_at_files() {
         assert_eq!(look.finish().signal, Some(2), "{line}");
     }
 }
+
+#[test]
+fn private_files_do_not_outlive_a_killed_devtask() {
+    let mut tree = Sandbox::with(
+        "[tasks.secret]\nexec = 'echo \"{\\\"pw\\\": 1}\" > $DEVENV_TASK_OUTPUT_FILE'\n\
+         [tasks.kill]\nafter = ['secret']\nexec = 'kill -9 $PPID; sleep 60'\n",
+    );
+    tree.write("tmp/keep", "");
+    tree.set_env("TMPDIR", tree.path("tmp"));
+    let run = tree.devtask(["run", "kill"]).run();
+    assert_eq!(run.signal, Some(9), "{run}");
+    let left = || std::fs::read_dir(tree.path("tmp")).unwrap().count();
+    eventually("only what was there before is left", || left() == 1);
+}
+
+#[test]
+fn a_link_in_the_place_of_the_sessions_is_refused() {
+    let tree = Sandbox::with("[tasks.a]\nexec = 'true'\n");
+    tree.ok("run a");
+    let name = "0123456789abcdef0123456789abcdef";
+    tree.write(format!("elsewhere/{name}"), "mine");
+    tree.remove(".devtask/sessions");
+    std::os::unix::fs::symlink(tree.path("elsewhere"), tree.path(".devtask/sessions")).unwrap();
+    let run = tree.expect(3, "run a");
+    assert!(run.err.contains(".devtask/sessions is a symbolic link"), "{run}");
+    assert!(tree.exists(format!("elsewhere/{name}")));
+}
