@@ -78,7 +78,8 @@ impl Decoder {
         let message = format!("{} must be {expected}, not {}", self.subject(), node.kind());
         let mut fault = Diagnostic::error("wrong-type", message)
             .at(Some(&self.place(&node.span)), format!("expected {expected}"));
-        if expected == "a string" && matches!(node.data, Data::Integer(_) | Data::Float(_) | Data::Bool(_)) {
+        let is_word = matches!(node.data, Data::Integer(_) | Data::Large(_) | Data::Float(_) | Data::Bool(_));
+        if expected == "a string" && is_word {
             fault = fault.hint("put it in quotes");
         } else if expected.starts_with("a list") && matches!(node.data, Data::String(_)) {
             fault = fault.hint("put it in square brackets");
@@ -135,8 +136,11 @@ macro_rules! whole_numbers {
             const EXPECTED: &'static str = "a whole number";
 
             fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-                let Data::Integer(i) = node.data else { return decoder.wrong_type(node) };
-                let number = <$number>::try_from(i).ok();
+                let number = match node.data {
+                    Data::Integer(i) => <$number>::try_from(i).ok(),
+                    Data::Large(u) => <$number>::try_from(u).ok(),
+                    _ => return decoder.wrong_type(node),
+                };
                 if number.is_none() {
                     decoder.bad_value(node, "is out of range", &format!("0 to {} is possible", <$number>::MAX));
                 }

@@ -14,12 +14,18 @@ use super::{
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId};
 
+const OUT_OF_RANGE: &str = "this number is out of range";
+
 /// Reads JSON.
 pub(super) fn read(source: SourceId, text: &str) -> Tree {
     // serde_json first: its faults read better, and its depth limit bounds the recursion below.
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         let at = offset(text, error.line(), error.column());
-        let fault = syntax(source, text, "syntax", &without_position(&error), at..at + 1);
+        let message = without_position(&error);
+        if message == "number out of range" {
+            return broken(syntax(source, text, "bad-value", OUT_OF_RANGE, at..at + 1));
+        }
+        let fault = syntax(source, text, "syntax", &message, at..at + 1);
         return broken(
             fault.hint("JSON has double quotes, no comments and no comma before a closing bracket"),
         );
@@ -80,7 +86,12 @@ impl Reader {
             Value::NullKeyword(_) => Data::Null,
             Value::BooleanLit(b) => Data::Bool(b.value),
             Value::StringLit(s) => Data::String(s.value.clone().into_owned()),
-            Value::NumberLit(n) => number(n.value),
+            Value::NumberLit(n) => number(n.value).unwrap_or_else(|| {
+                let place = Place { source: self.source, span: range.start..range.end };
+                let fault = Diagnostic::error("bad-value", OUT_OF_RANGE);
+                self.faults.push(fault.at(Some(&place), ""));
+                Data::Integer(0)
+            }),
             Value::Array(a) => Data::Array(a.elements.iter().map(|v| self.node(v)).collect()),
             Value::Object(o) => Data::Table(self.entries(o)),
         };
@@ -111,6 +122,10 @@ impl Reader {
     }
 }
 
-fn number(text: &str) -> Data {
-    text.parse().map_or_else(|_| Data::Float(text.parse().unwrap_or(f64::NAN)), Data::Integer)
+/// A whole number is kept to its last digit, for it may be part of a key. `None` for one no machine number holds.
+fn number(text: &str) -> Option<Data> {
+    if text.contains(['.', 'e', 'E']) {
+        return text.parse().ok().filter(|f: &f64| f.is_finite()).map(Data::Float);
+    }
+    text.parse().map(Data::Integer).or_else(|_| text.parse().map(Data::Large)).ok()
 }

@@ -119,6 +119,7 @@ impl Decode for Seconds {
             Data::Integer(i) => u64::try_from(*i)
                 .map(Duration::from_secs)
                 .map_err(|_| "a length of time is not negative".to_owned()),
+            Data::Large(u) => Ok(Duration::from_secs(*u)),
             Data::Float(f) => Duration::try_from_secs_f64(*f).map_err(|e| e.to_string()),
             Data::String(s) => humantime::parse_duration(s).map_err(|e| e.to_string()),
             _ => return decoder.wrong_type(node),

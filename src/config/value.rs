@@ -20,7 +20,9 @@ pub(super) enum Data {
     Bool(bool),
     /// A whole number.
     Integer(i64),
-    /// A number with a fraction, or one too large for a whole number.
+    /// A whole number above those of [`Integer`](Self::Integer); TOML has none.
+    Large(u64),
+    /// A number with a fraction or an exponent.
     Float(f64),
     /// Text.
     String(String),
@@ -55,7 +57,7 @@ impl Node {
             Data::Null => "null",
             Data::Bool(_) => "a boolean",
             Data::Integer(_) => "a whole number",
-            Data::Float(_) => "a number",
+            Data::Large(_) | Data::Float(_) => "a number",
             Data::String(_) => "a string",
             Data::Date(_) => "a date",
             Data::Array(_) => "a list",
@@ -80,6 +82,7 @@ impl Node {
             Data::Null => Value::Null,
             Data::Bool(b) => Value::Bool(*b),
             Data::Integer(i) => Value::from(*i),
+            Data::Large(u) => Value::from(*u),
             Data::Float(f) => Value::Number(serde_json::Number::from_f64(*f)?),
             Data::String(s) | Data::Date(s) => Value::String(s.clone()),
             Data::Array(items) => Value::Array(items.iter().map(Self::to_json).collect::<Option<_>>()?),

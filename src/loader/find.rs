@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::normalise,
     diagnostic::{Diagnostic, SourceId},
+    scan::read_regular,
 };
 
 /// The names a task file can have, the preferred one first.
@@ -89,7 +90,7 @@ fn named(file: &Path, reading: &mut Reading) -> Option<Found> {
         return Some(Found::Devtask(file.to_owned()));
     }
     // A file of our own is read again when its project is loaded, from there with its faults.
-    match fs::read(file) {
+    match read_regular(file, read::LIMIT) {
         Ok(bytes) if first_byte(&bytes) == Some(b'[') => {
             let root = file.parent().unwrap_or(file).to_owned();
             devenv_file(file, root, reading)

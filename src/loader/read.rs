@@ -10,7 +10,11 @@ use super::Faults;
 use crate::{
     diagnostic::{Diagnostic, Place, Source, SourceId, Sources},
     model::Declaration,
+    scan::read_regular,
 };
+
+/// More bytes than this are no task file, whatever they are.
+pub(super) const LIMIT: u64 = 64 << 20;
 
 /// What has been read so far.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +38,7 @@ impl Reading {
         if !self.files.iter().any(|known| known == path) {
             self.files.push(path.to_owned());
         }
-        let bytes = fs::read(path).map_err(|e| Box::new(unreadable(path, &e)))?;
+        let bytes = read_regular(path, LIMIT).map_err(|e| Box::new(unreadable(path, &e)))?;
         let text = String::from_utf8(bytes).map_err(|e| Box::new(self.not_utf8(path, &e)))?;
         Ok(self.text(self.shown(path), Some(path.to_owned()), &text))
     }

@@ -13,7 +13,8 @@ use super::{
 use crate::{model::FileKind, pattern::PatternSet};
 
 /// The first path that is not as it was: its content may be the same again, but somebody wrote it. Of
-/// directories and special files only presence and kind count. Paths `except` matches (a task's declared
+/// directories and special files only presence and kind count. What could not be looked at either time, for
+/// the same reason, tells nothing; what only one of them could look at differs. Paths `except` matches (a task's declared
 /// outputs) may change as they like.
 #[must_use]
 pub fn same_identities(before: &FileSet, now: &Matched, except: Option<&PatternSet>) -> Option<PathBuf> {
@@ -37,8 +38,9 @@ pub fn same_identities(before: &FileSet, now: &Matched, except: Option<&PatternS
             (None, None) => break,
         }
     }
-    let problems = before.problems.iter().chain(&now.problems);
-    problems.map(|problem| &problem.path).find(|path| counts(path)).cloned()
+    let came = now.problems.iter().filter(|problem| !before.problems.contains(problem));
+    let went = before.problems.iter().filter(|problem| !now.problems.contains(problem));
+    came.chain(went).map(|problem| &problem.path).find(|path| counts(path)).cloned()
 }
 
 fn same(before: &FileEntry, now: &Entry) -> bool {

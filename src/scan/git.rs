@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,10 +18,14 @@ use ignore::{
 };
 
 use super::{
+    regular::read_regular,
     system::{self, exists},
     table::{GRANULARITY, is_racy, system_now_ns},
 };
 use crate::model::{FileKind, StatIdentity};
+
+/// More bytes than this are no rules.
+const LIMIT: u64 = 1 << 20;
 
 /// The rules in force for the entries of one directory.
 #[derive(Clone, Debug, Default)]
@@ -171,7 +175,7 @@ fn regular(path: &Path) -> Option<StatIdentity> {
 fn parse<'a>(directory: &Path, sources: impl Iterator<Item = &'a Path>) -> Option<Arc<Gitignore>> {
     let mut builder = GitignoreBuilder::new(directory);
     for source in sources {
-        let text = fs::read(source).unwrap_or_default();
+        let text = read_regular(source, LIMIT).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         for line in text.trim_start_matches('\u{feff}').lines() {
             // A bad line only says so.
@@ -194,5 +198,6 @@ fn exclude_file(top: &Path) -> Option<PathBuf> {
 }
 
 fn first_line(path: &Path) -> io::Result<String> {
-    Ok(fs::read_to_string(path)?.lines().next().unwrap_or_default().to_owned())
+    let text = read_regular(path, LIMIT)?;
+    Ok(String::from_utf8(text).map_err(io::Error::other)?.lines().next().unwrap_or_default().to_owned())
 }

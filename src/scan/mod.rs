@@ -14,6 +14,7 @@ mod git;
 mod hash;
 mod item;
 mod name;
+mod regular;
 mod system;
 mod table;
 mod visit;
@@ -21,5 +22,6 @@ mod walk;
 
 pub use compare::same_identities;
 pub use name::{directory_key, relative_name};
+pub use regular::read_regular;
 pub use table::{Clock, FileEntry, FileSet, FileTable, Memory, NoMemory, TableOptions, system_now_ns};
 pub use walk::{Entry, Matched, Problem, ScanOptions, Scanner};

@@ -140,10 +140,16 @@ pub fn task_log(state_dir: &Path, run: &str, task: &str) -> PathBuf {
     log_dir(state_dir).join(run).join(log_name(task, "log"))
 }
 
+/// What a directory of ours holds. A link in its place leads to something that is not ours.
+fn list(dir: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
+    let is_ours = fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir());
+    is_ours.then(|| fs::read_dir(dir).ok()).flatten().into_iter().flatten().flatten()
+}
+
 /// The ids of the runs that are known in a state directory, oldest first.
 #[must_use]
 pub fn known_runs(state_dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(state_dir.join(RUNS)).into_iter().flatten().flatten();
+    let entries = list(&state_dir.join(RUNS));
     let id = |name: &str| name.strip_suffix(".jsonl").filter(|id| is_run_id(id)).map(str::to_owned);
     let mut ids: Vec<String> = entries.filter_map(|e| id(e.file_name().to_str()?)).collect();
     ids.sort();
@@ -153,7 +159,7 @@ pub fn known_runs(state_dir: &Path) -> Vec<String> {
 /// The ids of the runs of which output of tasks is kept, oldest first.
 #[must_use]
 pub fn logged_runs(state_dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(log_dir(state_dir)).into_iter().flatten().flatten();
+    let entries = list(&log_dir(state_dir));
     let names = entries.filter_map(|e| e.file_name().into_string().ok());
     let mut ids: Vec<String> = names.filter(|name| is_run_id(name)).collect();
     ids.sort();
@@ -234,6 +240,25 @@ mod tests {
             let what = What::Warning { task: None, message: n.to_string() };
             log.write(&Event { v: 1, time: UNIX_EPOCH, what });
             assert_eq!(read_run(&state, &id).unwrap().len(), n);
+        }
+    }
+
+    #[test]
+    fn nothing_is_listed_or_removed_through_a_link() {
+        let (root, state) = state();
+        for (name, suffix) in [(RUNS, ".jsonl"), (LOGS, "")] {
+            let elsewhere = root.path().join(name);
+            fs::create_dir(&elsewhere).unwrap();
+            for n in 0..KEPT + 2 {
+                let path = elsewhere.join(format!("r{n}{suffix}"));
+                if name == LOGS { fs::create_dir(path) } else { fs::write(path, "") }.unwrap();
+            }
+            std::os::unix::fs::symlink(&elsewhere, state.join(name)).unwrap();
+        }
+        prune(&state);
+        assert_eq!((known_runs(&state), logged_runs(&state)), (vec![], vec![]));
+        for name in [RUNS, LOGS] {
+            assert_eq!(fs::read_dir(root.path().join(name)).unwrap().count(), KEPT + 2, "{name}");
         }
     }
 

@@ -22,8 +22,12 @@ pub(crate) struct Unmatched {
 }
 
 impl Unmatched {
-    /// The globs of a task that match nothing. A literal path may be missing.
+    /// The globs of a task that match nothing. A literal path may be missing, and what a glob matches may lie
+    /// where nobody could look.
     pub(crate) fn of(shared: &Shared, id: TaskId, inputs: &FileSet) -> Vec<Self> {
+        if !inputs.problems.is_empty() {
+            return Vec::new();
+        }
         let task = shared.graph.task(id);
         let patterns = shared.patterns(id);
         let is_glob =

@@ -1,9 +1,13 @@
 //! The state directory.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, Metadata, OpenOptions, Permissions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    io::{self, Read, Write},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Component, Path, PathBuf},
 };
 
@@ -17,6 +21,12 @@ pub const STATE_DIR: &str = ".devtask";
 const PRIVATE_DIR: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 const GITIGNORE: &str = ".gitignore";
+/// The `.gitignore` until it is whole.
+const GITIGNORE_ASIDE: &str = ".gitignore.new";
+const IGNORE_ALL: &str = "*\n";
+
+/// What is in the directory besides the files of the base, whose names begin with [`super::base::FILE`].
+const OURS: [&str; 7] = [GITIGNORE, GITIGNORE_ASIDE, "lock", "log", "runs", "sessions", "state"];
 
 /// A state directory that exists, is a real directory and belongs to the user (hazards D7, E4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,13 +100,18 @@ impl StateDir {
         Ok(file)
     }
 
-    /// A directory with other people's things in it must not get our mode and our `.gitignore`.
+    /// A directory with other people's things in it must not get our mode and our `.gitignore`. One that a
+    /// first run left unfinished, for want of room or because it was killed, has nothing but ours in it.
     fn check_is_ours(&self) -> Result<(), StoreError> {
         let read = || -> io::Result<bool> {
             let names: Vec<_> =
                 fs::read_dir(&self.path)?.map(|e| e.map(|e| e.file_name())).collect::<Result<_, _>>()?;
-            let ours = fs::read_to_string(self.path.join(GITIGNORE)).is_ok_and(|text| text.trim_end() == "*");
-            Ok(names.is_empty() || ours || names.iter().any(|n| n == super::base::FILE))
+            let has_base = names.iter().any(|name| name == super::base::FILE);
+            Ok(has_base
+                || match self.gitignore()? {
+                    Some(text) if !text.is_empty() => text.trim_end() == IGNORE_ALL.trim_end(),
+                    _ => names.iter().all(|name| is_our_name(name)),
+                })
         };
         match read() {
             Ok(true) => Ok(()),
@@ -105,16 +120,50 @@ impl StateDir {
         }
     }
 
+    /// The beginning of the `.gitignore`, if it is there. What is no regular file is not ours.
+    fn gitignore(&self) -> io::Result<Option<String>> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let path = self.path.join(GITIGNORE);
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.ok().filter(|file| file.metadata().is_ok_and(|meta| meta.is_file())),
+        };
+        let Some(file) = file else { return Ok(Some("?".to_owned())) };
+        let mut text = Vec::new();
+        file.take(16).read_to_end(&mut text)?;
+        Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// It is there whole or not at all. One that somebody has changed stays as it is.
     fn write_gitignore(&self) -> Result<(), StoreError> {
         let path = self.path.join(GITIGNORE);
-        let file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&path);
-        match file.and_then(|mut file| file.write_all(b"*\n")) {
-            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                Err(StoreError::io("write", &path, source))
-            }
-            _ => Ok(()),
+        let written = match self.gitignore() {
+            Ok(Some(text)) if !text.is_empty() => Ok(()),
+            Ok(_) => self.replace_gitignore(&path),
+            Err(error) => Err(error),
+        };
+        written.map_err(|source| StoreError::io("write", &path, source))
+    }
+
+    fn replace_gitignore(&self, path: &Path) -> io::Result<()> {
+        let aside = self.path.join(GITIGNORE_ASIDE);
+        let write = || {
+            let mut file = Self::open_file(&aside, true)?;
+            file.set_len(0)?;
+            file.write_all(IGNORE_ALL.as_bytes())?;
+            fs::rename(&aside, path)
+        };
+        match write() {
+            // Another run that begins just now was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(()),
+            written => written,
         }
     }
+}
+
+fn is_our_name(name: &OsStr) -> bool {
+    let base = super::base::FILE.as_bytes();
+    OURS.iter().any(|ours| name == *ours) || name.as_bytes().starts_with(base)
 }
 
 /// A directory of ours with mode 0700, made if it is missing.
@@ -213,6 +262,31 @@ mod tests {
         }
         assert_eq!(mode(&full), 0o755, "refused means untouched");
         assert!(!full.join(".gitignore").exists());
+    }
+
+    #[test]
+    fn what_a_first_run_left_unfinished_is_ours() {
+        for (files, ours) in [
+            (&[(".gitignore", "")][..], true),
+            (&[(".gitignore.new", "")], true),
+            (&[(".gitignore.new", "*"), ("lock", ""), ("state.redb.new", "")], true),
+            (&[("lock", "")], true),
+            (&[(".gitignore", "*\n"), ("letter.txt", "")], true),
+            (&[(".gitignore", "target\n"), ("state.redb", "")], true),
+            (&[(".gitignore", ""), ("letter.txt", "")], false),
+            (&[(".gitignore", "target\n")], false),
+            (&[("log", ""), ("letter.txt", "")], false),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                fs::write(root.path().join(name), text).unwrap();
+            }
+            assert_eq!(StateDir::create(root.path()).is_ok(), ours, "{files:?}");
+            let text = fs::read_to_string(root.path().join(GITIGNORE)).unwrap_or_default();
+            let changed = files.iter().any(|(_, text)| *text == "target\n");
+            assert_eq!(text == IGNORE_ALL, ours && !changed, "{files:?}");
+            assert!(!ours || changed || !root.path().join(GITIGNORE_ASIDE).exists(), "{files:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod example;
 mod faults;
 mod freshness;
 mod history;
+mod hostile;
 mod looking;
 mod promise;
 mod protocol;

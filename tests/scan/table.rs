@@ -13,7 +13,9 @@ use std::{
 
 use devtask::{
     model::{Digest, DirRecord, FileKind},
-    scan::{FileSet, FileTable, Memory, NoMemory, TableOptions, directory_key, same_identities},
+    scan::{
+        FileSet, FileTable, Matched, Memory, NoMemory, Problem, TableOptions, directory_key, same_identities,
+    },
 };
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -336,6 +338,26 @@ fn the_comparison_names_the_first_path_that_differs() {
         let outputs = tree.inputs("d/*.out");
         let found = same_identities(&before, &now, Some(&outputs));
         assert_eq!(found, expected.map(|name| tree.path(name)), "{number}");
+    }
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_compared_like_everything_else() {
+    let problem = |(path, error): (&str, &str)| Problem { path: path.into(), error: error.to_owned() };
+    let (a, other, b) = (("/a", "denied"), ("/a", "broken"), ("/b", "denied"));
+    for (before, now, expected) in [
+        (vec![a, b], vec![a, b], None),
+        (vec![a], vec![a, b], Some("/b")),
+        (vec![a, b], vec![a], Some("/b")),
+        (vec![a], vec![other], Some("/a")),
+        (vec![], vec![a], Some("/a")),
+        (vec![a], vec![], Some("/a")),
+    ] {
+        let all = |list: &[_]| list.iter().copied().map(problem).collect();
+        let set = FileSet { problems: all(&before), ..FileSet::default() };
+        let found = Matched { problems: all(&now), ..Matched::default() };
+        let differs = same_identities(&set, &found, None);
+        assert_eq!(differs, expected.map(Into::into), "{before:?} {now:?}");
     }
 }
 

@@ -15,6 +15,7 @@ use devtask::{
     config::{Color, Settings, parse_toml},
     diagnostic::{Diagnostic, Source, Sources},
     loader::{Faults, Kind, LoadRequest, Loaded, load},
+    scan::read_regular,
     session::{SessionBuilder, SessionError, Wait},
 };
 
@@ -74,7 +75,7 @@ impl App {
             return Ok(Settings::default());
         };
         let path = config.join("devtask/config.toml");
-        let content = match fs::read_to_string(&path) {
+        let content = match read_text(&path) {
             Ok(content) => content,
             Err(error) if is_missing(&error) => return Ok(Settings::default()),
             Err(error) => return Err(misused(&format!("cannot read {}: {error}", path.display()))),
@@ -297,6 +298,12 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
         // Also those that later versions of the library may add.
         _ => internal(&text::chain(error)),
     }
+}
+
+/// The user's file: text of a sane size.
+fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = read_regular(path, 1 << 20)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 fn is_missing(error: &io::Error) -> bool {

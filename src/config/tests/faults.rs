@@ -145,7 +145,7 @@ fn every_fault_of_a_json_file_has_its_place() {
         (r#"{"tasks": {"a": {"exec": 1.5}}}"#, "wrong-type", "1.5"),
         (r#"{"tasks": {"a": {}, "a": {}}}"#, "duplicate-key", r#""a""#),
         (r#"{"tasks": {"ü ü": {}}}"#, "bad-name", r#""ü ü""#),
-        (r#"{"tasks": {"a": {"retries": 1e400}}}"#, "syntax", "0"),
+        (r#"{"tasks": {"a": {"retries": 1e400}}}"#, "bad-value", "0"),
         (r#"{"tasks": {"a": {"retries": 1e40}}}"#, "wrong-type", "1e40"),
         (r#"[]"#, "wrong-type", "[]"),
         (r#""x""#, "wrong-type", r#""x""#),
@@ -206,4 +206,32 @@ fn a_syntax_fault_hides_nothing_before_it_and_invents_nothing_behind_it() {
     assert!(!file.complete);
     assert!(parse_toml(SOURCE, "").complete);
     assert!(!parse_json(SOURCE, "[]").complete);
+}
+
+#[test]
+fn whole_numbers_of_json_are_exact_or_refused() {
+    for (number, exact) in [
+        ("9223372036854775807", true),
+        ("-9223372036854775808", true),
+        ("9223372036854775808", true),
+        ("18446744073709551615", true),
+        ("18446744073709551616", false),
+        ("-9223372036854775809", false),
+        ("1e400", false),
+        ("-1e400", false),
+    ] {
+        let text = format!(r#"{{"tasks": {{"a": {{"input": {{"n": {number}}}}}}}}}"#);
+        let (list, faults) = json(&text);
+        if exact {
+            assert_eq!(faults, [], "{number}");
+            let input = &list[0].task.input.as_ref().unwrap().value;
+            assert_eq!(input["n"].to_string(), number);
+        } else {
+            let told: Vec<_> = faults.iter().map(|f| (f.code, &*f.message)).collect();
+            assert_eq!(told, [("bad-value", "this number is out of range")], "{number}");
+            let start = text.find(number).unwrap();
+            let at = faults[0].labels[0].place.span.start;
+            assert!((start..start + number.len()).contains(&at), "{number}");
+        }
+    }
 }

@@ -1,0 +1,86 @@
+//! Reading a file that is to have a certain size at most, whatever stands in its place.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+
+use super::system::Status;
+use crate::model::FileKind;
+
+/// The content of a regular file of at most `limit` bytes. Never waits for the writer of a FIFO, and never
+/// reads a device that has no end.
+///
+/// # Errors
+/// The system's; for anything but a regular file (a link to one counts as one), and for a larger one.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    // A socket, or a device without a driver, cannot even be opened.
+    let file = opened.map_err(|errno| if errno == Errno::NXIO { no_regular_file() } else { errno.into() })?;
+    let status: Status = rustix::fs::fstat(&file)?.into();
+    match status.kind {
+        FileKind::File { .. } => {}
+        FileKind::Directory => return Err(Errno::ISDIR.into()),
+        FileKind::BrokenLink | FileKind::Special => return Err(no_regular_file()),
+    }
+    let mut content = Vec::with_capacity(status.identity.size.min(limit).try_into().unwrap_or(0));
+    // One byte more tells whether there is more: the size may be 0 (in `/proc`) or grow.
+    File::from(file).take(limit.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {} MiB", limit >> 20),
+        ));
+    }
+    Ok(content)
+}
+
+fn no_regular_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::net::UnixListener, path::PathBuf};
+
+    use rustix::fs::{CWD, mkfifoat};
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn only_regular_files_of_a_sane_size_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let sized = |name: &str, size: u64| File::create(at(name)).unwrap().set_len(size).unwrap();
+        sized("empty", 0);
+        sized("full", MIB);
+        sized("large", MIB + 1);
+        mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink(at("full"), at("link")).unwrap();
+        fs::create_dir(at("directory")).unwrap();
+        for (path, expected) in [
+            (at("empty"), Ok(0)),
+            (at("full"), Ok(MIB)),
+            (at("link"), Ok(MIB)),
+            (at("large"), Err("it is larger than 1 MiB")),
+            (at("fifo"), Err("it is no regular file")),
+            (at("socket"), Err("it is no regular file")),
+            (PathBuf::from("/dev/zero"), Err("it is no regular file")),
+            (at("directory"), Err("Is a directory (os error 21)")),
+            (at("missing"), Err("No such file or directory (os error 2)")),
+        ] {
+            let read = read_regular(&path, MIB).map(|content| content.len() as u64);
+            assert_eq!(read.map_err(|e| e.to_string()), expected.map_err(str::to_owned), "{path:?}");
+        }
+    }
+}
