@@ -1,14 +1,15 @@
 //! Which directories an `include` means (spec section 1.1).
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
+    sync::mpsc,
 };
 
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::WalkBuilder;
 
-use super::find;
+use super::{find, read};
 use crate::{
     config::{Text, normalise},
     diagnostic::Diagnostic,
@@ -32,7 +33,12 @@ pub(super) fn files(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>)
     };
     let base = normalise(&dir.join(base));
     let (mut found, mut faults) = (Vec::new(), Vec::new());
-    for dir in directories(&base, &glob, &matcher) {
+    let (directories, endless) = directories(&base, &glob, &matcher);
+    for file in endless {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        faults.push(read::unreadable(&file, &error).at(Some(&entry.place), "looked at for this"));
+    }
+    for dir in directories {
         match find::in_directory(&dir) {
             Ok(file) => found.extend(file),
             Err(fault) => faults.push(fault.at(Some(&entry.place), "included here")),
@@ -76,12 +82,25 @@ fn split(glob: &str) -> (&str, String) {
     (&glob[..cut], glob[cut..].trim_end_matches('/').to_owned())
 }
 
-fn directories(base: &Path, glob: &str, matcher: &GlobMatcher) -> Vec<PathBuf> {
+/// The directories a glob matches, and the files of rules that must not be read: the walker would wait for
+/// the writer of a FIFO, and read a device without an end.
+fn directories(base: &Path, glob: &str, matcher: &GlobMatcher) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    if let Some(file) = base.ancestors().find_map(endless_rules) {
+        return (Vec::new(), vec![file]);
+    }
+    let (send, endless) = mpsc::channel();
+    let enters = move |entry: &ignore::DirEntry| {
+        let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+        let file = is_dir.then(|| endless_rules(entry.path())).flatten();
+        // The receiver lives until the walk is over.
+        file.is_none_or(|file| send.send(file).is_err())
+    };
     let depth = (!glob.contains("**")).then(|| glob.split('/').count());
     let dotted = glob.split('/').any(|segment| segment.starts_with('.'));
     let mut found: Vec<PathBuf> = WalkBuilder::new(base)
         .max_depth(depth)
         .hidden(!dotted)
+        .filter_entry(enters)
         .build()
         // What cannot be looked into has no task file to include; a literal entry would say so.
         .filter_map(Result::ok)
@@ -93,5 +112,14 @@ fn directories(base: &Path, glob: &str, matcher: &GlobMatcher) -> Vec<PathBuf> {
         .filter(|path| path.is_dir())
         .collect();
     found.sort();
-    found
+    (found, endless.try_iter().collect())
+}
+
+/// A file of rules in `dir` that is a FIFO or a device. A link to `/dev/null` is a usual way to have none.
+fn endless_rules(dir: &Path) -> Option<PathBuf> {
+    let endless = |path: &PathBuf| {
+        let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+        special && read::canonical(path) != Path::new("/dev/null")
+    };
+    [".gitignore", ".ignore", ".git/info/exclude"].map(|name| dir.join(name)).into_iter().find(endless)
 }

@@ -101,3 +101,35 @@ fn a_task_file_without_an_end_in_sight_is_refused() {
     let output = tree.expect(2, "list");
     assert!(output.err.contains("devtask.toml` cannot be read: it is larger than 64 MiB\n"), "{output}");
 }
+
+#[test]
+fn what_is_no_file_has_no_rules_for_includes() {
+    for what in ENDLESS {
+        for place in [".gitignore", "p/.gitignore", "p/a/.ignore", ".git/info/exclude"] {
+            let tree = Sandbox::with("include = [\"p/*\"]\n");
+            tree.write("p/a/devtask.toml", "[tasks.t]\nexec = \"true\"\n");
+            put(what, &tree.path(place));
+            let output = bounded(&tree, &["list"], &[]);
+            assert_eq!(output.code, Some(2), "{what} {place} {output}");
+            let told = format!("/{place}` cannot be read: it is no regular file\n");
+            assert!(output.err.contains(&told), "{what} {place} {output}");
+        }
+    }
+    let tree = Sandbox::with("include = [\"p/*\"]\n");
+    tree.write("p/a/devtask.toml", "[tasks.t]\nexec = \"true\"\n");
+    put("/dev/null", &tree.path("p/.gitignore"));
+    assert!(tree.ok("list").out.contains("a:t"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_glob_matches_nothing_only_where_everything_could_be_looked_at() {
+    for (unreadable, warned) in [("in.txt", true), ("/proc/self/mem", false)] {
+        let tree = Sandbox::with(&format!(
+            "[tasks.a]\nexec = \"true\"\nexecIfModified = [\"{unreadable}\", \"sub/*.x\"]\n"
+        ));
+        tree.write("in.txt", "");
+        let output = tree.devtask(["run", "a"]).run();
+        assert_eq!(output.err.contains("matches nothing"), warned, "{output}");
+    }
+}
