@@ -473,6 +473,11 @@ fn copy_of(source: &Path) -> Sandbox {
 fn every_edit_of_the_readme_reruns_what_it_says() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/monorepo");
     let base = copy_of(&example);
+    // Whoever has run it there has left what its tasks make, all of which git ignores.
+    let ignored = base.read(".gitignore");
+    for made in ignored.lines().filter(|line| !line.starts_with('#')) {
+        base.remove_if_there(made.trim_matches('/'));
+    }
     let first = base.ok("run");
     let all: Vec<String> = set(ALL).into_iter().chain([ALWAYS.to_owned()]).collect();
     assert_eq!(base.executed(), set(&all.join(" ")), "{first}");
