@@ -231,7 +231,13 @@ impl Memory {
         let notices = match std::mem::replace(&mut *self.held(), Held::Nothing) {
             Held::Nothing => Vec::new(),
             Held::Looking(store) => store.close().map_err(|e| e.to_string())?,
-            Held::Writing(writer) => writer.shutdown().map_err(|e| e.to_string())?,
+            Held::Writing(writer) => {
+                let notices = writer.shutdown().map_err(|e| e.to_string())?;
+                if !self.dir.as_ref().is_some_and(store::is_in_place) {
+                    return Err("the state was removed while it was in use".to_owned());
+                }
+                notices
+            }
             Held::Lost(why) => return Err(why),
         };
         Ok(notices.iter().filter_map(put_notice).collect())

@@ -220,6 +220,12 @@ fn apply(txn: &WriteTransaction, table: Table, batch: &Batch) -> Result<(), Faul
     Ok(())
 }
 
+/// Whether the file is in its place: a task may have removed it, or the whole directory, while it was written.
+#[must_use]
+pub fn is_in_place(dir: &StateDir) -> bool {
+    fs::symlink_metadata(dir.path().join(FILE)).is_ok_and(|found| found.is_file() && found.len() > 0)
+}
+
 /// Removes the file, whatever it holds: for a store that can no longer be written and so no longer says what
 /// happened (hazard D3). Needs no space.
 ///

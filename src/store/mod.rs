@@ -34,7 +34,7 @@ mod writer;
 mod tests;
 
 pub use aside::SetAside;
-pub use base::discard;
+pub use base::{discard, is_in_place};
 pub use batch::{Batch, Table};
 pub use dir::{STATE_DIR, StateDir};
 pub use error::StoreError;

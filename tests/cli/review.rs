@@ -256,3 +256,13 @@ fn a_link_in_the_place_of_the_sessions_is_refused() {
     assert!(run.err.contains(".devtask/sessions is a symbolic link"), "{run}");
     assert!(tree.exists(format!("elsewhere/{name}")));
 }
+
+#[test]
+fn a_state_that_is_removed_while_it_is_used_is_told() {
+    let scripts = ["rm -rf .devtask", "mv .devtask away", "rm .devtask/state.redb"];
+    for script in scripts {
+        let tree = Sandbox::with(&format!("[tasks.a]\nexec = '{script}'\nexecIfModified = ['in']\n"));
+        let run = tree.expect(3, "run a");
+        assert!(run.err.contains("results are not saved: "), "{script}\n{run}");
+    }
+}
