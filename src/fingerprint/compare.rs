@@ -29,12 +29,6 @@ pub fn compare(before: &Manifest, now: &Manifest) -> Vec<Reason> {
     reasons
 }
 
-/// The paths of the files that differ, as bytes.
-#[must_use]
-pub fn changed_paths(before: &[FileRow], now: &[FileRow]) -> Vec<Vec<u8>> {
-    differing(before, now).into_iter().map(|(row, _)| row.path.clone()).collect()
-}
-
 /// What of `now` is as it was in `before`.
 #[must_use]
 pub fn count(before: &Manifest, now: &Manifest) -> Compared {

@@ -9,7 +9,7 @@
 mod compare;
 mod manifest;
 
-pub use compare::{changed_paths, compare, count, differing};
+pub use compare::{compare, count, differing};
 pub use manifest::{Facts, FileRow, Handed, Manifest, Part, digest_of};
 
 #[cfg(test)]

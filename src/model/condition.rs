@@ -40,12 +40,6 @@ impl Condition {
     pub fn from_suffix(suffix: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.as_str() == suffix)
     }
-
-    /// Whether a failure of the upstream travels along an edge with this condition.
-    #[must_use]
-    pub const fn propagates_failure(self) -> bool {
-        !matches!(self, Self::Completed)
-    }
 }
 
 impl fmt::Display for Condition {

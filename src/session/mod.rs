@@ -89,6 +89,14 @@ pub enum SessionError {
     /// Something was to be executed in a session opened for looking only.
     #[error("this session was opened for looking only")]
     ReadOnly,
+    /// A task made in code declares an output that does not lie beneath the root (spec section 4.5).
+    #[error("outputs outside the root are refused: `{pattern}` of {task}")]
+    OutputOutside {
+        /// The task.
+        task: TaskName,
+        /// The pattern, as it was written.
+        pattern: String,
+    },
     /// The run needs a long-running process.
     #[error("{0} is a process, and running processes is not supported yet")]
     NeedsProcess(TaskName),
@@ -129,6 +137,7 @@ impl Session {
         let roots = self.select(&request.names)?;
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;
+        self.refuse_outputs_outside(&plan)?;
         let turn = Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?;
         let now = SystemTime::now();
         let (id, log) = match request.dry_run {
@@ -204,6 +213,20 @@ impl Session {
         }
     }
 
+    /// Task files are checked when they are loaded; graphs made in code are not.
+    fn refuse_outputs_outside(&self, plan: &Plan) -> Result<(), SessionError> {
+        for &id in plan.order() {
+            let (task, patterns) = (self.shared.graph.task(id), self.shared.patterns(id));
+            let mut positive = patterns.outputs.globs().iter().filter(|glob| !glob.is_negated());
+            let outside = positive.find(|glob| !glob.prefix().starts_with(&self.shared.root));
+            if let Some(pattern) = outside.and_then(|glob| task.outputs.get(glob.written())) {
+                let pattern = pattern.written.clone();
+                return Err(SessionError::OutputOutside { task: task.name.clone(), pattern });
+            }
+        }
+        Ok(())
+    }
+
     /// What is remembered of each task that is scheduled or upstream of one that is, by id.
     fn records(&self, plan: &Plan) -> Vec<Option<TaskRecord>> {
         let graph = &self.shared.graph;
@@ -221,5 +244,41 @@ impl Session {
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
         self.shared.state_dir.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Task;
+
+    /// What starting a run of a task with this output comes to.
+    async fn start(output: &str) -> Result<Run, SessionError> {
+        let root = tempfile::tempdir().unwrap();
+        let graph = TaskGraph::builder().task(Task::shell("a:t", "true").outputs([output])).build().unwrap();
+        let session = Session::builder(graph).root(root.path()).open().await.unwrap();
+        session.start(Request::run(["a:t"]).dry())
+    }
+
+    #[tokio::test]
+    async fn outputs_outside_the_root_are_refused_for_graphs_made_in_code_too() {
+        for output in ["../x", "/x", "sub/../../x/**", "{in,/out}"] {
+            let refused = start(output).await.map(drop).unwrap_err();
+            let message = format!("outputs outside the root are refused: `{output}` of a:t");
+            assert_eq!(refused.to_string(), message);
+        }
+        assert!(start("sub/../x").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_session_has_one_run_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let graph = TaskGraph::builder().task(Task::shell("a:t", "true")).build().unwrap();
+        let session = Session::builder(graph).root(root.path()).open().await.unwrap();
+        let run = session.start(Request::run(["a:t"]).dry()).unwrap();
+        let second = session.start(Request::run(["a:t"]).dry());
+        assert!(matches!(second.map(drop), Err(SessionError::Busy)));
+        run.finish().await.unwrap();
+        assert!(session.start(Request::run(["a:t"]).dry()).is_ok());
     }
 }
