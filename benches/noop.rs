@@ -9,7 +9,7 @@ use std::{path::Path, process::ExitCode, thread, time::Duration};
 use support::{
     args::Args,
     empty, floor, peak,
-    program::{Program, installed},
+    program::{Program, find},
     rounds::{self, Contender, Rounds},
     workspace::{Form, Workspace},
 };
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     }
     let args = Args::read();
     for (tasks, files) in args.sizes(&SIZES) {
-        let workspace = Workspace::of(tasks, files);
+        let workspace = Workspace::of("bench", tasks, files);
         measure(&workspace, Form::Flat, &args);
         // Other ways to write the same, where that makes a difference.
         if (tasks, files) == (1000, 10) || args.smoke {
@@ -39,17 +39,16 @@ fn main() -> ExitCode {
 fn measure(workspace: &Workspace, form: Form, args: &Args) {
     workspace.for_devtask(form);
     workspace.for_ninja(form);
-    let mut programs = vec![("process (/bin/true)", Program::new(Path::new("/"), ["true"]))];
+    let mut programs =
+        vec![("process (/bin/true)", Program::new(Path::new("/"), [find("true").unwrap_or_default()]))];
     if let Some(empty) = empty::program() {
         programs.insert(0, ("process (static)", Program::new(Path::new("/"), [empty.to_string_lossy()])));
     }
     programs.push(("devtask --version", Program::new(&workspace.root, [support::DEVTASK, "--version"])));
     programs.push(("bare stat", floor::stat(workspace)));
-    let devtask = Program::devtask(&workspace.root);
-    programs.push(("devtask", devtask.clone()));
-    let ninja = Program::new(&workspace.root, ["ninja", "--quiet"]);
-    if installed("ninja") {
-        programs.push(("ninja", ninja.clone()));
+    programs.push(("devtask", Program::devtask(&workspace.root)));
+    if let Some(ninja) = find("ninja") {
+        programs.push(("ninja", Program::new(&workspace.root, [&ninja, "--quiet"])));
     }
     settle(&programs, args.smoke);
     let before = (workspace.ran("devtask"), workspace.ran("ninja"));

@@ -1,7 +1,7 @@
 //! A command line that is run again and again.
 
 use std::{
-    iter,
+    env, iter,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -55,13 +55,21 @@ impl Program {
 
     /// Runs it to its end, which must be a success.
     pub(crate) fn run(&self) {
-        let status = self.command().status();
-        assert!(status.as_ref().is_ok_and(|status| status.success()), "{:?}: {status:?}", self.line);
+        assert!(self.succeeds(), "failed: {:?}", self.line);
+    }
+
+    /// Runs it to its end, and tells whether that was a success.
+    pub(crate) fn succeeds(&self) -> bool {
+        self.command().status().is_ok_and(|status| status.success())
     }
 }
 
-/// Whether a program of this name can be started here.
-pub(crate) fn installed(name: &str) -> bool {
-    let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    found.is_ok_and(|status| status.success())
+/// Where a program of this name is: among those that `benches/compare/install.sh` installed, or on `PATH`.
+/// Started by its path it needs no search each time.
+pub(crate) fn find(name: &str) -> Option<String> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/compare-tools/bin");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found =
+        iter::once(own).chain(env::split_paths(&path)).map(|dir| dir.join(name)).find(|p| p.is_file());
+    found.and_then(|program| program.to_str().map(str::to_owned))
 }

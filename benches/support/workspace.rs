@@ -33,10 +33,10 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// The workspace of this size, made if it is not there yet.
-    pub(crate) fn of(tasks: usize, files: usize) -> Self {
+    /// The workspace of this name and size, made if it is not there yet.
+    pub(crate) fn of(name: &str, tasks: usize, files: usize) -> Self {
         let tmp = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let workspace = Self { root: tmp.join(format!("bench-{tasks}x{files}")), tasks, files };
+        let workspace = Self { root: tmp.join(format!("{name}-{tasks}x{files}")), tasks, files };
         let complete = workspace.root.join(".git/complete");
         if !complete.exists() {
             drop(fs::remove_dir_all(&workspace.root));
@@ -64,7 +64,8 @@ impl Workspace {
         }
     }
 
-    fn write(&self, path: &str, text: &str) {
+    /// Writes a file of the tree.
+    pub(crate) fn write(&self, path: &str, text: &str) {
         fs::write(self.root.join(path), text).unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
@@ -73,15 +74,18 @@ impl Workspace {
         self.tasks * self.files
     }
 
-    /// Every directory with sources, with the names in it, relative to the root.
+    /// Every directory with sources, and the names in it, relative to the root.
     pub(crate) fn directories(&self) -> impl Iterator<Item = (String, Vec<String>)> + '_ {
-        let dirs = self.files.div_ceil(PER_DIRECTORY);
-        (0..self.tasks).flat_map(move |task| (0..dirs).map(move |dir| (task, dir))).map(|(task, dir)| {
+        let of =
+            |task| self.directories_of().map(move |(dir, names)| (format!("{}/{dir}", package(task)), names));
+        (0..self.tasks).flat_map(of)
+    }
+
+    /// Every directory with sources of one package, and the names in it, relative to the package.
+    pub(crate) fn directories_of(&self) -> impl Iterator<Item = (String, Vec<String>)> + '_ {
+        (0..self.files.div_ceil(PER_DIRECTORY)).map(|dir| {
             let files = dir * PER_DIRECTORY..self.files.min((dir + 1) * PER_DIRECTORY);
-            (
-                format!("{}/src/dir_{dir}", package(task)),
-                files.map(|file| format!("file_{file:04}.rs")).collect(),
-            )
+            (format!("src/dir_{dir}"), files.map(|file| format!("file_{file:04}.rs")).collect())
         })
     }
 
@@ -90,29 +94,41 @@ impl Workspace {
         self.write(&format!("{}/{}", package(task), source(0)), &text(task, 0, version));
     }
 
-    /// How many tasks this tool has run since it was last told to forget; each leaves a line.
-    pub(crate) fn ran(&self, tool: &str) -> usize {
-        fs::read_to_string(self.root.join(format!("ran.{tool}"))).map_or(0, |text| text.lines().count())
+    /// What a task does for a tool, in its package: leaves a line, makes its output out of its sources.
+    pub(crate) fn command(&self, tool: &str) -> String {
+        format!("echo x >> {}; cat src/*/*.rs > out/{tool}", self.trace(tool).display())
     }
 
-    /// Removes what the tasks of this tool have left.
-    pub(crate) fn forget(&self, tool: &str) {
+    /// Where each task leaves a line; beside the tree, for some tools guard all that is written in it.
+    fn trace(&self, tool: &str) -> PathBuf {
+        self.root.with_extension(format!("ran-{tool}"))
+    }
+
+    /// How many tasks this tool has run since it was last told to forget.
+    pub(crate) fn ran(&self, tool: &str) -> usize {
+        fs::read_to_string(self.trace(tool)).map_or(0, |text| text.lines().count())
+    }
+
+    /// Removes what the tasks of this tool have left, and what it remembers of them, by these names.
+    pub(crate) fn forget(&self, tool: &str, memory: &[&str]) {
         for task in 0..self.tasks {
             drop(fs::remove_file(self.root.join(format!("{}/out/{tool}", package(task)))));
         }
-        drop(fs::remove_file(self.root.join(format!("ran.{tool}"))));
+        for path in memory.iter().map(|name| self.root.join(name)).chain([self.trace(tool)]) {
+            drop(fs::remove_dir_all(&path));
+            drop(fs::remove_file(&path));
+        }
     }
 
     /// Writes the task files of devtask, and forgets what it knew.
     pub(crate) fn for_devtask(&self, form: Form) {
-        self.forget("devtask");
-        drop(fs::remove_dir_all(self.root.join(".devtask")));
+        self.forget("devtask", &[".devtask"]);
         let mut text = String::new();
         if form == Form::Projects {
             text.push_str("include = [\"pkg_*\"]\n");
         }
         for task in 0..self.tasks {
-            let (package, command) = (package(task), command("devtask"));
+            let (package, command) = (package(task), self.command("devtask"));
             let body = format!(
                 "exec = \"{command}\"\npackage = \"sh\"\nexecIfModified = [\"src/**/*.rs\"]\noutputs = [\"out/devtask\"]\n"
             );
@@ -133,10 +149,8 @@ impl Workspace {
 
     /// Writes the same graph for ninja, and forgets what it knew.
     pub(crate) fn for_ninja(&self, form: Form) {
-        self.forget("ninja");
-        drop(fs::remove_file(self.root.join(".ninja_log")));
-        drop(fs::remove_file(self.root.join(".ninja_deps")));
-        let mut text = format!("rule build\n  command = cd $package && {}\n", command("ninja"));
+        self.forget("ninja", &[".ninja_log", ".ninja_deps"]);
+        let mut text = format!("rule build\n  command = cd $package && {}\n", self.command("ninja"));
         for task in 0..self.tasks {
             let package = package(task);
             let _ = write!(text, "build {package}/out/ninja: build");
@@ -160,11 +174,6 @@ pub(crate) fn package(task: usize) -> String {
 /// A source file's path in its package.
 pub(crate) fn source(file: usize) -> String {
     format!("src/dir_{}/file_{file:04}.rs", file / PER_DIRECTORY)
-}
-
-/// What a task does for a tool, in its package: leaves a line, makes its output out of its sources.
-pub(crate) fn command(tool: &str) -> String {
-    format!("echo x >> ../ran.{tool}; cat src/*/*.rs > out/{tool}")
 }
 
 fn upstream(task: usize) -> Option<String> {
