@@ -4,9 +4,10 @@
 
 mod support;
 
-use std::{path::Path, process::ExitCode, thread, time::Duration};
+use std::{path::Path, process::ExitCode, thread};
 
 use support::{
+    AGED,
     args::Args,
     empty, floor, peak,
     program::{Program, find},
@@ -15,9 +16,6 @@ use support::{
 };
 
 const SIZES: [(usize, usize); 5] = [(1, 1), (100, 10), (1000, 10), (100, 1000), (1000, 100)];
-
-/// So long after it was written a time stamp is trusted by everybody.
-const AGED: Duration = Duration::from_millis(2100);
 
 fn main() -> ExitCode {
     if let Some(code) = support::helper() {

@@ -16,6 +16,7 @@ use std::{
 };
 
 use support::{
+    AGED,
     args::Args,
     peak,
     rounds::{self, Contender, Rounds, Row},
@@ -31,9 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Longer than this no tool may need for finding that there is nothing to do.
 const PATIENCE_NOTHING: Duration = Duration::from_secs(10);
-
-/// So long after it was written a time stamp is trusted by everybody.
-const AGED: Duration = Duration::from_millis(2100);
 
 fn main() -> ExitCode {
     if let Some(code) = support::helper() {

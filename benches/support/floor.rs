@@ -1,30 +1,46 @@
-//! The floor beneath a run with nothing to do: a process that stats the same files and does nothing else.
+//! The floors: a process that stats the same files and does nothing else, and one that reads and hashes
+//! them.
 //!
-//! Each directory is opened once and its files are stat'ed relative to it, which spares the kernel the
+//! Each directory is opened once and its files are looked at relative to it, which spares the kernel the
 //! walk along each path; two threads take directories from one queue. The names come from a flat file.
 
 use std::{
     ffi::CStr,
     fs, iter,
-    num::NonZero,
-    path::PathBuf,
+    os::fd::{AsFd, OwnedFd},
     process::ExitCode,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, openat, statat},
+    io::read,
+};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{program::Program, workspace::Workspace};
 
-/// The mode of the helper.
+/// The mode of the helper that stats.
 pub(crate) const STAT: &str = "--helper-stat";
+
+/// The mode of the helper that hashes.
+pub(crate) const HASH: &str = "--helper-hash";
 
 /// One directory: its path, and the names in it.
 type Directory<'a> = (&'a CStr, Vec<&'a CStr>);
 
-/// The floor as a command, for the sources of this workspace.
+/// A process that stats the sources of this workspace.
 pub(crate) fn stat(workspace: &Workspace) -> Program {
+    process(workspace, STAT)
+}
+
+/// A process that reads and hashes the sources of this workspace.
+pub(crate) fn hash(workspace: &Workspace) -> Program {
+    process(workspace, HASH)
+}
+
+fn process(workspace: &Workspace, mode: &str) -> Program {
     let mut list = Vec::new();
     for (dir, names) in workspace.directories() {
         for name in iter::once(&dir).chain(&names) {
@@ -33,31 +49,70 @@ pub(crate) fn stat(workspace: &Workspace) -> Program {
         }
         list.push(0);
     }
-    let path = workspace.root.join(".git/list");
-    fs::write(&path, list).expect("the list");
-    Program::helper(&workspace.root, &[STAT, ".git/list"])
+    fs::write(workspace.root.join(".git/list"), list).expect("the list");
+    Program::helper(&workspace.root, &[mode, ".git/list"])
 }
 
 /// Stats everything in a list.
 pub(crate) fn stat_main(args: &[String]) -> ExitCode {
-    let list = fs::read(PathBuf::from(&args[0])).expect("the list");
+    over(&args[0], |dir, names| {
+        let dir = open(CWD, dir, DIRECTORY);
+        let stat = |name: &&CStr| statat(&dir, *name, AtFlags::SYMLINK_NOFOLLOW).expect("the file is there");
+        names.iter().map(|name| u64::from(stat(name).st_size != 0)).sum()
+    })
+}
+
+/// Reads and hashes everything in a list.
+pub(crate) fn hash_main(args: &[String]) -> ExitCode {
+    over(&args[0], |dir, names| {
+        let dir = open(CWD, dir, DIRECTORY);
+        let mut buffer = vec![0; 64 << 10];
+        let mut hash = |name: &&CStr| {
+            let file = open(&dir, name, OFlags::RDONLY);
+            let mut hasher = Xxh3::new();
+            loop {
+                match read(&file, &mut buffer).expect("it can be read") {
+                    0 => return u64::from(hasher.digest128() != 0),
+                    length => hasher.update(&buffer[..length]),
+                }
+            }
+        };
+        names.iter().map(&mut hash).sum()
+    })
+}
+
+#[cfg(target_os = "linux")]
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+#[cfg(not(target_os = "linux"))]
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+
+fn open(dir: impl AsFd, name: &CStr, flags: OFlags) -> OwnedFd {
+    openat(dir, name, flags | OFlags::CLOEXEC, Mode::empty()).expect("it is there")
+}
+
+/// Does this to each directory of a list, on two threads; it says how many files it found.
+fn over(list: &str, each: impl Fn(&CStr, &[&CStr]) -> u64 + Sync) -> ExitCode {
+    let list = fs::read(list).expect("the list");
     let directories = parse(&list);
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut size = 0;
+        let mut found = 0;
         while let Some((dir, names)) = directories.get(next.fetch_add(1, Ordering::Relaxed)) {
-            size += stat_directory(dir, names);
+            found += each(dir, names);
         }
-        size
+        found
     };
-    let helpers = thread::available_parallelism().map_or(1, NonZero::get).min(2) - 1;
     // A thread takes longer to start than a few hundred files to stat.
-    let helpers = if list.len() < 8192 { 0 } else { helpers };
-    let size: i64 = thread::scope(|scope| {
-        let started: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-        work() + started.into_iter().map(|thread| thread.join().expect("it cannot fail")).sum::<i64>()
-    });
-    if size > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let found: u64 = if list.len() < 8192 {
+        work()
+    } else {
+        thread::scope(|scope| {
+            let other = scope.spawn(work);
+            work() + other.join().expect("it does not fail")
+        })
+    };
+    let expected = directories.iter().map(|(_, names)| names.len() as u64).sum::<u64>();
+    if found == expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn parse(list: &[u8]) -> Vec<Directory<'_>> {
@@ -72,14 +127,4 @@ fn parse(list: &[u8]) -> Vec<Directory<'_>> {
 fn next_name(list: &[u8]) -> Option<(&CStr, &[u8])> {
     let name = CStr::from_bytes_until_nul(list).ok()?;
     Some((name, &list[name.to_bytes_with_nul().len()..]))
-}
-
-fn stat_directory(dir: &CStr, names: &[&CStr]) -> i64 {
-    #[cfg(target_os = "linux")]
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    #[cfg(not(target_os = "linux"))]
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = openat(CWD, dir, flags, Mode::empty()).expect("the directory is there");
-    let stat = |name: &&CStr| statat(&dir, *name, AtFlags::SYMLINK_NOFOLLOW).expect("the file is there");
-    names.iter().map(|name| i64::from(stat(name).st_size != 0)).sum()
 }

@@ -51,7 +51,7 @@ impl Workspace {
             fs::create_dir_all(self.root.join(dir)).expect("a directory");
         }
         self.write(".git/HEAD", "ref: refs/heads/main\n");
-        self.write(".gitignore", ".devtask/\n.ninja_*\nran.*\nout\n");
+        self.write(".gitignore", ".devtask/\n.ninja_*\nout/\nnode_modules\n.turbo/\n.nx/\n.wireit/\n");
         for task in 0..self.tasks {
             let package = package(task);
             for dir in 0..self.files.div_ceil(PER_DIRECTORY) {
