@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     ffi::{CStr, OsStr},
+    iter::Peekable,
     num::NonZero,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
@@ -21,7 +22,7 @@ use super::{
     hash::{self, Job, Reading},
     name::relative_name,
     system::{self, Status},
-    table::{Directory, FileTable, Memory, lock},
+    table::{Directory, FileTable, Memory, Rows, lock},
     trail::{Fact, Trail, TrailDirectory, key_path},
 };
 use crate::{
@@ -346,7 +347,7 @@ impl<'t> Look<'_, 't> {
 
 /// What is known of the files of a directory, for who asks in the order of their names.
 struct Learnt<'a> {
-    rest: std::iter::Peekable<Box<dyn Iterator<Item = (&'a [u8], crate::model::Learnt)> + 'a>>,
+    rest: Peekable<Rows<'a>>,
 }
 
 impl<'a> Learnt<'a> {
