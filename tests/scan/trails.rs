@@ -21,23 +21,29 @@ use crate::support::Tree;
 
 /// What a store keeps of it.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<(HashMap<Vec<u8>, DirRecord>, HashMap<Digest, Trail>)>>);
+struct Kept(Arc<Mutex<Saved>>);
+
+#[derive(Default)]
+struct Saved {
+    directories: HashMap<Vec<u8>, DirRecord>,
+    trails: HashMap<Digest, Trail>,
+}
 
 impl Memory for Kept {
     fn recall(&self, directory: &[u8]) -> Option<DirRecord> {
-        self.0.lock().unwrap().0.get(directory).cloned()
+        self.0.lock().unwrap().directories.get(directory).cloned()
     }
 
     fn trail(&self, set: Digest) -> Option<Trail> {
-        self.0.lock().unwrap().1.get(&set).cloned()
+        self.0.lock().unwrap().trails.get(&set).cloned()
     }
 }
 
 impl Kept {
     fn save(&self, table: &FileTable) {
         let mut kept = self.0.lock().unwrap();
-        kept.0.extend(table.take_changes());
-        kept.1.extend(table.take_trails().into_iter().map(|(key, trail)| (key, Trail::clone(&trail))));
+        kept.directories.extend(table.take_changes());
+        kept.trails.extend(table.take_trails().into_iter().map(|(key, trail)| (key, Trail::clone(&trail))));
     }
 }
 
