@@ -104,7 +104,10 @@ impl Stage<'_> {
             return session.map(Opened::Session).ok_or_else(look::busy);
         }
         match self.app.session(self.tree, &label).open_blocking() {
-            Ok(session) => Ok(Opened::Session(session)),
+            Ok(session) => {
+                self.app.keep(self.tree, &session.state_dir());
+                Ok(Opened::Session(session))
+            }
             Err(SessionError::Held(owner)) => Ok(Opened::Held(owner)),
             Err(error) => Err(refuse(&error)),
         }
