@@ -379,6 +379,8 @@ impl Driver {
 
     fn launch(&mut self, judged: Judged) {
         let id = judged.id;
+        // Why it runs is known whatever becomes of us once it does.
+        self.run.emitter.flush();
         let (orders, heard) = watch::channel(self.orders);
         self.running.insert(id, orders);
         let start = Start {
