@@ -8,7 +8,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -112,6 +111,11 @@ fn opener(tape: &Arc<Mutex<Tape>>) -> Opener {
         }
         Ok(db)
     })
+}
+
+/// Opens files on a disk that need not wait for anything.
+pub(super) fn quick_opener() -> Opener {
+    opener(&Arc::default())
 }
 
 // --- a life of the store -------------------------------------------------------------------------
@@ -321,16 +325,13 @@ impl Tape {
 /// Puts a disk's content in its place, and looks what a store makes of it. Returns the state it is in; none
 /// if the file was set aside.
 fn recover(place: &Place, life: &Life, steps: usize, disk: &[u8], what: &str) -> Option<State> {
-    let is_new = life.tape.before.is_empty() && life.tape.placed.is_none_or(|placed| steps < placed);
-    let path = if is_new { place.dir.path().join("state.redb.new") } else { place.file() };
-    write_new(&path, disk);
+    put_in_place(place, life, steps, disk);
     match Store::open(&place.dir, Access::ReadOnly) {
         Ok(opened) => check(&contents(&opened.store, what), life, steps, what),
         Err(StoreError::NeedsRepair(_)) => {}
         Err(other) => panic!("{what}: {other}"),
     }
-    // The same file on a disk that need not wait for anything.
-    let opened = Store::open_with(&place.dir, Access::ReadWrite, opener(&Arc::default()));
+    let opened = Store::open_with(&place.dir, Access::ReadWrite, quick_opener());
     let opened = opened.unwrap_or_else(|e| panic!("{what}: {e}"));
     let found = contents(&opened.store, what);
     if let Some(aside) = opened.notice {
@@ -342,9 +343,13 @@ fn recover(place: &Place, life: &Life, steps: usize, disk: &[u8], what: &str) ->
     Some(found)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) {
-    fs::write(path, bytes).unwrap();
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+/// A file that was being made still had another name.
+fn put_in_place(place: &Place, life: &Life, steps: usize, disk: &[u8]) {
+    let is_new = life.tape.before.is_empty() && life.tape.placed.is_none_or(|placed| steps < placed);
+    // There is none at first.
+    let _ = fs::remove_file(place.file());
+    let path = if is_new { place.dir.path().join("state.redb.new") } else { place.file() };
+    fs::write(path, disk).unwrap();
 }
 
 /// The state is that of the last acknowledged batch, or of the one that was being written: everything that
@@ -373,7 +378,7 @@ fn cut_and_recover(life: &Life, random: &mut fastrand::Rng, number: usize, again
         return Some(state);
     }
     // As it was before it was looked at.
-    write_new(&place.file(), &disk);
+    put_in_place(&place, life, steps, &disk);
     let next = Life::live(&place, state, None, random);
     cut_and_recover(&next, random, number, again - 1)
 }
