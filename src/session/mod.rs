@@ -43,6 +43,8 @@ use std::{
 
 use tokio::sync::mpsc;
 
+#[doc(hidden)]
+pub use harvest::harvested;
 pub use open::{SessionBuilder, Wait};
 pub use request::{LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
