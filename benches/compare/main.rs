@@ -105,12 +105,12 @@ struct Results {
 }
 
 impl Results {
-    /// Whether that tool can be asked to build as many times as much.
+    /// Whether that tool can be asked to build as many times as much; the first always is.
     fn able(&self, at: usize, growth: usize) -> bool {
         let within = |rows: &[Row], patience: Duration| {
             rows[at].percentile(50).as_secs_f64() * (growth as f64) < patience.as_secs_f64()
         };
-        within(&self.cold, PATIENCE) && within(&self.nothing, PATIENCE_NOTHING)
+        at == 0 || within(&self.cold, PATIENCE) && within(&self.nothing, PATIENCE_NOTHING)
     }
 }
 
