@@ -19,6 +19,7 @@ use super::{
     git::{Listed, Rules},
     item::{Above, Active, Followed, Item, Link},
     system::{self, Inode, Names, Status},
+    trail::{Fact, Notes},
     walk::{Entry, Problem, Walk},
 };
 use crate::pattern::Glob;
@@ -30,6 +31,8 @@ pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
     /// The patterns that matched something.
     pub(super) hit: BTreeSet<usize>,
+    /// What else it rests on.
+    pub(super) notes: Notes,
 }
 
 impl Found {
@@ -41,6 +44,7 @@ impl Found {
         }
         self.problems.append(&mut other.problems);
         self.hit.append(&mut other.hit);
+        self.notes.append(other.notes);
     }
 }
 
@@ -55,6 +59,8 @@ pub(super) struct Visitor<'a> {
     names: Names,
     buffer: Vec<u8>,
     next: Vec<Active>,
+    /// The last device a directory was on, and whether it keeps stamps.
+    device: Option<(u64, bool)>,
 }
 
 /// Where the entries of a directory are looked at from.
@@ -87,6 +93,7 @@ impl<'a> Visitor<'a> {
             names: Names::default(),
             buffer: Vec::new(),
             next: Vec::new(),
+            device: None,
         }
     }
 
@@ -138,13 +145,36 @@ impl<'a> Visitor<'a> {
             Ok(Some((fd, status))) if self.walk.state_inode != Some(status.inode) => {
                 let mut names = std::mem::take(&mut self.names);
                 match system::list(&fd, &mut names, &mut self.buffer) {
-                    Ok(()) => self.visit_listed(&item, &fd, status.inode, &names, open),
+                    Ok(()) => {
+                        self.note_listing(&item, &fd, &status);
+                        self.visit_listed(&item, &fd, status.inode, &names, open);
+                    }
                     Err(errno) => self.report(&item.active, &item.path, errno),
                 }
                 self.names = names;
             }
             Ok(_) => {}
             Err(errno) => self.report(&item.active, &item.path, errno),
+        }
+    }
+
+    /// Notes for every set that looks for something in a directory that its listing counts.
+    fn note_listing(&mut self, item: &Item, fd: &OwnedFd, status: &Status) {
+        let keeps = match self.device {
+            Some((device, keeps)) if device == status.inode.0 => keeps,
+            _ => system::keeps_stamps(fd),
+        };
+        self.device = Some((status.inode.0, keeps));
+        let path: Arc<Path> = item.path.as_path().into();
+        for active in item.active.iter() {
+            if !self.goes_on(*active) {
+                continue;
+            }
+            let notes = &mut self.found[active.id.set].notes;
+            notes.untraceable |= !keeps;
+            if notes.listed.last().is_none_or(|(last, _)| !Arc::ptr_eq(last, &path)) {
+                notes.listed.push((Arc::clone(&path), status.identity));
+            }
         }
     }
 
@@ -195,7 +225,9 @@ impl<'a> Visitor<'a> {
         if active.iter().any(|active| !self.glob(*active).is_negated()) {
             match self.status(place, entry, &active) {
                 Ok(Some(status)) => self.settle(place, entry, status, &mut active, open),
-                Ok(None) => {}
+                // A file that is no match is not asked for; nothing that may come there can be one either.
+                Ok(None) if entry.kind == FileType::RegularFile => {}
+                Ok(None) => self.note_fact(entry, Fact::Absent, &active),
                 Err(errno) => self.report(&active, entry.path, errno),
             }
         } else if self.is_wanted(entry) {
@@ -265,7 +297,14 @@ impl<'a> Visitor<'a> {
     ) {
         let directory = status.is_directory();
         if !directory {
-            active.retain(|a| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states));
+            let accepted = |a: &Active| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states);
+            let dropped: Vec<Active> = active.extract_if(.., |a| !accepted(a)).collect();
+            // Its place in the listing of a directory says what it is, but of a link and where none was made.
+            if status.linked || entry.beginning.is_some() {
+                self.note_fact(entry, Fact::Is(status.identity), &dropped);
+            }
+        } else if status.linked {
+            self.positive(active).for_each(|set| self.found[set].notes.untraceable = true);
         }
         self.drop_ignored(place, entry, directory, active);
         self.note(entry, &status, active);
@@ -279,6 +318,19 @@ impl<'a> Visitor<'a> {
                 let item = place.enter(entry, active);
                 self.open_or_defer(item, status, open);
             }
+        }
+    }
+
+    /// The sets that look for something there.
+    fn positive<'b>(&self, active: &'b [Active]) -> impl Iterator<Item = usize> + use<'a, 'b> {
+        let walk = self.walk;
+        let is_positive = |a: &&Active| !walk.sets[a.id.set].globs()[a.id.glob].is_negated();
+        active.iter().filter(is_positive).map(|a| a.id.set)
+    }
+
+    fn note_fact(&mut self, entry: &Candidate<'_>, fact: Fact, active: &[Active]) {
+        for set in self.positive(active) {
+            self.found[set].notes.facts.push((entry.path.to_owned(), fact));
         }
     }
 
@@ -311,13 +363,20 @@ impl<'a> Visitor<'a> {
     /// Drops globs that pass over what git ignores, if it ignores the entry. One whose fixed beginning
     /// is ignored means what it says (spec section 4.4).
     fn drop_ignored(
-        &self,
+        &mut self,
         place: &mut Place<'_>,
         entry: &Candidate<'_>,
         directory: bool,
         active: &mut Vec<Active>,
     ) {
-        if active.iter().all(|a| a.free) || !self.ignored(place, entry.path, directory) {
+        if active.iter().all(|a| a.free) {
+            return;
+        }
+        let ignored = self.ignored(place, entry.path, directory);
+        if let Some(grounds) = place.rules.as_ref().and_then(Rules::grounds) {
+            self.positive(active).for_each(|set| self.found[set].notes.rest_on(grounds));
+        }
+        if !ignored {
             return;
         }
         let begins = entry.beginning.map_or(&[][..], |at| &self.walk.beginnings.get(at).globs);
