@@ -25,8 +25,7 @@ pub(crate) const AGED: Duration = Duration::from_millis(2100);
 pub(crate) fn helper() -> Option<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some(floor::STAT) => Some(floor::stat_main(&args[1..])),
-        Some(floor::HASH) => Some(floor::hash_main(&args[1..])),
+        Some(mode @ (floor::STAT | floor::HASH)) => Some(floor::main(mode, &args[1..])),
         Some(peak::PEAK) => Some(peak::main(&args[1..])),
         _ => None,
     }
