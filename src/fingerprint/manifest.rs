@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::model::{Action, Digest, FileKind, Task, TaskName};
+use crate::{
+    model::{Action, Digest, FileKind, Task, TaskName},
+    planted::{self, Fault},
+};
 
 /// Stands for an output that is an object, whose keys are parts of their own.
 pub(super) const OBJECT: &[u8] = b"object";
@@ -107,10 +110,11 @@ impl Manifest {
         let mut manifest = Self { parts: BTreeMap::new(), files };
         manifest.add_declared(facts);
         manifest.add_environment(facts);
-        for handed in facts.upstream {
+        let upstream = if planted::is(Fault::UpstreamUnkeyed) { &[] } else { facts.upstream };
+        for handed in upstream {
             manifest.add_upstream(handed);
         }
-        manifest.add_exports(facts.upstream);
+        manifest.add_exports(upstream);
         manifest
     }
 
@@ -124,7 +128,7 @@ impl Manifest {
         }
         for file in &self.files {
             hash.update(&(file.path.len() as u64).to_le_bytes());
-            hash.update(&file.path);
+            hash.update(if planted::is(Fault::NamesUnkeyed) { b"" } else { &file.path });
             hash.update(&kind_tag(file.kind));
             hash.update(&file.digest.0.to_le_bytes());
         }
@@ -263,8 +267,9 @@ fn frames<T: AsRef<[u8]>>(items: impl IntoIterator<Item = T>) -> Vec<u8> {
     bytes
 }
 
-const fn kind_tag(kind: FileKind) -> [u8; 2] {
+fn kind_tag(kind: FileKind) -> [u8; 2] {
     match kind {
+        FileKind::File { .. } if planted::is(Fault::ModeUnkeyed) => [0, 0],
         FileKind::File { executable } => [0, executable as u8],
         FileKind::Directory => [1, 0],
         FileKind::BrokenLink => [2, 0],

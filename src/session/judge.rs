@@ -25,6 +25,7 @@ use crate::{
     fingerprint::{Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
     model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
     pattern::PatternSet,
+    planted::{self, Fault},
     process::find_program,
     scan::{FileSet, Problem, relative_name, same_identities},
     store::{RecordState, Success, TaskRecord},
@@ -243,7 +244,8 @@ impl Cause<'_> {
                     let files = differing(&earlier.files, &now.files);
                     changed.extend(files.into_iter().map(|(row, _)| self.shared.absolute(&row.path)));
                 }
-                if let (Some(success), true) = (&record.success, !self.task.outputs.is_empty()) {
+                let checked = !self.task.outputs.is_empty() && !planted::is(Fault::OutputsUnchecked);
+                if let (Some(success), true) = (&record.success, checked) {
                     reasons.extend(self.output_reasons(success.outputs, &seen.outputs));
                 }
                 if reasons.is_empty() && !same {
@@ -350,7 +352,11 @@ pub(crate) fn rows(shared: &Shared, files: &FileSet) -> Vec<FileRow> {
     let row = |e: &crate::scan::FileEntry| FileRow {
         path: relative_name(&shared.root, &e.path),
         kind: e.kind,
-        digest: e.digest,
+        digest: if planted::is(Fault::TimesKeyed) {
+            Digest(e.identity.mtime_ns.cast_unsigned())
+        } else {
+            e.digest
+        },
     };
     let mut rows: Vec<FileRow> = files.entries.iter().map(row).collect();
     rows.sort_by(|a, b| a.path.cmp(&b.path));

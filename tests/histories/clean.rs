@@ -6,8 +6,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::Path, process:
 use serde_json::{Map, Value, json};
 
 use crate::{
-    oracle, script,
-    tree,
+    oracle, script, tree,
     world::{World, out},
 };
 
@@ -90,4 +89,3 @@ fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
-

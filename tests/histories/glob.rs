@@ -16,7 +16,8 @@ pub(crate) enum Match {
 pub(crate) fn matched(patterns: &[String], path: &str) -> Match {
     let path: Vec<&str> = path.split('/').collect();
     let removes = |pattern: &str| {
-        let whole = |end: usize| alternatives(pattern).iter().any(|one| fits(&segments(one), &path[..end], true));
+        let whole =
+            |end: usize| alternatives(pattern).iter().any(|one| fits(&segments(one), &path[..end], true));
         (1..=path.len()).any(whole)
     };
     if patterns.iter().filter_map(|p| p.strip_prefix('!')).any(removes) {

@@ -194,7 +194,15 @@ impl Books {
     }
 
     /// A task whose key decides: what is unchanged must not run, what changed must.
-    fn check(&self, world: &World, seen: &Seen<'_>, id: usize, now: &Key, trace: Trace, verdict: &mut Verdict) {
+    fn check(
+        &self,
+        world: &World,
+        seen: &Seen<'_>,
+        id: usize,
+        now: &Key,
+        trace: Trace,
+        verdict: &mut Verdict,
+    ) {
         let ran = trace.starts > 0;
         let found = outputs(&world.tasks[id], seen.before);
         let (must, may, why) = match self.past(id) {
@@ -284,7 +292,11 @@ fn difference(before: &Key, now: &Key) -> String {
 }
 
 fn compared(recorded: &[String], found: &[String]) -> String {
-    if recorded == found { String::new() } else { format!("\n    its outputs were {recorded:?}, are {found:?}") }
+    if recorded == found {
+        String::new()
+    } else {
+        format!("\n    its outputs were {recorded:?}, are {found:?}")
+    }
 }
 
 fn row(path: &str, node: &Node) -> String {

@@ -473,8 +473,14 @@ impl Count {
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { histories, steps, quiet_points, runs, executed, kills, held, really, .. } = self;
-        write!(f, "{histories} histories, {steps} steps, {quiet_points} quiet points ({really} of them compared")?;
-        write!(f, " with a clean run that was executed), {runs} runs, {executed} tasks executed, {kills} runs")?;
+        write!(
+            f,
+            "{histories} histories, {steps} steps, {quiet_points} quiet points ({really} of them compared"
+        )?;
+        write!(
+            f,
+            " with a clean run that was executed), {runs} runs, {executed} tasks executed, {kills} runs"
+        )?;
         write!(f, " killed or interrupted, {held} times a task held; {} divergences, ", self.divergences)?;
         write!(f, "{} needless executions", self.needless)
     }

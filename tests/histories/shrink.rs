@@ -45,7 +45,12 @@ impl Shrinker {
 
     fn size(&self) -> usize {
         let world = &self.best.world;
-        let ops: usize = self.best.steps.iter().map(|step| ops_of(&mut step.clone()).iter().map(|l| l.len()).sum::<usize>()).sum();
+        let ops: usize = self
+            .best
+            .steps
+            .iter()
+            .map(|step| ops_of(&mut step.clone()).iter().map(|l| l.len()).sum::<usize>())
+            .sum();
         let edges: usize = world.present().map(|task| task.edges.len() + task.reads.len()).sum();
         world.present().count() + edges + ops + world.files.len()
     }

@@ -55,9 +55,21 @@ pub(crate) enum Step {
     Run(Option<usize>),
     /// Edits, then a run in which the task is held before it reads and, if there is something to be done
     /// then, once it has read and written half; edits while it is held; edits afterwards.
-    Conduct { task: usize, before: Vec<Op>, early: Vec<Op>, late: Option<Vec<Op>>, end: End, after: Vec<Op> },
+    Conduct {
+        task: usize,
+        before: Vec<Op>,
+        early: Vec<Op>,
+        late: Option<Vec<Op>>,
+        end: End,
+        after: Vec<Op>,
+    },
     /// A run that is ended after so many thousandths of the time the last one took.
-    Cut { before: Vec<Op>, permille: u32, end: End, after: Vec<Op> },
+    Cut {
+        before: Vec<Op>,
+        permille: u32,
+        end: End,
+        after: Vec<Op>,
+    },
     /// Everything is repaired, then two runs at once.
     Two(Vec<Op>),
     /// Everything is repaired, then a run, whose result must be that of a clean one.

@@ -24,7 +24,10 @@ pub(crate) fn universe() -> Vec<String> {
 /// What stands at a path, links followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    File { executable: bool, content: String },
+    File {
+        executable: bool,
+        content: String,
+    },
     Directory,
     /// A link that leads nowhere: its text.
     Broken(String),
@@ -81,7 +84,7 @@ fn look(path: &Path) -> io::Result<Node> {
     let kind = if status.is_dir() {
         Kind::Directory
     } else if status.is_file() {
-        let executable = status.mode() & 0o111 != 0;
+        let executable = status.mode() & 0o100 != 0;
         Kind::File { executable, content: fs::read_to_string(path)? }
     } else {
         Kind::Broken(fs::read_link(path)?.to_string_lossy().into_owned())
@@ -226,7 +229,17 @@ impl Place {
     pub(crate) fn make_repository(&self, other: &[Op]) {
         let commit = || {
             self.git(&["add", "-f", "src", "lib", "far"]);
-            self.git(&["-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "--allow-empty", "-m", "m"]);
+            self.git(&[
+                "-c",
+                "user.name=n",
+                "-c",
+                "user.email=e",
+                "commit",
+                "-q",
+                "--allow-empty",
+                "-m",
+                "m",
+            ]);
         };
         self.git(&["init", "-q", "--template=", "-b", "main"]);
         commit();
@@ -273,7 +286,9 @@ impl fmt::Display for Op {
         match self {
             Self::Write(path, value) => write!(f, "write {value} to {path}"),
             Self::Rewrite(path) => write!(f, "write the same to {path}"),
-            Self::Touch(path, old) => write!(f, "touch {path}{}", if *old { " with an old time" } else { "" }),
+            Self::Touch(path, old) => {
+                write!(f, "touch {path}{}", if *old { " with an old time" } else { "" })
+            }
             Self::WriteKeepingTime(path, value) => {
                 write!(f, "write {value} to {path} and put its time back")
             }

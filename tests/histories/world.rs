@@ -31,7 +31,8 @@ const PATTERNS: [&str; 16] = [
     "src/e/*",
     "src/d/**/c.md",
 ];
-const NEGATIONS: [&str; 6] = ["!src/d/**", "!**/b.txt", "!src/e", "!**/*.tmp", "!lib/d/a.txt", "!src/*/deep/**"];
+const NEGATIONS: [&str; 6] =
+    ["!src/d/**", "!**/b.txt", "!src/e", "!**/*.tmp", "!lib/d/a.txt", "!src/*/deep/**"];
 
 /// What an edge waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
