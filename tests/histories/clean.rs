@@ -47,6 +47,7 @@ fn run(world: &World, id: usize, copy: &Path, handed: &BTreeMap<usize, Handed>) 
     command.args(["-e", "-c", &script::exec(world, task)]).current_dir(copy.join("tree")).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap());
     command.env("PLAY", "clean").env("CTL", copy.join("ctl")).env("TRACE", copy.join("trace"));
+    command.env("AROUND", world.around.to_string());
     command.env("DEVENV_ROOT", copy.join("tree")).env("DEVENV_TASK_OUTPUT_FILE", &output);
     command.env("DEVENV_TASKS_OUTPUTS", Value::Object(outputs).to_string());
     for (name, value) in visible().flat_map(|(_, made)| &made.exports) {

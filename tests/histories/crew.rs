@@ -74,7 +74,7 @@ fn work(order: Order, next: &AtomicU64, stop: &AtomicBool, report: &Mutex<Report
         let divergence = match result {
             Ok(Ok(())) => continue,
             Ok(Err(divergence)) => divergence,
-            Err(_) => Divergence { step: 0, wrong: vec!["the harness panicked".to_owned()], needless: false },
+            Err(_) => Divergence { step: 0, wrong: vec!["the harness panicked".to_owned()] },
         };
         report.failures.push((seed, divergence));
         stop.fetch_or(order.one_is_enough, Ordering::Relaxed);

@@ -146,12 +146,14 @@ impl Books {
             verdict.say(format!("t{id} ran {} times", trace.starts));
         }
         let tainted = self.is_tainted(world, seen, id);
-        let now = key(world, id, seen.after, &handed(world, id, became));
+        let now = key(world, seen, id, &handed(world, id, became));
         match freshness {
             Freshness::Always if trace.starts < seen.codes.len() => {
                 verdict.say(format!("t{id} always runs and did not"));
             }
-            Freshness::Status if !tainted => self.check_status(world, seen, task, trace, became, verdict),
+            Freshness::Status if !tainted && *self.past(id) != Past::Open => {
+                self.check_status(world, seen, task, trace, became, verdict)
+            }
             Freshness::Keyed if !tainted => self.check(world, seen, id, &now, trace, verdict),
             _ => {}
         }
@@ -262,22 +264,30 @@ impl Books {
         }
     }
 
-    /// Enters a run that was killed or interrupted: what had started without coming to its end has to run,
+    /// Enters a run that was killed or interrupted, or left out or forced something: what had started without coming to its end has to run,
     /// of what ended nobody knows whether it was recorded, and the rest may have been begun.
-    pub(crate) fn enter_cut(&mut self, world: &World, traces: &BTreeMap<usize, Trace>) {
+    pub(crate) fn enter_cut(&mut self, world: &World, traces: &BTreeMap<usize, Trace>) -> Vec<String> {
+        let mut wrong = Vec::new();
         for id in world.present().map(|task| task.id) {
             let trace = traces.get(&id).copied().unwrap_or_default();
+            if trace.starts > 1 {
+                wrong.push(format!("t{id} ran {} times", trace.starts));
+            }
+            if let Some(value) = trace.ended {
+                self.values.insert(id, value);
+            }
             let past = match (trace.starts, trace.ended, self.past(id).clone()) {
+                // What a kill left running may come to its end before the next run ends it.
+                _ if world.freshness(id) == Freshness::Status => Past::Open,
                 (1.., None, _) => Past::Must,
-                (1.., Some(value), _) => {
-                    self.values.insert(id, value);
-                    if world.freshness(id) == Freshness::Keyed { Past::Open } else { Past::Must }
-                }
+                (1.., Some(_), _) if world.freshness(id) == Freshness::Keyed => Past::Open,
+                (1.., Some(_), _) => Past::Must,
                 (0, _, Past::Fresh(key, outputs)) => Past::MayBe(key, outputs),
                 (0, _, past) => past,
             };
             self.past.insert(id, past);
         }
+        wrong
     }
 }
 
@@ -331,7 +341,7 @@ fn handed(world: &World, id: usize, became: &BTreeMap<usize, Became>) -> BTreeMa
 }
 
 /// The key of a task (spec section 4.1).
-fn key(world: &World, id: usize, walk: &Walk, handed: &BTreeMap<usize, u32>) -> Key {
+fn key(world: &World, seen: &Seen<'_>, id: usize, handed: &BTreeMap<usize, u32>) -> Key {
     let task = &world.tasks[id];
     if task.door {
         return Key::new();
@@ -340,7 +350,9 @@ fn key(world: &World, id: usize, walk: &Walk, handed: &BTreeMap<usize, u32>) -> 
         format!("exec {}", script::exec(world, task)),
         format!("env {:?}", task.env),
         format!("patterns {:?} {:?}", world.patterns(id), script::declared(task)),
+        format!("around {:?}", task.tracks.then_some(world.around)),
     ]);
+    let walk = seen.after;
     key.extend(world.inputs(id, walk).iter().map(|(path, node)| format!("file {}", row(path, node))));
     for (from, value) in handed {
         let (json, export) = hands_on(&world.tasks[*from], *value);
@@ -365,6 +377,9 @@ fn value(world: &World, id: usize, walk: &Walk, of: impl Fn(usize, How) -> u32) 
     let mut mix = |n: u64| h = (h * 31 + n) % MODULUS;
     if let Some(env) = task.env {
         mix(u64::from(env));
+    }
+    if task.tracks {
+        mix(u64::from(world.around));
     }
     for (number, path) in world.candidates(id) {
         if let Some(node @ Node { kind: Kind::File { executable, .. }, .. }) = walk.get(&path) {

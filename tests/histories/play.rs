@@ -44,8 +44,6 @@ pub(crate) struct Divergence {
     /// The number of the step.
     pub(crate) step: usize,
     pub(crate) wrong: Vec<String>,
-    /// Only that something ran which need not have.
-    pub(crate) needless: bool,
 }
 
 /// A history in its sandbox, ready to be played.
@@ -130,8 +128,11 @@ impl Player {
                 self.configure(*task, config);
                 self.write_task_file();
             }
+            Step::Around(value) => self.world.around = *value,
             Step::Tamper(task, how) => self.tamper(*task, *how),
+            Step::Age => thread::sleep(GROWN),
             Step::Run(task) => return self.run(*task),
+            Step::RunWith(task, how) => return self.run_with(*task, how),
             Step::Quiet => return self.quiet(1),
             Step::Two(ops) => {
                 self.edit(ops, &then);
@@ -213,6 +214,16 @@ impl Player {
         self.judge(&before, named, BTreeSet::new(), None, &[status], 1)
     }
 
+    /// A run of which only the outcome for the books counts: it may leave out, end early or force.
+    fn run_with(&mut self, id: usize, how: &[&str]) -> Result<(), Divergence> {
+        if !self.world.tasks[id].present {
+            return self.run(None);
+        }
+        let named = (!how.contains(&"--fail-fast")).then_some(id);
+        self.start_with(named, how).wait();
+        self.enter_cut()
+    }
+
     /// Everything is repaired; then one run or more at once, compared with a clean one.
     fn quiet(&mut self, processes: usize) -> Result<(), Divergence> {
         self.repair(&self.broken.clone());
@@ -230,7 +241,7 @@ impl Player {
             let disagreements = clean::disagreements(&self.world, &self.place.root, &self.base);
             wrong.extend(disagreements.into_iter().map(|text| format!("the oracle is wrong: {text}")));
         }
-        self.tell(wrong, false)
+        self.tell(wrong)
     }
 
     /// A run in which a task is held at its gates while files are edited, or ended at the last of them.
@@ -308,9 +319,14 @@ impl Player {
             return self.judge(before, None, touched, held, &[ended], 1);
         }
         self.count.kills += 1;
+        self.enter_cut()
+    }
+
+    fn enter_cut(&mut self) -> Result<(), Divergence> {
         let traces = self.traces(1);
-        self.books.enter_cut(&self.world, &traces);
-        Ok(())
+        self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
+        let wrong = self.books.enter_cut(&self.world, &traces);
+        self.tell(wrong)
     }
 
     /// Judges the newest runs, which ended by themselves.
@@ -340,19 +356,18 @@ impl Player {
         self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
         let mut verdict = self.books.enter(&self.world, &seen);
         self.count.needless += verdict.needless;
-        let needless = verdict.needless == verdict.wrong.len();
         if !verdict.wrong.is_empty() {
             verdict.wrong.extend(ended.iter().map(|one| format!("devtask said:\n{}", one.said)));
         }
-        self.tell(verdict.wrong, needless)
+        self.tell(verdict.wrong)
     }
 
-    fn tell(&mut self, wrong: Vec<String>, needless: bool) -> Result<(), Divergence> {
+    fn tell(&mut self, wrong: Vec<String>) -> Result<(), Divergence> {
         if wrong.is_empty() {
             return Ok(());
         }
         self.count.divergences += 1;
-        Err(Divergence { step: 0, wrong, needless })
+        Err(Divergence { step: 0, wrong })
     }
 
     /// What tasks wrote into their traces in the newest runs.
@@ -376,13 +391,17 @@ impl Player {
     }
 
     fn start(&mut self, named: Option<usize>) -> Running {
+        self.start_with(named, &[])
+    }
+
+    fn start_with(&mut self, named: Option<usize>, how: &[&str]) -> Running {
         let mut command = Command::new(DEVTASK);
-        command.arg("run").args(named.map(|id| format!("w:t{id}"))).args(["--ui", "plain"]);
+        command.arg("run").args(named.map(|id| format!("w:t{id}"))).args(["--ui", "plain"]).args(how);
         command.current_dir(&self.place.root).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", &self.place.home);
         command.env("TMPDIR", self.base.join("tmp")).env("LC_ALL", "C");
         command.env("CTL", self.base.join("ctl")).env("TRACE", self.base.join("trace"));
-        command.env("PLAY", self.plays.to_string());
+        command.env("PLAY", self.plays.to_string()).env("AROUND", self.world.around.to_string());
         if let Some(fault) = self.fault {
             command.env("DEVTASK_PLANTED_FAULT", fault);
         }

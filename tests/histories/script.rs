@@ -66,6 +66,9 @@ fn one(world: &World, task: &Task) -> String {
     if let Some(value) = task.env {
         writeln!(text, "env = {{ E = \"{value}\" }}").unwrap();
     }
+    if task.tracks {
+        text += "trackEnv = [\"AROUND\"]\n";
+    }
     if task.export && task.bash {
         writeln!(text, "exports = [\"X{}\"]", task.id).unwrap();
     }
@@ -102,6 +105,9 @@ fn value(world: &World, task: &Task) -> String {
     let mut text = format!("h={}\n", task.salt);
     if task.env.is_some() {
         text += "mix \"$E\"\n";
+    }
+    if task.tracks {
+        text += "mix \"$AROUND\"\n";
     }
     for (number, path) in world.candidates(task.id) {
         writeln!(text, "file {number} {path}").unwrap();

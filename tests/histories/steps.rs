@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use crate::{
     tree::{OUTSIDE, Op, universe},
-    world::{Declared, Wait, World, random_patterns},
+    world::{Declared, VALUES, Wait, World, random_patterns},
 };
 
 /// How a conducted run ends.
@@ -51,8 +51,14 @@ pub(crate) enum Step {
     Repair(usize),
     Config(usize, Config),
     Tamper(usize, Tamper),
+    /// The variable of the surroundings gets this value.
+    Around(u32),
+    /// Time passes until the stamps of files vouch for them (spec section 4.2).
+    Age,
     /// One run, of this task or of all.
     Run(Option<usize>),
+    /// One run of this task with options; of all with `--fail-fast`.
+    RunWith(usize, &'static [&'static str]),
     /// Edits, then a run in which the task is held before it reads and, if there is something to be done
     /// then, once it has read and written half; edits while it is held; edits afterwards.
     Conduct {
@@ -92,11 +98,15 @@ impl History {
         let world = World::random(&mut rng);
         let mut steps = vec![Step::Quiet];
         let mut maker = Maker { rng: &mut rng, world: &world };
-        for _ in 0..maker.rng.usize(2..7) {
+        for _ in 0..maker.rng.usize(3..8) {
             steps.push(maker.step());
             if maker.rng.u8(..3) > 0 {
                 steps.push(Step::Quiet);
             }
+        }
+        if maker.rng.u8(..40) == 0 {
+            let at = maker.rng.usize(1..=steps.len());
+            steps.insert(at, Step::Age);
         }
         steps.extend([Step::Quiet, Step::Run(None)]);
         let really = rng.u8(..4) == 0;
@@ -112,7 +122,11 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn step(&mut self) -> Step {
         let task = self.task();
-        match self.rng.u8(..30) {
+        let options: [&[&str]; 4] =
+            [&["--mode", "single"], &["--fail-fast"], &["--force"], &["--refresh-task-cache"]];
+        match self.rng.u8(..33) {
+            30 => Step::Around(self.rng.u32(..3)),
+            31..=32 => Step::RunWith(task, options[self.rng.usize(..4)]),
             0..=8 => Step::Edit(self.ops(3)),
             9 => Step::Break(task),
             10 => Step::Repair(task),
@@ -153,11 +167,16 @@ impl Maker<'_> {
 
     fn path_of(&mut self, task: usize) -> String {
         let read = self.world.candidates(task);
-        if read.is_empty() || self.rng.u8(..6) == 0 {
-            let all = universe();
-            return all[self.rng.usize(..all.len())].clone();
+        let is_there = |path: &&(usize, String)| self.world.files.iter().any(|(there, _)| *there == path.1);
+        let there: Vec<&(usize, String)> = read.iter().filter(is_there).collect();
+        match self.rng.u8(..10) {
+            0..=6 if !there.is_empty() => there[self.rng.usize(..there.len())].1.clone(),
+            0..=8 if !read.is_empty() => read[self.rng.usize(..read.len())].1.clone(),
+            _ => {
+                let all = universe();
+                all[self.rng.usize(..all.len())].clone()
+            }
         }
-        read[self.rng.usize(..read.len())].1.clone()
     }
 
     fn dir(&mut self) -> String {
@@ -165,19 +184,24 @@ impl Maker<'_> {
     }
 
     fn value(&mut self) -> u32 {
-        self.rng.u32(..10)
+        self.rng.u32(..VALUES)
     }
 
     fn op(&mut self) -> Op {
-        let (path, value) = (self.path(), self.value());
-        match self.rng.u8(..30) {
+        let (task, value) = (self.task(), self.value());
+        let path = self.path_of(task);
+        if self.world.other_branch.is_some() && self.rng.u8(..6) == 0 {
+            return Op::Checkout(self.rng.bool());
+        }
+        match self.rng.u8(..29) {
             0..=5 => Op::Write(path, value),
             6 => Op::Rewrite(path),
             7 => Op::Touch(path, self.rng.bool()),
             8..=10 => Op::WriteKeepingTime(path, value),
             11..=12 => Op::Save(path, value, self.rng.bool()),
             13..=14 => Op::Chmod(path),
-            15..=17 => Op::Rename(path, self.path()),
+            15..=16 => Op::Rename(path, self.path_of(task)),
+            17 => Op::Rename(path, self.path()),
             18..=19 => Op::Delete(path),
             20 => Op::ToDirectory(path, value),
             21 => Op::ToLink(path, OUTSIDE[self.rng.usize(..OUTSIDE.len())]),
@@ -187,9 +211,7 @@ impl Maker<'_> {
             25 => Op::Deep(value),
             26 => Op::ToDirectoryLink(["src/d", "src/e", "lib/d"][self.rng.usize(..3)].to_owned()),
             27 => Op::Outside(OUTSIDE[self.rng.usize(..OUTSIDE.len())], self.rng.bool().then_some(value)),
-            28 => Op::Ignore(self.rng.bool()),
-            _ if self.world.other_branch.is_some() => Op::Checkout(self.rng.bool()),
-            _ => Op::Write(path, value),
+            _ => Op::Ignore(self.rng.bool()),
         }
     }
 
@@ -249,7 +271,10 @@ impl fmt::Display for History {
         if let Some(other) = &self.world.other_branch {
             writeln!(f, "  on the other branch: {other:?}")?;
         }
-        writeln!(f, "the task file:\n{}", crate::script::toml(&self.world))?;
+        writeln!(f, "the tasks:")?;
+        for task in self.world.present() {
+            writeln!(f, "  {}", task.told(&self.world))?;
+        }
         writeln!(f, "what happens:")?;
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:3}. {step}", number + 1)?;
@@ -271,6 +296,10 @@ impl fmt::Display for Step {
             Self::Repair(task) => write!(f, "t{task} fails no more"),
             Self::Config(task, config) => write!(f, "the task file, t{task}: {config:?}"),
             Self::Tamper(task, how) => write!(f, "the output of t{task}: {how:?}"),
+            Self::Around(value) => write!(f, "the variable AROUND becomes {value}"),
+            Self::Age => write!(f, "more than two seconds pass"),
+            Self::RunWith(_, how) if how.contains(&"--fail-fast") => write!(f, "devtask run --fail-fast"),
+            Self::RunWith(task, how) => write!(f, "devtask run {} t{task}", how.join(" ")),
             Self::Run(None) => write!(f, "devtask run"),
             Self::Run(Some(task)) => write!(f, "devtask run t{task}"),
             Self::Conduct { task, before, early, late, end, after } => {

@@ -34,6 +34,9 @@ const PATTERNS: [&str; 16] = [
 const NEGATIONS: [&str; 6] =
     ["!src/d/**", "!**/b.txt", "!src/e", "!**/*.tmp", "!lib/d/a.txt", "!src/*/deep/**"];
 
+/// Files hold numbers below this: few, so that an edit is often taken back by another.
+pub(crate) const VALUES: u32 = 5;
+
 /// What an edge waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
@@ -90,6 +93,8 @@ pub(crate) struct Task {
     pub(crate) in_sub: bool,
     pub(crate) salt: u32,
     pub(crate) env: Option<u32>,
+    /// Whether a variable of the surroundings counts.
+    pub(crate) tracks: bool,
     pub(crate) patterns: Vec<&'static str>,
     pub(crate) outputs: Declared,
     pub(crate) edges: Vec<Edge>,
@@ -115,6 +120,8 @@ pub(crate) struct World {
     /// The files there are at first.
     pub(crate) files: Vec<(String, u32)>,
     pub(crate) ignore: bool,
+    /// The value of the variable of the surroundings that some tasks track.
+    pub(crate) around: u32,
     /// A git repository; on its other branch these files are otherwise.
     pub(crate) other_branch: Option<Vec<(String, u32)>>,
 }
@@ -138,15 +145,15 @@ impl World {
         let mut files = Vec::new();
         for dir in DIRS.iter().filter(|dir| !["src/new/x/y", "src/a.txt"].contains(dir)) {
             for name in NAMES {
-                if rng.u8(..5) < 2 {
-                    files.push((format!("{dir}/{name}"), rng.u32(..10)));
+                if rng.bool() {
+                    files.push((format!("{dir}/{name}"), rng.u32(..VALUES)));
                 }
             }
         }
         let all = universe();
-        let elsewhere = |rng: &mut Rng| (all[rng.usize(..all.len() - 3)].clone(), rng.u32(..10));
+        let elsewhere = |rng: &mut Rng| (all[rng.usize(..all.len() - 3)].clone(), rng.u32(..VALUES));
         let other_branch = (rng.u8(..8) == 0).then(|| (0..4).map(|_| elsewhere(rng)).collect());
-        Self { tasks, files, ignore: rng.bool(), other_branch }
+        Self { tasks, files, ignore: rng.bool(), around: 0, other_branch }
     }
 
     pub(crate) fn present(&self) -> impl DoubleEndedIterator<Item = &Task> {
@@ -298,6 +305,7 @@ impl Task {
             in_sub: rng.u8(..6) == 0,
             salt: rng.u32(..1000),
             env: (rng.u8(..3) == 0).then(|| rng.u32(..4)),
+            tracks: rng.u8(..6) == 0,
             patterns,
             outputs: [Declared::No, Declared::Literal, Declared::Glob][rng.usize(..3)],
             edges,
@@ -307,6 +315,25 @@ impl Task {
             coarse: rng.u8(..4) == 0,
             reads: reads.into_iter().collect(),
         }
+    }
+}
+
+impl Task {
+    /// The task in one line.
+    pub(crate) fn told(&self, world: &World) -> String {
+        let mut told = format!("t{} {:?}", self.id, world.freshness(self.id));
+        let edges: Vec<String> = world.edges(self.id).map(|e| format!("t{} {:?}", e.to, e.wait)).collect();
+        told += &format!(", after {edges:?}");
+        if self.door {
+            return told;
+        }
+        let own = if self.bash { "bash" } else { "sh" };
+        told += &format!(", {own}, inputs {:?}, outputs {:?}", self.patterns, self.outputs);
+        told += &format!(", reads {:?}, JSON {:?}", world.reads(self.id), self.json);
+        let flags = [(self.in_sub, "in sub"), (self.export, "exports"), (self.coarse, "coarse")];
+        let flags =
+            flags.into_iter().chain([(self.tracks, "tracks AROUND"), (self.env.is_some(), "has env")]);
+        told + &flags.filter(|(on, _)| *on).map(|(_, flag)| format!(", {flag}")).collect::<String>()
     }
 }
 
