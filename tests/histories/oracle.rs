@@ -326,7 +326,7 @@ fn outputs(task: &Task, walk: &Walk) -> Vec<String> {
 
 /// What a value is handed on as: JSON and export.
 fn hands_on(task: &Task, value: u32) -> (Option<u32>, Option<u32>) {
-    let writes = task.json != Json::Sometimes || value % 2 == 0;
+    let writes = task.json != Json::Sometimes || value.is_multiple_of(2);
     let exports = task.export && (task.bash || writes);
     ((task.json != Json::No && writes).then_some(value), exports.then_some(value))
 }
