@@ -96,6 +96,12 @@ impl Books {
         self.past.get(&id).unwrap_or(&Past::Must)
     }
 
+    /// Enters that the state is gone: everything has to run. Of a damaged one nobody knows what is left.
+    pub(crate) fn enter_loss(&mut self, wholly: bool) {
+        let past = if wholly { Past::Must } else { Past::Open };
+        self.past.values_mut().for_each(|known| *known = past.clone());
+    }
+
     /// Judges a run that ended by itself, and enters it.
     pub(crate) fn enter(&mut self, world: &World, seen: &Seen<'_>) -> Verdict {
         let mut verdict = Verdict::default();

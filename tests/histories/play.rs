@@ -20,7 +20,7 @@ use crate::{
     steps::{Config, End, History, Step, Tamper},
     support::{DEADLINE, DEVTASK, gate::Gate},
     tree::{self, Op, Place, Walk},
-    world::{Declared, World, out},
+    world::{Declared, Freshness, World, out},
 };
 
 /// What a history came to, in numbers.
@@ -56,6 +56,8 @@ pub(crate) struct Player {
     fault: Option<&'static str>,
     books: Books,
     broken: BTreeSet<usize>,
+    /// What executed in the last run that was judged.
+    ran: BTreeSet<usize>,
     plays: usize,
     usual: Duration,
     pub(crate) ready_since: Instant,
@@ -93,6 +95,7 @@ impl Player {
             fault,
             books: Books::new(),
             broken: BTreeSet::new(),
+            ran: BTreeSet::new(),
             plays: 0,
             usual: Duration::from_millis(20),
             ready_since: Instant::now(),
@@ -130,6 +133,9 @@ impl Player {
             }
             Step::Around(value) => self.world.around = *value,
             Step::Tamper(task, how) => self.tamper(*task, *how),
+            Step::Move => self.rename_tree(),
+            Step::LoseState(damage) => self.lose_state(*damage),
+            Step::Ask(task) => return self.ask(*task),
             Step::Age => thread::sleep(GROWN),
             Step::Run(task) => return self.run(*task),
             Step::RunWith(task, how) => return self.run_with(*task, how),
@@ -222,6 +228,56 @@ impl Player {
         let named = (!how.contains(&"--fail-fast")).then_some(id);
         self.start_with(named, how).wait();
         self.enter_cut()
+    }
+
+    fn rename_tree(&mut self) {
+        let other = if self.place.root.ends_with("tree") { "moved" } else { "tree" };
+        let to = self.base.join(other);
+        fs::rename(&self.place.root, &to).unwrap();
+        self.place.root = to;
+    }
+
+    fn lose_state(&mut self, damage: Option<u32>) {
+        let dir = self.place.root.join(".devtask");
+        let file = dir.join("state.redb");
+        match damage {
+            // Before the first run there is none.
+            None => drop(fs::remove_dir_all(dir)),
+            Some(permille) => {
+                let Ok(mut bytes) = fs::read(&file) else { return };
+                let at = bytes.len() * usize::try_from(permille).unwrap() / 1000;
+                bytes.iter_mut().skip(at).take(512).for_each(|byte| *byte ^= 0x5a);
+                fs::write(&file, bytes).unwrap();
+            }
+        }
+        self.books.enter_loss(damage.is_none());
+    }
+
+    /// Who only looks changes nothing, and a dry run says whether a run would execute something. What tasks
+    /// that always run, or whose status decides, hand on it cannot know; where there are such, it may be wrong
+    /// in saying that nothing would.
+    fn ask(&mut self, id: usize) -> Result<(), Divergence> {
+        self.repair(&self.broken.clone());
+        let id = if self.world.tasks[id].present { id } else { 0 };
+        let asked = [vec!["list"], vec!["why", &format!("w:t{id}")], vec!["run", "-n"]]
+            .map(|words| self.command(&words).output().unwrap());
+        let said = asked[2].status.code();
+        self.quiet(1)?;
+        let freshness = |id: usize| self.world.freshness(id);
+        let keyed = self.ran.iter().any(|id| freshness(*id) == Freshness::Keyed);
+        let knows = |id: usize| [Freshness::Keyed, Freshness::Door].contains(&freshness(id));
+        let knows_all = self.world.present().all(|task| knows(task.id));
+        let right = match said {
+            Some(5) => keyed,
+            Some(0) => !keyed || !knows_all,
+            _ => false,
+        };
+        let text = || {
+            let said_all = String::from_utf8_lossy(&asked[2].stderr).into_owned();
+            format!("a dry run said {said:?}, the run executed {:?}\n{said_all}", self.ran)
+        };
+        let wrong = if right { Vec::new() } else { vec![text()] };
+        self.tell(wrong)
     }
 
     /// Everything is repaired; then one run or more at once, compared with a clean one.
@@ -354,6 +410,7 @@ impl Player {
             codes: ended.iter().map(|one| one.status.code()).collect(),
         };
         self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
+        self.ran = traces.iter().filter(|(_, trace)| trace.starts > 0).map(|(id, _)| *id).collect();
         let mut verdict = self.books.enter(&self.world, &seen);
         self.count.needless += verdict.needless;
         if !verdict.wrong.is_empty() {
@@ -395,9 +452,18 @@ impl Player {
     }
 
     fn start_with(&mut self, named: Option<usize>, how: &[&str]) -> Running {
+        let name = named.map(|id| format!("w:t{id}"));
+        let words: Vec<&str> =
+            ["run", "--ui", "plain"].into_iter().chain(name.as_deref()).chain(how.iter().copied()).collect();
+        let child = self.command(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        self.plays += 1;
+        self.count.runs += 1;
+        Running { child }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(DEVTASK);
-        command.arg("run").args(named.map(|id| format!("w:t{id}"))).args(["--ui", "plain"]).args(how);
-        command.current_dir(&self.place.root).env_clear();
+        command.args(words).current_dir(&self.place.root).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", &self.place.home);
         command.env("TMPDIR", self.base.join("tmp")).env("LC_ALL", "C");
         command.env("CTL", self.base.join("ctl")).env("TRACE", self.base.join("trace"));
@@ -405,10 +471,8 @@ impl Player {
         if let Some(fault) = self.fault {
             command.env("DEVTASK_PLANTED_FAULT", fault);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        self.plays += 1;
-        self.count.runs += 1;
-        Running { child: command.spawn().unwrap() }
+        command.stdin(Stdio::null());
+        command
     }
 }
 

@@ -55,6 +55,12 @@ pub(crate) enum Step {
     Around(u32),
     /// Time passes until the stamps of files vouch for them (spec section 4.2).
     Age,
+    /// The whole tree gets another name.
+    Move,
+    /// The state directory is lost, or its file damaged at so many thousandths of its length.
+    LoseState(Option<u32>),
+    /// Everything is repaired; those who only look (`list`, `why`, a dry run) are asked, then it is run.
+    Ask(usize),
     /// One run, of this task or of all.
     Run(Option<usize>),
     /// One run of this task with options; of all with `--fail-fast`.
@@ -124,7 +130,10 @@ impl Maker<'_> {
         let task = self.task();
         let options: [&[&str]; 4] =
             [&["--mode", "single"], &["--fail-fast"], &["--force"], &["--refresh-task-cache"]];
-        match self.rng.u8(..33) {
+        match self.rng.u8(..37) {
+            33..=34 => Step::Ask(task),
+            35 => Step::Move,
+            36 => Step::LoseState(self.rng.bool().then(|| self.rng.u32(..1000))),
             30 => Step::Around(self.rng.u32(..3)),
             31..=32 => Step::RunWith(task, options[self.rng.usize(..4)]),
             0..=8 => Step::Edit(self.ops(3)),
@@ -297,6 +306,12 @@ impl fmt::Display for Step {
             Self::Config(task, config) => write!(f, "the task file, t{task}: {config:?}"),
             Self::Tamper(task, how) => write!(f, "the output of t{task}: {how:?}"),
             Self::Around(value) => write!(f, "the variable AROUND becomes {value}"),
+            Self::Move => write!(f, "the tree gets another name"),
+            Self::LoseState(None) => write!(f, "the state directory is removed"),
+            Self::LoseState(Some(at)) => write!(f, "the state file is damaged at {at} of 1000"),
+            Self::Ask(task) => {
+                write!(f, "all repaired; devtask list; devtask why t{task}; devtask run -n; devtask run")
+            }
             Self::Age => write!(f, "more than two seconds pass"),
             Self::RunWith(_, how) if how.contains(&"--fail-fast") => write!(f, "devtask run --fail-fast"),
             Self::RunWith(task, how) => write!(f, "devtask run {} t{task}", how.join(" ")),
