@@ -61,6 +61,12 @@ impl Sight {
         self.content
     }
 
+    /// Whether the trail of an earlier walk led there.
+    #[must_use]
+    pub const fn is_along_trail(&self) -> bool {
+        matches!(self.known, Known::Trail(_))
+    }
+
     /// What could not be looked at or read.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

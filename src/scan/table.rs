@@ -117,6 +117,9 @@ pub(super) struct Directory {
     changed: bool,
 }
 
+/// What was learnt of files, by their names.
+pub(super) type Rows<'a> = Box<dyn Iterator<Item = (&'a [u8], Learnt)> + 'a>;
+
 #[derive(Default)]
 struct Open {
     /// Sorted by name.
@@ -290,7 +293,7 @@ impl Directory {
     }
 
     /// What was learnt of the files, in the order of their names.
-    pub(super) fn learnt(&self) -> Box<dyn Iterator<Item = (&[u8], Learnt)> + '_> {
+    pub(super) fn learnt(&self) -> Rows<'_> {
         match &self.open {
             None => Box::new(self.remembered.files()),
             Some(open) => Box::new(open.files.iter().map(|f| (f.name.as_slice(), f.learnt))),

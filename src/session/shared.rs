@@ -134,6 +134,12 @@ impl Shared {
         self.root.join(std::ffi::OsStr::from_bytes(name))
     }
 
+    /// Closes the store, and says what the user should know of it.
+    pub(crate) fn close_memory(&self) -> Result<Vec<String>, String> {
+        self.memory.forget_unseen(|name| self.graph.id(name).is_some());
+        self.memory.close()
+    }
+
     /// What the file table has learnt, ready to be saved; none if there is nothing new.
     pub(crate) fn stat_cache_changes(&self) -> Option<Batch> {
         let mut batch = Batch::new();
