@@ -43,7 +43,7 @@ enum Step {
 /// What is in the store: the size and the filling of each value.
 type State = BTreeMap<(usize, Vec<u8>), (usize, u64)>;
 
-const TABLES: [Table; 3] = Table::ALL;
+const TABLES: [Table; Table::ALL.len()] = Table::ALL;
 
 // --- a disk that takes notes ---------------------------------------------------------------------
 
