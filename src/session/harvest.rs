@@ -32,15 +32,11 @@ pub(crate) fn harvest(
     Ok(HandedOn { exports: last_of_each(all), messages, output })
 }
 
-/// The exports and the messages that [`harvest`] takes from a task's files, or why the task fails. For fuzzing.
+/// The exports that [`harvest`] takes from a task's files, or why the task fails. For fuzzing.
 #[doc(hidden)]
-pub fn harvested(
-    output: &[u8],
-    exports: &[u8],
-    listed: &[u8],
-) -> Result<(Vec<(String, Vec<u8>)>, Vec<String>), String> {
-    let handed = harvest(Some(output), Some(exports), Some(listed)).map_err(|e| e.to_string())?;
-    Ok((handed.exports, handed.messages))
+pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let handed = harvest(Some(output), Some(exports), Some(listed));
+    handed.map(|handed| handed.exports).map_err(|fault| fault.to_string())
 }
 
 /// The exports of a file.
