@@ -32,7 +32,7 @@ pub(crate) fn harvest(
     Ok(HandedOn { exports: last_of_each(all), messages, output })
 }
 
-/// The exports that [`harvest`] takes from a task's files, or why the task fails. For fuzzing.
+/// The exports that are taken from a task's files, or why the task fails. For fuzzing.
 #[doc(hidden)]
 pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let handed = harvest(Some(output), Some(exports), Some(listed));
