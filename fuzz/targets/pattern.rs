@@ -41,7 +41,8 @@ pub(crate) fn check(data: &[u8]) {
 /// The path, of names only, below the base unless it begins with a slash.
 fn absolute(bytes: &[u8]) -> PathBuf {
     let start = if bytes.first() == Some(&b'/') { "/" } else { BASE };
-    let names = bytes.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"." | b".."));
+    let names =
+        bytes.split(|byte| matches!(byte, b'/' | 0)).filter(|name| !matches!(*name, b"" | b"." | b".."));
     names.map(OsStr::from_bytes).fold(PathBuf::from(start), |path, name| path.join(name))
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn harvest(
     Ok(HandedOn { exports: last_of_each(all), messages, output })
 }
 
+<<<<<<< HEAD
 /// Names and values.
 type Exports = Vec<(String, Vec<u8>)>;
 
@@ -40,6 +41,13 @@ type Exports = Vec<(String, Vec<u8>)>;
 pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<(Exports, Vec<String>), String> {
     let handed = harvest(Some(output), Some(exports), Some(listed)).map_err(|e| e.to_string())?;
     Ok((handed.exports, handed.messages))
+=======
+/// The exports that are taken from a task's files, or why the task fails. For fuzzing.
+#[doc(hidden)]
+pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let handed = harvest(Some(output), Some(exports), Some(listed));
+    handed.map(|handed| handed.exports).map_err(|fault| fault.to_string())
+>>>>>>> crash
 }
 
 /// The exports of a file.
@@ -73,11 +81,12 @@ fn parse_pair(pair: &[&[u8]]) -> Result<(String, Vec<u8>), String> {
     Ok((name, value))
 }
 
-/// What the `exports` hook wrote: plain values, complete pairs only.
+/// What the `exports` hook wrote: plain values, complete pairs only. A name that no variable has is not its.
 fn parse_listed(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let fields: Vec<&[u8]> = bytes.split(|b| *b == 0).collect();
     let pairs = fields.chunks_exact(2);
-    pairs.map(|pair| (String::from_utf8_lossy(pair[0]).into_owned(), pair[1].to_vec())).collect()
+    let exports = pairs.map(|pair| (String::from_utf8_lossy(pair[0]).into_owned(), pair[1].to_vec()));
+    exports.filter(|(name, _)| !name.is_empty() && !name.contains('=')).collect()
 }
 
 fn parse_output(bytes: &[u8]) -> Result<Option<Value>, HarvestFault> {
@@ -148,6 +157,12 @@ mod tests {
                 .map_err(str::to_owned);
             assert_eq!(found, expected, "{}", String::from_utf8_lossy(bytes));
         }
+    }
+
+    #[test]
+    fn what_the_hook_did_not_write_names_no_variable() {
+        let listed = parse_listed(b"A\0a=1\0B=\0b\0\0c\0D\0");
+        assert_eq!(listed, [("A".to_owned(), b"a=1".to_vec()), ("D".to_owned(), Vec::new())]);
     }
 
     #[test]

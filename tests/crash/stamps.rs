@@ -36,10 +36,12 @@ impl Memory for Kept {
 impl Kept {
     /// Makes the one file that is known look as it looks now.
     fn as_it_looks(&self, identity: StatIdentity) {
-        for directory in self.0.lock().unwrap().values_mut() {
-            let (name, learnt) =
-                directory.files().map(|(name, learnt)| (name.to_vec(), learnt)).next().unwrap();
-            *directory = DirRecord::new([(name.as_slice(), &Learnt { identity, ..learnt })]);
+        for record in self.0.lock().unwrap().values_mut() {
+            let files: Vec<(Vec<u8>, Learnt)> = record
+                .files()
+                .map(|(name, learnt)| (name.to_owned(), Learnt { identity, ..learnt }))
+                .collect();
+            *record = DirRecord::new(files.iter().map(|(name, learnt)| (&name[..], learnt)));
         }
     }
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::{
     super::{
-        base::{Opener, builder, fault},
+        base::{CACHE, Opener, builder, fault},
         *,
     },
     Place, get, put,
