@@ -32,22 +32,14 @@ pub(crate) fn harvest(
     Ok(HandedOn { exports: last_of_each(all), messages, output })
 }
 
-<<<<<<< HEAD
 /// Names and values.
 type Exports = Vec<(String, Vec<u8>)>;
 
-/// The exports and the messages that [`harvest`] takes from a task's files, or why the task fails. For fuzzing.
-#[doc(hidden)]
-pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<(Exports, Vec<String>), String> {
-    let handed = harvest(Some(output), Some(exports), Some(listed)).map_err(|e| e.to_string())?;
-    Ok((handed.exports, handed.messages))
-=======
 /// The exports that are taken from a task's files, or why the task fails. For fuzzing.
 #[doc(hidden)]
-pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<Exports, String> {
     let handed = harvest(Some(output), Some(exports), Some(listed));
     handed.map(|handed| handed.exports).map_err(|fault| fault.to_string())
->>>>>>> crash
 }
 
 /// The exports of a file.

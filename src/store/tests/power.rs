@@ -43,11 +43,7 @@ enum Step {
 /// What is in the store: the size and the filling of each value.
 type State = BTreeMap<(usize, Vec<u8>), (usize, u64)>;
 
-<<<<<<< HEAD
-const TABLES: [Table; 4] = Table::ALL;
-=======
 const TABLES: [Table; Table::ALL.len()] = Table::ALL;
->>>>>>> crash
 
 // --- a disk that takes notes ---------------------------------------------------------------------
 
