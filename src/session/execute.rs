@@ -29,6 +29,7 @@ use super::{
 use crate::{
     event::{Finished, What},
     model::{Action, Outcome, Reason, Task, TaskId},
+    planted::{self, Fault},
     process::{Ended, EndedBy, Exit, JobControl, Launch, LineSink, Piece, SinkMode, TaskFiles, Timeout},
     scan::FileSet,
     store::{Batch, RecordState, TaskRecord},
@@ -192,7 +193,7 @@ impl Execution {
     /// Point 2: from here on, and until point 5, no one may take the task for fresh. If that cannot be
     /// made durable the store is gone, and with it the old record.
     async fn say_begun(&self) -> Result<(), Failure> {
-        if !self.is_keyed() {
+        if !self.is_keyed() || planted::is(Fault::RecordKept) {
             return Ok(());
         }
         let batch = self.batch(RecordState::Begun, None, None);
@@ -416,7 +417,9 @@ impl Execution {
             Err(failure) => (Outcome::Failed, failure.error, None),
         };
         let not_fresh = match outcome {
-            Outcome::Succeeded if self.is_keyed() => self.changed_meanwhile().await,
+            Outcome::Succeeded if self.is_keyed() && !planted::is(Fault::NoSecondLook) => {
+                self.changed_meanwhile().await
+            }
             _ => None,
         };
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());

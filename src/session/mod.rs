@@ -43,6 +43,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+#[doc(hidden)]
+pub use harvest::harvested;
 pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
 pub use request::{LiveLines, Request};

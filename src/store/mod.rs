@@ -45,4 +45,6 @@ pub use reader::{Notice, Reader, Snapshot};
 pub use record::{RecordState, Success, TaskRecord, now_ms};
 pub use shield::quiet_panics;
 pub use state::{Access, Opened, Store};
+#[doc(hidden)]
+pub use value::{decode_body, decode_stored};
 pub use writer::GroupWriter;

@@ -10,7 +10,6 @@ mod freshness;
 mod history;
 mod hostile;
 mod looking;
-mod promise;
 mod protocol;
 mod review;
 mod run;
