@@ -529,7 +529,7 @@ impl Driver {
 
     fn tell_end(&mut self) -> RunSummary {
         if !self.run.request.dry_run {
-            runlog::prune(&self.run.shared.state_dir);
+            runlog::prune(&self.run.shared.state_dir, self.due.is_none());
         }
         let mut summary = std::mem::replace(&mut self.summary, RunSummary::new(String::new()));
         summary.not_saved = self.run.why_not_saved();

@@ -38,7 +38,7 @@ mod shared;
 mod unmatched;
 
 use std::{
-    path::PathBuf,
+    path::{Component, Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -53,7 +53,7 @@ pub use runlog::{known_runs, logged_runs, read_run, task_log};
 
 use crate::{
     graph::TaskGraph,
-    model::{TaskId, TaskName},
+    model::{Task, TaskId, TaskName},
     plan::{Mode, Plan, SelectFault, default_selection, select},
     store::{Owner, StoreError, Table, TaskRecord},
 };
@@ -247,8 +247,10 @@ impl Session {
 
     /// Task files are checked when they are loaded; graphs made in code are not.
     fn refuse_outputs_outside(&self, plan: &Plan) -> Result<(), SessionError> {
-        for &id in plan.order() {
-            let (task, patterns) = (self.shared.graph.task(id), self.shared.patterns(id));
+        let graph = &self.shared.graph;
+        let root = &self.shared.root;
+        for &id in plan.order().iter().filter(|id| !is_plainly_beneath(graph.task(**id), root)) {
+            let (task, patterns) = (graph.task(id), self.shared.patterns(id));
             let mut positive = patterns.outputs.globs().iter().filter(|glob| !glob.is_negated());
             let outside = positive.find(|glob| !glob.prefix().starts_with(&self.shared.root));
             if let Some(pattern) = outside.and_then(|glob| task.outputs.get(glob.written())) {
@@ -279,10 +281,21 @@ impl Session {
     }
 }
 
+/// Whether the text of a task's outputs leaves no doubt that they lie beneath the root: nothing has to be
+/// compiled to see that.
+fn is_plainly_beneath(task: &Task, root: &Path) -> bool {
+    let climbs = |path: &Path| path.components().any(|part| part == Component::ParentDir);
+    let is_plain = |pattern: &str| {
+        !pattern.starts_with('/') && !pattern.contains("..") && !pattern.contains(['{', '\\'])
+    };
+    task.outputs.iter().all(|pattern| is_plain(&pattern.value))
+        && task.cwd.starts_with(root)
+        && !climbs(&task.cwd)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Task;
 
     /// What starting a run of a task with this output comes to.
     async fn start(output: &str) -> Result<Run, SessionError> {

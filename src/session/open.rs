@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     graph::TaskGraph,
+    model::Task,
     process::{Warden, WardenOptions},
     scan::{FileTable, ScanOptions, Scanner, TableOptions},
     store::{Attempt, Lock, Owner, OwnerInfo, STATE_DIR, StateDir, StoreError},
@@ -202,7 +203,7 @@ impl SessionBuilder {
             .canonicalize()
             .map_err(|error| SessionError::System { what: "find the root", error })?;
         let state_dir = self.state_dir.clone().unwrap_or_else(|| root.join(STATE_DIR));
-        let (lock, memory, notices) =
+        let Opened { lock, memory, notices, sessions } =
             if self.read_only { look_only(&state_dir, &self.label) } else { self.hold(&state_dir) }?;
         let memory = Arc::new(memory);
         let scanner = Scanner::new(ScanOptions {
@@ -213,10 +214,8 @@ impl SessionBuilder {
         });
         let recall = Box::new(Recall(Arc::clone(&memory)));
         let table = FileTable::new(&root, recall, TableOptions::default());
-        let sessions =
-            if self.read_only { None } else { Some(StateDir::create(&state_dir)?.subdir("sessions")?) };
         let warden = self.warden(sessions)?;
-        let graph = Arc::new(anchored(&self.graph, &root));
+        let graph = anchored(&self.graph, &root);
         let shared = Shared {
             patterns: graph.ids().map(|_| OnceLock::new()).collect(),
             graph,
@@ -242,7 +241,7 @@ impl SessionBuilder {
     }
 
     /// Takes the lock and opens the store. Without locks there is no store (hazard D8).
-    fn hold(&mut self, path: &Path) -> Result<(Option<Lock>, Memory, Vec<String>), SessionError> {
+    fn hold(&mut self, path: &Path) -> Result<Opened, SessionError> {
         let dir = StateDir::create(path)?;
         let info = OwnerInfo::this_process(self.label.clone(), now_ms());
         let lock = match &mut self.wait {
@@ -255,12 +254,15 @@ impl SessionBuilder {
         };
         match lock {
             Ok(Some(lock)) => {
+                let sessions = Some(dir.subdir("sessions")?);
                 let (memory, notices) = Memory::open(dir, true)?;
-                Ok((Some(lock), memory, notices))
+                Ok(Opened { lock: Some(lock), memory, notices, sessions })
             }
             Ok(None) => Err(SessionError::StoppedWaiting),
             Err(error @ StoreError::NoLocks { .. }) => {
-                Ok((None, Memory::none(), vec![format!("nothing is remembered: {error}")]))
+                let (sessions, notices) =
+                    (dir.subdir("sessions")?, vec![format!("nothing is remembered: {error}")]);
+                Ok(Opened { lock: None, memory: Memory::none(), notices, sessions: Some(sessions) })
             }
             Err(error) => Err(error.into()),
         }
@@ -279,19 +281,26 @@ impl SessionBuilder {
     }
 }
 
+/// What opening the state directory gave.
+struct Opened {
+    lock: Option<Lock>,
+    memory: Memory,
+    notices: Vec<String>,
+    /// Where session files lie, if something may be executed.
+    sessions: Option<PathBuf>,
+}
+
 /// Opens the store for looking. One that a killed process left behind, or a damaged one, has to be put in
 /// order first, which needs the lock.
-fn look_only(path: &Path, label: &str) -> Result<(Option<Lock>, Memory, Vec<String>), SessionError> {
-    let Some(dir) = StateDir::open(path)? else { return Ok((None, Memory::none(), Vec::new())) };
+fn look_only(path: &Path, label: &str) -> Result<Opened, SessionError> {
+    let opened = |lock, (memory, notices)| Opened { lock, memory, notices, sessions: None };
+    let Some(dir) = StateDir::open(path)? else { return Ok(opened(None, (Memory::none(), Vec::new()))) };
     match Memory::open(dir.clone(), false) {
-        Ok((memory, notices)) => Ok((None, memory, notices)),
+        Ok(found) => Ok(opened(None, found)),
         Err(StoreError::NeedsRepair(_)) => {
             match Lock::try_acquire(&dir, &OwnerInfo::this_process(label.to_owned(), now_ms()))? {
                 Attempt::Held(owner) => Err(SessionError::Held(owner)),
-                Attempt::Acquired(lock) => {
-                    let (memory, notices) = Memory::open(dir, true)?;
-                    Ok((Some(lock), memory, notices))
-                }
+                Attempt::Acquired(lock) => Ok(opened(Some(lock), Memory::open(dir, true)?)),
             }
         }
         Err(error) => Err(error.into()),
@@ -299,19 +308,26 @@ fn look_only(path: &Path, label: &str) -> Result<(Option<Lock>, Memory, Vec<Stri
 }
 
 /// Tasks made in code may have directories relative to the root.
-fn anchored(graph: &TaskGraph, root: &Path) -> TaskGraph {
-    let mut graph = graph.clone();
+fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
+    let is_anchored =
+        |task: &Task| task.cwd.is_absolute() && task.pattern_bases.iter().all(|b| b.is_absolute());
+    if graph.ids().all(|id| is_anchored(graph.task(id))) {
+        return Arc::clone(graph);
+    }
+    let mut graph = TaskGraph::clone(graph);
     graph.each_task(|task| {
         task.cwd = root.join(&task.cwd);
         task.pattern_bases = task.pattern_bases.iter().map(|base| root.join(base)).collect();
     });
-    graph
+    Arc::new(graph)
 }
 
 fn cores() -> usize {
     threads().get()
 }
 
+/// Asked once: the system answers with a walk through its control groups.
 fn threads() -> NonZero<usize> {
-    thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
+    static THREADS: OnceLock<NonZero<usize>> = OnceLock::new();
+    *THREADS.get_or_init(|| thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))
 }

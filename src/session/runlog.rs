@@ -190,10 +190,14 @@ pub(crate) fn make_log_dir(state_dir: &Path, run: &str) {
 
 /// Removes the logs of all but the newest runs, and what tasks wrote in all but the newest in which any did:
 /// runs that found everything fresh do not push out what the last ones that executed left.
-pub(crate) fn prune(state_dir: &Path) {
+/// Only a run that `executed` something has added to these.
+pub(crate) fn prune(state_dir: &Path, executed: bool) {
     // What cannot be removed now is tried again after the next run.
     for id in outdated(known_runs(state_dir)) {
         let _ = fs::remove_file(file(&state_dir.join(RUNS), &id));
+    }
+    if !executed {
+        return;
     }
     for id in outdated(logged_runs(state_dir)) {
         let _ = fs::remove_dir_all(log_dir(state_dir).join(id));
@@ -258,7 +262,7 @@ mod tests {
             }
             std::os::unix::fs::symlink(&elsewhere, state.join(name)).unwrap();
         }
-        prune(&state);
+        prune(&state, true);
         assert_eq!((known_runs(&state), logged_runs(&state)), (vec![], vec![]));
         for name in [RUNS, LOGS] {
             assert_eq!(fs::read_dir(root.path().join(name)).unwrap().count(), KEPT + 2, "{name}");
@@ -277,7 +281,7 @@ mod tests {
             fs::write(state.join(RUNS).join(format!("{name}.jsonl")), "").unwrap();
         }
         fs::write(log_dir(&state).join("r"), "").unwrap();
-        prune(&state);
+        prune(&state, true);
         assert_eq!(known_runs(&state).len(), KEPT);
         assert_eq!(fs::read_dir(state.join(RUNS)).unwrap().count(), KEPT + strange.len());
         assert_eq!(fs::read_dir(log_dir(&state)).unwrap().count(), KEPT + 1);

@@ -103,15 +103,16 @@ impl StateDir {
     /// A directory with other people's things in it must not get our mode and our `.gitignore`. One that a
     /// first run left unfinished, for want of room or because it was killed, has nothing but ours in it.
     fn check_is_ours(&self) -> Result<(), StoreError> {
+        if fs::symlink_metadata(self.path.join(super::base::FILE)).is_ok() {
+            return Ok(());
+        }
         let read = || -> io::Result<bool> {
             let names: Vec<_> =
                 fs::read_dir(&self.path)?.map(|e| e.map(|e| e.file_name())).collect::<Result<_, _>>()?;
-            let has_base = names.iter().any(|name| name == super::base::FILE);
-            Ok(has_base
-                || match self.gitignore()? {
-                    Some(text) if !text.is_empty() => text.trim_end() == IGNORE_ALL.trim_end(),
-                    _ => names.iter().all(|name| is_our_name(name)),
-                })
+            Ok(match self.gitignore()? {
+                Some(text) if !text.is_empty() => text.trim_end() == IGNORE_ALL.trim_end(),
+                _ => names.iter().all(|name| is_our_name(name)),
+            })
         };
         match read() {
             Ok(true) => Ok(()),
@@ -137,10 +138,11 @@ impl StateDir {
     /// It is there whole or not at all. One that somebody has changed stays as it is.
     fn write_gitignore(&self) -> Result<(), StoreError> {
         let path = self.path.join(GITIGNORE);
-        let written = match self.gitignore() {
-            Ok(Some(text)) if !text.is_empty() => Ok(()),
-            Ok(_) => self.replace_gitignore(&path),
-            Err(error) => Err(error),
+        let has_text = |meta: &Metadata| !meta.is_file() || meta.len() > 0;
+        let written = match fs::symlink_metadata(&path) {
+            Ok(found) if has_text(&found) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.replace_gitignore(&path),
         };
         written.map_err(|source| StoreError::io("write", &path, source))
     }
@@ -168,6 +170,10 @@ fn is_our_name(name: &OsStr) -> bool {
 
 /// A directory of ours with mode 0700, made if it is missing.
 fn make_private(path: &Path, parents: bool) -> Result<(), StoreError> {
+    // As a rule there is nothing to be done.
+    if look(path)?.is_some_and(|found| found.mode() & 0o7777 == PRIVATE_DIR) {
+        return Ok(());
+    }
     let made = DirBuilder::new().recursive(parents).mode(PRIVATE_DIR).create(path);
     match made {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {

@@ -42,6 +42,8 @@ pub(crate) struct App {
 pub(crate) struct Tree {
     pub(crate) loaded: Loaded,
     pub(crate) graph: Arc<TaskGraph>,
+    /// Whether this was kept and not loaded anew.
+    is_kept: bool,
 }
 
 impl App {
@@ -150,12 +152,12 @@ impl App {
         }
         let state_dir = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
         let Resolved { loaded, graph } = keeper()?.find(&self.load_request(), state_dir.as_deref())?;
-        Some(Tree { loaded, graph: Arc::new(graph) })
+        Some(Tree { loaded, graph: Arc::new(graph), is_kept: true })
     }
 
     /// Keeps what was loaded for the next invocation, in a state directory that is ours.
     pub(crate) fn keep(&self, tree: &Tree, state_dir: &Path) {
-        if let Some(keeper) = keeper() {
+        if let (false, Some(keeper)) = (tree.is_kept, keeper()) {
             keeper.keep(&self.load_request(), &tree.loaded, &tree.graph, state_dir);
         }
     }
@@ -167,7 +169,7 @@ impl App {
         }
         let mut loaded = load(&self.load_request()).map_err(|_| Exit::Usage)?;
         let graph = TaskGraph::build(std::mem::take(&mut loaded.declarations)).map_err(|_| Exit::Usage)?;
-        Ok(Tree { loaded, graph: Arc::new(graph) })
+        Ok(Tree { loaded, graph: Arc::new(graph), is_kept: false })
     }
 
     /// The projects of the tree and their graph.
@@ -189,7 +191,7 @@ impl App {
         match TaskGraph::build(declarations) {
             Ok(graph) => {
                 eprint!("{}", diagnostic::render(&loaded.warnings, &loaded.sources, self.color_err));
-                Ok(Tree { loaded, graph: Arc::new(graph) })
+                Ok(Tree { loaded, graph: Arc::new(graph), is_kept: false })
             }
             Err(faults) => {
                 let all: Vec<Diagnostic> = faults.into_iter().chain(loaded.warnings).collect();

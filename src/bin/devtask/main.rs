@@ -10,10 +10,10 @@ mod exit;
 mod render;
 mod signals;
 
-use std::process::ExitCode;
+use std::{mem::ManuallyDrop, process::ExitCode};
 
 use clap::{
-    CommandFactory as _, Parser as _,
+    CommandFactory as _, FromArgMatches as _,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use devtask::diagnostic::did_you_mean;
@@ -28,11 +28,18 @@ fn main() -> ExitCode {
     #[cfg(feature = "planted-faults")]
     std::env::var("DEVTASK_PLANTED_FAULT").into_iter().for_each(|fault| devtask::planted::plant(&fault));
     devtask::store::quiet_panics();
-    let cli = match args::Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     exit::leave(commands::dispatch(cli))
+}
+
+/// What was typed. Clap's picture of all there is to type is big, and the system clears it away faster than we.
+fn parse() -> Result<args::Cli, clap::Error> {
+    let mut command = ManuallyDrop::new(args::Cli::command());
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    args::Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// What clap takes for a misspelt verb is as often the name of a task, which has to stand behind `run`:
