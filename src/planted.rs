@@ -13,6 +13,8 @@ pub enum Fault {
     NoSecondLook,
     /// The stat cache believes size and modification time (hazard A2).
     StatCacheBlind,
+    /// A directory in which names came or went is not listed again (hazard A7).
+    DirectoriesBlind,
     /// The executable bit does not count (hazard A6).
     ModeUnkeyed,
     /// The names of files do not count (hazard A7).
@@ -29,10 +31,11 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault with its name.
-    pub const ALL: [(&str, Self); 9] = [
+    pub const ALL: [(&str, Self); 10] = [
         ("record-kept", Self::RecordKept),
         ("no-second-look", Self::NoSecondLook),
         ("stat-cache-blind", Self::StatCacheBlind),
+        ("directories-blind", Self::DirectoriesBlind),
         ("mode-unkeyed", Self::ModeUnkeyed),
         ("names-unkeyed", Self::NamesUnkeyed),
         ("upstream-unkeyed", Self::UpstreamUnkeyed),

@@ -7,9 +7,11 @@
 //! the environment.
 
 mod compare;
+mod content;
 mod manifest;
 
 pub use compare::{compare, count, differing};
+pub use content::{Content, DirectoryContent};
 pub use manifest::{Facts, FileRow, Handed, Manifest, Part, digest_of};
 
 #[cfg(test)]

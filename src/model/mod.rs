@@ -3,6 +3,7 @@
 //! Floor 1. Plain data with the rules that belong to the data itself; it knows no file, no clock, no
 //! process, and imports no other room.
 
+pub(crate) mod bytes;
 mod condition;
 mod declaration;
 mod digest;
@@ -17,7 +18,7 @@ mod task;
 pub use condition::Condition;
 pub use declaration::{Declaration, EdgeRef};
 pub use digest::Digest;
-pub use file::{DirRecord, FileKind, FileRecord, StatIdentity};
+pub use file::{DirRecord, FileKind, Learnt, StatIdentity};
 pub use id::{TaskId, TaskSet};
 pub use name::{NameFault, TaskName};
 pub use outcome::Outcome;

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What the patterns are for, which decides what wildcards pass over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PatternKind {
     /// `execIfModified`: wildcards pass over hidden and ignored files (spec section 4.4).
     Inputs,

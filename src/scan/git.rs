@@ -21,6 +21,7 @@ use super::{
     regular::read_regular,
     system::{self, exists},
     table::{GRANULARITY, is_racy, system_now_ns},
+    trail::{Fact, Grounds},
 };
 use crate::model::{FileKind, StatIdentity};
 
@@ -31,6 +32,8 @@ const LIMIT: u64 = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     nearest: Option<Arc<Level>>,
+    /// What they rest on, whether or not there are any.
+    grounds: Option<Arc<Grounds>>,
     /// The directory itself is ignored, and so is everything beneath it: nothing can be re-included.
     all: bool,
 }
@@ -58,13 +61,33 @@ impl Rules {
         false
     }
 
-    fn with(&self, matcher: Option<Arc<Gitignore>>, all: bool) -> Self {
-        let nearest = match matcher {
+    /// What they rest on.
+    pub(super) const fn grounds(&self) -> Option<&Arc<Grounds>> {
+        self.grounds.as_ref()
+    }
+
+    fn with(&self, read: Read, all: bool) -> Self {
+        let nearest = match read.matcher {
             Some(matcher) => Some(Arc::new(Level { matcher, above: self.nearest.clone() })),
             None => self.nearest.clone(),
         };
-        Self { nearest, all: self.all || all }
+        Self { nearest, all: self.all || all, ..self.resting_on(read.facts) }
     }
+
+    fn resting_on(&self, own: Vec<(PathBuf, Fact)>) -> Self {
+        let mut rules = self.clone();
+        if !own.is_empty() {
+            rules.grounds = Some(Arc::new(Grounds { own, above: self.grounds.clone() }));
+        }
+        rules
+    }
+}
+
+/// What reading the rules of one directory came to.
+#[derive(Default)]
+struct Read {
+    matcher: Option<Arc<Gitignore>>,
+    facts: Vec<(PathBuf, Fact)>,
 }
 
 /// The files rules were read from, as they were.
@@ -102,12 +125,12 @@ impl Git {
             return self.repository(directory);
         }
         let ignored = above.ignore(directory, true);
-        let matcher = match (directory == self.root && above.nearest.is_none(), listed.rules) {
-            (true, _) => self.matcher(directory, &[self.global.clone(), Some(directory.join(".gitignore"))]),
-            (false, true) => self.matcher(directory, &[Some(directory.join(".gitignore"))]),
-            (false, false) => None,
+        let read = match (directory == self.root && above.nearest.is_none(), listed.rules) {
+            (true, _) => self.read(directory, &[self.global.clone(), Some(directory.join(".gitignore"))]),
+            (false, true) => self.read(directory, &[Some(directory.join(".gitignore"))]),
+            (false, false) => Read::default(),
         };
-        above.with(matcher, ignored)
+        above.with(read, ignored)
     }
 
     /// The rules in `directory`, found by looking upwards.
@@ -126,6 +149,7 @@ impl Git {
             let counts = above.in_repository || directory.starts_with(&self.root);
             let listed = Listed { repository: false, rules: true };
             let rules = if counts { self.enter(&above.rules, directory, listed) } else { above.rules };
+            let rules = rules.resting_on(vec![(directory.join(".git"), Fact::Absent)]);
             Known { rules, in_repository: above.in_repository }
         };
         lookups.insert(directory.to_owned(), known.clone());
@@ -134,13 +158,23 @@ impl Git {
 
     /// The rules at the top of a repository: later files win over earlier ones.
     fn repository(&self, top: &Path) -> Rules {
-        let sources = [self.global.clone(), exclude_file(top), Some(top.join(".gitignore"))];
-        Rules::default().with(self.matcher(top, &sources), false)
+        let (exclude, mut facts) = exclude_file(top);
+        let mut read = self.read(top, &[self.global.clone(), exclude, Some(top.join(".gitignore"))]);
+        read.facts.append(&mut facts);
+        Rules::default().with(read, false)
     }
 
-    fn matcher(&self, directory: &Path, sources: &[Option<PathBuf>]) -> Option<Arc<Gitignore>> {
+    fn read(&self, directory: &Path, sources: &[Option<PathBuf>]) -> Read {
         let sources: Vec<&Path> = sources.iter().flatten().map(PathBuf::as_path).collect();
         let stamps: Stamps = sources.iter().map(|source| regular(source)).collect();
+        let facts = sources.iter().zip(&stamps).map(|(source, stamp)| match stamp {
+            Some(identity) => (source.to_path_buf(), Fact::Is(*identity)),
+            None => (source.to_path_buf(), seen(source)),
+        });
+        Read { facts: facts.collect(), matcher: self.matcher(directory, &sources, stamps) }
+    }
+
+    fn matcher(&self, directory: &Path, sources: &[&Path], stamps: Stamps) -> Option<Arc<Gitignore>> {
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, matcher)) = parsed.get(directory)
             && *known == stamps
@@ -187,14 +221,31 @@ fn parse<'a>(directory: &Path, sources: impl Iterator<Item = &'a Path>) -> Optio
 
 /// The `info/exclude` of the repository at `top`. A linked work tree has a file called `.git` that names
 /// its own directory, in which `commondir` names the one all work trees share.
-fn exclude_file(top: &Path) -> Option<PathBuf> {
+fn exclude_file(top: &Path) -> (Option<PathBuf>, Vec<(PathBuf, Fact)>) {
     let dot_git = top.join(".git");
-    let own = match regular(&dot_git) {
-        None => dot_git,
-        Some(_) => top.join(first_line(&dot_git).ok()?.strip_prefix("gitdir:")?.trim()),
+    let (own, fact) = match regular(&dot_git) {
+        None => (Some(dot_git.clone()), Fact::Exists),
+        Some(identity) => (linked_to(top, &dot_git), Fact::Is(identity)),
     };
-    let common = first_line(&own.join("commondir")).map_or_else(|_| own.clone(), |line| own.join(line));
-    Some(common.join("info/exclude"))
+    let mut facts = vec![(dot_git, fact)];
+    let Some(own) = own else { return (None, facts) };
+    let commondir = own.join("commondir");
+    facts.push((commondir.clone(), seen(&commondir)));
+    let common = first_line(&commondir).map_or_else(|_| own.clone(), |line| own.join(line));
+    (Some(common.join("info/exclude")), facts)
+}
+
+fn linked_to(top: &Path, dot_git: &Path) -> Option<PathBuf> {
+    Some(top.join(first_line(dot_git).ok()?.strip_prefix("gitdir:")?.trim()))
+}
+
+/// What is at a path.
+fn seen(path: &Path) -> Fact {
+    match system::status(path) {
+        Ok(None) => Fact::Absent,
+        Ok(Some(status)) => Fact::Is(status.identity),
+        Err(_) => Fact::Exists,
+    }
 }
 
 fn first_line(path: &Path) -> io::Result<String> {

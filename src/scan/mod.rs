@@ -2,8 +2,9 @@
 //! (spec sections 4.2 and 4.4).
 //!
 //! [`Scanner::walk`] finds the files of any number of pattern sets in one traversal, each directory listed
-//! at most once. [`FileTable`] turns what was found into digests, reading only what the stat cache cannot
-//! vouch for. [`same_identities`] tells whether anything moved between two looks.
+//! at most once. [`FileTable::digest`] turns what was found into digests, reading only what the stat cache
+//! cannot vouch for. [`FileTable::look`] does both, and neither where the [`Trail`] of an earlier walk still
+//! holds. [`same_identities`] tells whether anything moved between two looks.
 //!
 //! Floor 6, synchronous. It must never know what a task is, where the cache is kept or why somebody asks:
 //! it gets patterns and a [`Memory`], and gives facts.
@@ -14,14 +15,19 @@ mod git;
 mod hash;
 mod item;
 mod name;
+mod recheck;
 mod regular;
+mod survey;
 mod system;
 mod table;
+mod trail;
 mod visit;
 mod walk;
 
 pub use compare::same_identities;
 pub use name::{directory_key, relative_name};
-pub use regular::read_regular;
+pub use regular::{read_regular, read_regular_identified};
+pub use survey::{Sight, Wanted, set_key};
 pub use table::{Clock, FileEntry, FileSet, FileTable, Memory, NoMemory, TableOptions, system_now_ns};
+pub use trail::{Fact, Trail};
 pub use walk::{Entry, Matched, Problem, ScanOptions, Scanner};

@@ -91,6 +91,11 @@ fn broken_link(directory: impl AsFd, name: &OsStr) -> Result<Option<Status>, Err
     }
 }
 
+/// Stats what a name of a directory leads to, following links; `None`: nothing.
+pub(super) fn target_at(directory: impl AsFd, name: impl rustix::path::Arg) -> Option<Status> {
+    rustix::fs::statat(directory, name, AtFlags::empty()).ok().map(Status::from)
+}
+
 /// Stats an absolute path the same way.
 pub(super) fn status(path: &Path) -> Result<Option<Status>, Errno> {
     status_at(rustix::fs::CWD, path.as_os_str().as_bytes(), None)
@@ -103,12 +108,59 @@ pub(super) fn exists(path: &Path) -> bool {
 
 /// Opens a directory to list it and to stat in it. `None`: there is none.
 pub(super) fn open_directory(path: &Path) -> Result<Option<(OwnedFd, Status)>, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::open(path, flags, Mode::empty()) {
+    open_with(rustix::fs::CWD, path, OFlags::RDONLY)
+}
+
+fn open_with(at: impl AsFd, path: &Path, how: OFlags) -> Result<Option<(OwnedFd, Status)>, Errno> {
+    let flags = how | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::openat(at, path, flags, Mode::empty()) {
         Ok(fd) => rustix::fs::fstat(&fd).map(|stat| Some((fd, stat.into()))),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Opens a directory only to stat it and in it. `None`: there is none.
+#[cfg(target_os = "linux")]
+pub(super) fn open_to_stat(at: impl AsFd, path: &Path) -> Result<Option<(OwnedFd, Status)>, Errno> {
+    // What is only a place needs no permission to read it.
+    open_with(at, path, OFlags::PATH)
+}
+
+/// Opens a directory only to stat it and in it. `None`: there is none.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn open_to_stat(at: impl AsFd, path: &Path) -> Result<Option<(OwnedFd, Status)>, Errno> {
+    open_with(at, path, OFlags::RDONLY)
+}
+
+/// Whether stamps of directories can be trusted there: on a local file system of a kind that keeps them.
+/// On others (network, FUSE, Windows' disks) they may come late or never.
+#[cfg(target_os = "linux")]
+pub(super) fn keeps_stamps(directory: impl AsFd) -> bool {
+    // Their width differs between machines.
+    const EXT: i128 = 0xEF53;
+    const XFS: i128 = 0x5846_5342;
+    const BTRFS: i128 = 0x9123_683E;
+    const TMPFS: i128 = 0x0102_1994;
+    const OVERLAY: i128 = 0x794C_7630;
+    const F2FS: i128 = 0xF2F5_2010;
+    const ZFS: i128 = 0x2FC1_2FC1;
+    const BCACHEFS: i128 = 0xCA45_1A4E;
+    let known = [EXT, XFS, BTRFS, TMPFS, OVERLAY, F2FS, ZFS, BCACHEFS];
+    rustix::fs::fstatfs(directory).is_ok_and(|found| known.contains(&wide(found.f_type)))
+}
+
+/// Whether stamps of directories can be trusted there: on a local disk.
+#[cfg(target_vendor = "apple")]
+pub(super) fn keeps_stamps(directory: impl AsFd) -> bool {
+    const MNT_LOCAL: u32 = 0x1000;
+    rustix::fs::fstatfs(directory).is_ok_and(|found| found.f_flags & MNT_LOCAL != 0)
+}
+
+/// Whether stamps of directories can be trusted there: nobody has found out yet.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+pub(super) fn keeps_stamps(_directory: impl AsFd) -> bool {
+    false
 }
 
 /// The names of one directory, one after the other in one piece of memory that is used again.

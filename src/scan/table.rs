@@ -16,18 +16,26 @@ use super::{
     hash::{self, Job, Reading},
     name::directory_key,
     system,
+    trail::Trail,
     walk::{Entry, Matched, Problem},
 };
-use crate::{
-    model::{Digest, DirRecord, FileKind, FileRecord, StatIdentity},
-    planted::{self, Fault},
-};
+use crate::model::{Digest, DirRecord, FileKind, Learnt, StatIdentity};
 
 /// Where the stat cache of earlier runs is kept.
 pub trait Memory: Send + Sync {
     /// What is remembered of the directory with this key: its path's bytes relative to the root if it lies
     /// beneath it, else absolute. Asked once a directory for as long as a table is not told to forget.
     fn recall(&self, directory: &[u8]) -> Option<DirRecord>;
+
+    /// The trail of the set with this key, if one is remembered.
+    fn trail(&self, _set: Digest) -> Option<Trail> {
+        None
+    }
+
+    /// The same memory as it is at one moment, where many questions to that cost less.
+    fn moment(&self) -> Option<Box<dyn Memory + '_>> {
+        None
+    }
 }
 
 /// Remembers nothing.
@@ -88,25 +96,41 @@ pub struct FileSet {
 
 /// Digests of files, remembered with the stat identities they belong to.
 pub struct FileTable {
-    root: PathBuf,
-    memory: Box<dyn Memory>,
-    options: TableOptions,
-    directories: Mutex<HashMap<Vec<u8>, Directory>>,
+    pub(super) root: PathBuf,
+    pub(super) memory: Box<dyn Memory>,
+    pub(super) options: TableOptions,
+    directories: Mutex<HashMap<Vec<u8>, Shared>>,
+    /// Trails that were made or used, by the keys of their sets, and whether they are remembered yet.
+    pub(super) trails: Mutex<HashMap<Digest, (Arc<Trail>, bool)>>,
 }
+
+/// One directory, for one thread at a time.
+pub(super) type Shared = Arc<Mutex<Directory>>;
 
 /// What is known of one directory.
 #[derive(Default)]
-struct Directory {
-    /// Sorted by name.
-    files: Vec<Known>,
+pub(super) struct Directory {
+    remembered: DirRecord,
+    /// The same taken apart, and what was learnt since, once somebody had to.
+    open: Option<Open>,
     /// Whether it differs from what is remembered.
     changed: bool,
+}
+
+/// What was learnt of files, by their names.
+pub(super) type Rows<'a> = Box<dyn Iterator<Item = (&'a [u8], Learnt)> + 'a>;
+
+#[derive(Default)]
+struct Open {
+    /// Sorted by name.
+    files: Vec<Known>,
     /// Where the last search ended: files are mostly asked for in order.
     last: usize,
 }
 
 struct Known {
-    record: FileRecord,
+    name: Vec<u8>,
+    learnt: Learnt,
     /// Whether it was there at some look of this table.
     seen: bool,
 }
@@ -115,7 +139,13 @@ impl FileTable {
     /// A table for the tree at `root` (absolute) that asks `memory` for what earlier runs learnt.
     #[must_use]
     pub fn new(root: &Path, memory: Box<dyn Memory>, options: TableOptions) -> Self {
-        Self { root: root.to_owned(), memory, options, directories: Mutex::default() }
+        Self {
+            root: root.to_owned(),
+            memory,
+            options,
+            directories: Mutex::default(),
+            trails: Mutex::default(),
+        }
     }
 
     /// The digests of one set, on this thread.
@@ -129,11 +159,11 @@ impl FileTable {
     pub fn digest_all(&self, matched: &[Matched], threads: NonZero<usize>) -> Vec<FileSet> {
         let mut readings = Readings::default();
         let drafts: Vec<Vec<Draft<'_>>> = {
-            let mut directories = self.lock();
-            matched.iter().map(|m| self.draft(m, &mut directories, &mut readings)).collect()
+            let moment = self.memory.moment();
+            let memory = moment.as_deref().unwrap_or(&*self.memory);
+            matched.iter().map(|m| self.draft(m, memory, &mut readings)).collect()
         };
-        let results = hash::read_all(&readings.jobs, threads.get(), &*self.options.now_ns);
-        self.learn(&readings.jobs, &results);
+        let results = self.read(&readings.jobs, threads);
         matched.iter().zip(drafts).map(|(m, drafts)| finish(m, drafts, &results)).collect()
     }
 
@@ -141,13 +171,14 @@ impl FileTable {
     fn draft<'a>(
         &self,
         matched: &'a Matched,
-        directories: &mut HashMap<Vec<u8>, Directory>,
+        memory: &dyn Memory,
         readings: &mut Readings<'a>,
     ) -> Vec<Draft<'a>> {
         let mut drafts = Vec::with_capacity(matched.entries.len());
         // Neighbours mostly share a directory, which is then looked up once.
         for neighbours in matched.entries.chunk_by(|a, b| a.parent().as_os_str() == b.parent().as_os_str()) {
-            let directory = self.directory(directories, neighbours[0].parent());
+            let directory = self.directory(directory_key(&self.root, neighbours[0].parent()), memory);
+            let mut directory = lock(&directory);
             drafts.extend(neighbours.iter().map(|entry| {
                 let answer = match entry.kind {
                     FileKind::Directory | FileKind::Special => {
@@ -155,7 +186,7 @@ impl FileTable {
                     }
                     FileKind::BrokenLink => Answer::Link,
                     FileKind::File { .. } => directory
-                        .trusted(split(&entry.path).1, &entry.identity)
+                        .trusted(entry.name(), &entry.identity)
                         .map_or_else(|| Answer::Reading(readings.add(entry)), Answer::Known),
                 };
                 Draft { entry, answer }
@@ -164,29 +195,36 @@ impl FileTable {
         drafts
     }
 
-    fn directory<'d>(&self, all: &'d mut HashMap<Vec<u8>, Directory>, path: &Path) -> &'d mut Directory {
-        let key = directory_key(&self.root, path);
-        if !all.contains_key(key) {
-            let recalled = self.memory.recall(key).unwrap_or_default();
-            all.insert(key.to_owned(), Directory::new(recalled));
+    /// What is known of a directory; remembered by `memory`, if nobody asked before.
+    pub(super) fn directory(&self, key: &[u8], memory: &dyn Memory) -> Shared {
+        if let Some(known) = lock(&self.directories).get(key) {
+            return Arc::clone(known);
         }
-        all.entry(key.to_owned()).or_default()
+        let recalled = memory.recall(key).unwrap_or_default();
+        let directory = Directory { remembered: recalled, ..Directory::default() };
+        let mut all = lock(&self.directories);
+        Arc::clone(all.entry(key.to_owned()).or_insert_with(|| Arc::new(Mutex::new(directory))))
+    }
+
+    /// Reads files, and keeps what was read.
+    pub(super) fn read(&self, jobs: &[Job<'_>], threads: NonZero<usize>) -> Vec<Reading> {
+        let results = hash::read_all(jobs, threads.get(), &*self.options.now_ns);
+        self.learn(jobs, &results);
+        results
     }
 
     /// Keeps what was read.
     fn learn(&self, jobs: &[Job<'_>], readings: &[Reading]) {
-        let granularity = self.options.granularity;
-        let mut directories = self.lock();
         for (job, reading) in jobs.iter().zip(readings) {
             let (parent, name) = split(job.path);
-            let directory = self.directory(&mut directories, parent);
+            let directory = self.directory(directory_key(&self.root, parent), &*self.memory);
+            let mut directory = lock(&directory);
             match reading {
-                Reading::Hashed { digest, status, before_ns } => directory.insert(FileRecord {
-                    name: name.to_owned(),
-                    identity: status.identity,
-                    digest: *digest,
-                    racy: is_racy(&status.identity, *before_ns, granularity),
-                }),
+                Reading::Hashed { digest, status, before_ns } => {
+                    let identity = status.identity;
+                    let racy = is_racy(&identity, *before_ns, self.options.granularity);
+                    directory.insert(name, Learnt { identity, digest: *digest, racy });
+                }
                 Reading::Gone | Reading::Failed(_) => directory.remove(name),
             }
         }
@@ -199,14 +237,16 @@ impl FileTable {
     #[must_use]
     pub fn take_changes(&self) -> Vec<(Vec<u8>, DirRecord)> {
         let mut changes = Vec::new();
-        for (key, directory) in self.lock().iter_mut().filter(|(_, directory)| directory.changed) {
-            let path = self.root.join(OsStr::from_bytes(key));
-            directory.changed = false;
-            directory
-                .files
-                .retain(|f| f.seen || system::exists(&path.join(OsStr::from_bytes(&f.record.name))));
-            let files = directory.files.iter().map(|known| known.record.clone()).collect();
-            changes.push((key.clone(), DirRecord { files }));
+        for (key, directory) in lock(&self.directories).iter() {
+            let mut directory = lock(directory);
+            if std::mem::take(&mut directory.changed) {
+                let path = self.root.join(OsStr::from_bytes(key));
+                let exists = |name: &[u8]| system::exists(&path.join(OsStr::from_bytes(name)));
+                let files = &mut directory.open().files;
+                files.retain(|f| f.seen || exists(&f.name));
+                let rows = files.iter().map(|known| (known.name.as_slice(), &known.learnt));
+                changes.push((key.clone(), DirRecord::new(rows)));
+            }
         }
         changes.sort_by(|a, b| a.0.cmp(&b.0));
         changes
@@ -216,12 +256,12 @@ impl FileTable {
     /// its stat says: some writes leave no trace in it (hazard A5). For callers that watch the tree; a run
     /// of this version looks once and needs none of it.
     pub fn forget(&self, path: &Path) {
-        let mut directories = self.lock();
         let (parent, name) = split(path);
-        self.directory(&mut directories, parent).distrust(|file| file == name);
+        let directory = self.directory(directory_key(&self.root, parent), &*self.memory);
+        lock(&directory).distrust(|file| file == name);
         let key = directory_key(&self.root, path);
-        for (_, directory) in directories.iter_mut().filter(|(at, _)| lies_in(at, key)) {
-            directory.distrust(|_| true);
+        for (_, directory) in lock(&self.directories).iter().filter(|(at, _)| lies_in(at, key)) {
+            lock(directory).distrust(|_| true);
         }
     }
 
@@ -229,12 +269,14 @@ impl FileTable {
     /// first one of a process does. What is not saved yet stays. For callers that keep a table for long, as
     /// no run of this version does.
     pub fn forget_everything(&self) {
-        self.lock().retain(|_, directory| directory.changed);
+        lock(&self.directories).retain(|_, directory| lock(directory).changed);
+        lock(&self.trails).retain(|_, (_, remembered)| !*remembered);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Directory>> {
-        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What a panic of another thread left is as good as before: every change is made at once.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for FileTable {
@@ -244,57 +286,68 @@ impl fmt::Debug for FileTable {
 }
 
 impl Directory {
-    fn new(record: DirRecord) -> Self {
-        let files = record.files.into_iter().map(|record| Known { record, seen: false }).collect();
-        Self { files, changed: false, last: 0 }
+    fn open(&mut self) -> &mut Open {
+        let known = |(name, learnt): (&[u8], Learnt)| Known { name: name.to_owned(), learnt, seen: false };
+        let open = || Open { files: self.remembered.files().map(known).collect(), last: 0 };
+        self.open.get_or_insert_with(open)
     }
 
-    fn find(&mut self, name: &[u8]) -> Result<usize, usize> {
-        if self.files.get(self.last).is_some_and(|known| known.record.name == name) {
-            self.last += 1;
-            return Ok(self.last - 1);
+    /// What was learnt of the files, in the order of their names.
+    pub(super) fn learnt(&self) -> Rows<'_> {
+        match &self.open {
+            None => Box::new(self.remembered.files()),
+            Some(open) => Box::new(open.files.iter().map(|f| (f.name.as_slice(), f.learnt))),
         }
-        let found = self.files.binary_search_by(|known| known.record.name.as_slice().cmp(name));
-        self.last = found.map_or_else(|at| at, |at| at + 1);
-        found
     }
 
     /// The digest of a file, if its record vouches for it.
     fn trusted(&mut self, name: &[u8], identity: &StatIdentity) -> Option<Digest> {
-        let at = self.find(name).ok()?;
-        let known = &mut self.files[at];
+        let open = self.open();
+        let known = open.find(name).ok().map(|at| &mut open.files[at])?;
         known.seen = true;
-        let StatIdentity { inode, ctime_ns, .. } = known.record.identity;
-        let blind = StatIdentity { inode, ctime_ns, ..*identity };
-        let identity = if planted::is(Fault::StatCacheBlind) { &blind } else { identity };
-        (known.record.identity == *identity && !known.record.racy).then_some(known.record.digest)
+        known.learnt.vouches_for(identity).then_some(known.learnt.digest)
     }
 
-    fn insert(&mut self, record: FileRecord) {
-        match self.find(&record.name) {
-            Ok(at) => {
-                self.changed |= self.files[at].record != record;
-                self.files[at] = Known { record, seen: true };
-            }
+    fn insert(&mut self, name: &[u8], learnt: Learnt) {
+        let open = self.open();
+        let known = Known { name: name.to_owned(), learnt, seen: true };
+        let changed = match open.find(name) {
+            Ok(at) => std::mem::replace(&mut open.files[at], known).learnt != learnt,
             Err(at) => {
-                self.changed = true;
-                self.files.insert(at, Known { record, seen: true });
+                open.files.insert(at, known);
+                true
             }
-        }
+        };
+        self.changed |= changed;
     }
 
     fn remove(&mut self, name: &[u8]) {
-        if let Ok(at) = self.find(name) {
+        let open = self.open();
+        if let Ok(at) = open.find(name) {
+            open.files.remove(at);
             self.changed = true;
-            self.files.remove(at);
         }
     }
 
     fn distrust(&mut self, which: impl Fn(&[u8]) -> bool) {
-        for known in self.files.iter_mut().filter(|k| !k.record.racy && which(&k.record.name)) {
-            known.record.racy = true;
-            self.changed = true;
+        let mut changed = false;
+        for known in self.open().files.iter_mut().filter(|k| !k.learnt.racy && which(&k.name)) {
+            known.learnt.racy = true;
+            changed = true;
         }
+        self.changed |= changed;
+    }
+}
+
+impl Open {
+    fn find(&mut self, name: &[u8]) -> Result<usize, usize> {
+        if self.files.get(self.last).is_some_and(|known| known.name == name) {
+            self.last += 1;
+            return Ok(self.last - 1);
+        }
+        let found = self.files.binary_search_by(|known| known.name.as_slice().cmp(name));
+        self.last = found.map_or_else(|at| at, |at| at + 1);
+        found
     }
 }
 
@@ -345,8 +398,22 @@ fn finish(matched: &Matched, drafts: Vec<Draft<'_>>, readings: &[Reading]) -> Fi
 }
 
 impl Entry {
-    fn parent(&self) -> &Path {
+    pub(super) fn parent(&self) -> &Path {
         split(&self.path).0
+    }
+
+    pub(super) fn name(&self) -> &[u8] {
+        split(&self.path).1
+    }
+}
+
+impl FileEntry {
+    pub(super) fn parent(&self) -> &Path {
+        split(&self.path).0
+    }
+
+    pub(super) fn name(&self) -> &[u8] {
+        split(&self.path).1
     }
 }
 

@@ -17,8 +17,9 @@ use rustix::{
 use super::{
     beginnings::{Beginning, Beginnings},
     git::{Listed, Rules},
-    item::{Above, Active, Followed, Item, Link},
+    item::{Above, Active, Item, Link},
     system::{self, Inode, Names, Status},
+    trail::{Fact, Notes},
     walk::{Entry, Problem, Walk},
 };
 use crate::pattern::Glob;
@@ -30,6 +31,8 @@ pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
     /// The patterns that matched something.
     pub(super) hit: BTreeSet<usize>,
+    /// What else it rests on.
+    pub(super) notes: Notes,
 }
 
 impl Found {
@@ -41,6 +44,7 @@ impl Found {
         }
         self.problems.append(&mut other.problems);
         self.hit.append(&mut other.hit);
+        self.notes.append(other.notes);
     }
 }
 
@@ -55,6 +59,8 @@ pub(super) struct Visitor<'a> {
     names: Names,
     buffer: Vec<u8>,
     next: Vec<Active>,
+    /// The last device a directory was on, and whether it keeps stamps.
+    device: Option<(u64, bool)>,
 }
 
 /// Where the entries of a directory are looked at from.
@@ -87,6 +93,7 @@ impl<'a> Visitor<'a> {
             names: Names::default(),
             buffer: Vec::new(),
             next: Vec::new(),
+            device: None,
         }
     }
 
@@ -138,20 +145,49 @@ impl<'a> Visitor<'a> {
             Ok(Some((fd, status))) if self.walk.state_inode != Some(status.inode) => {
                 let mut names = std::mem::take(&mut self.names);
                 match system::list(&fd, &mut names, &mut self.buffer) {
-                    Ok(()) => self.visit_listed(&item, &fd, status.inode, &names, open),
+                    Ok(()) => {
+                        self.note_listing(&item, &fd, &status);
+                        self.visit_listed(&item, &fd, status.inode, &names, open);
+                    }
                     Err(errno) => self.report(&item.active, &item.path, errno),
                 }
                 self.names = names;
+                return;
             }
-            Ok(_) => {}
+            // The state directory under another name.
+            Ok(Some(_)) => return,
+            Ok(None) => {}
             Err(errno) => self.report(&item.active, &item.path, errno),
+        }
+        // What cannot be listed may be entered all the same.
+        let mut place = Place { item: &item, directory: None, rules: None, above: item.above.clone() };
+        self.visit_beginnings(&mut place, &[], open);
+    }
+
+    /// Notes for every set that looks for something in a directory that its listing counts.
+    fn note_listing(&mut self, item: &Item, fd: &OwnedFd, status: &Status) {
+        let keeps = match self.device {
+            Some((device, keeps)) if device == status.inode.0 => keeps,
+            _ => system::keeps_stamps(fd),
+        };
+        self.device = Some((status.inode.0, keeps));
+        let path: Arc<Path> = item.path.as_path().into();
+        for active in item.active.iter() {
+            if !self.goes_on(*active) {
+                continue;
+            }
+            let notes = &mut self.found[active.id.set].notes;
+            notes.untraceable |= !keeps;
+            if notes.listed.last().is_none_or(|(last, _)| !Arc::ptr_eq(last, &path)) {
+                notes.listed.push((Arc::clone(&path), status.identity));
+            }
         }
     }
 
     fn visit_listed(&mut self, item: &Item, fd: &OwnedFd, inode: Inode, names: &Names, open: &mut Vec<Item>) {
         self.seen += names.len();
-        let entered = Followed { directory: inode, active: item.active.clone() };
-        let above = Some(Arc::new(Above { entered, above: item.above.clone() }));
+        let above = Above { directory: inode, active: item.active.clone(), above: item.above.clone() };
+        let above = Some(Arc::new(above));
         let rules = self.rules_of_listed(item, names);
         let mut place = Place { item, directory: Some(fd.as_fd()), rules, above };
         let mut listed = Vec::new();
@@ -195,8 +231,17 @@ impl<'a> Visitor<'a> {
         if active.iter().any(|active| !self.glob(*active).is_negated()) {
             match self.status(place, entry, &active) {
                 Ok(Some(status)) => self.settle(place, entry, status, &mut active, open),
-                Ok(None) => {}
-                Err(errno) => self.report(&active, entry.path, errno),
+                Ok(None) => {
+                    // A file that is no match is not asked for; nothing that may come there can be one either.
+                    if entry.kind != FileType::RegularFile {
+                        self.note_fact(entry, Fact::Absent, &active);
+                    }
+                    self.note_nothing_beneath(entry);
+                }
+                Err(errno) => {
+                    self.report(&active, entry.path, errno);
+                    self.note_nothing_beneath(entry);
+                }
             }
         } else if self.is_wanted(entry) {
             open.push(place.enter(entry, &active));
@@ -265,7 +310,15 @@ impl<'a> Visitor<'a> {
     ) {
         let directory = status.is_directory();
         if !directory {
-            active.retain(|a| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states));
+            let accepted = |a: &Active| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states);
+            let dropped: Vec<Active> = active.extract_if(.., |a| !accepted(a)).collect();
+            // Its place in the listing of a directory says what it is, but of a link and where none was made.
+            if status.linked || entry.beginning.is_some() {
+                self.note_fact(entry, Fact::Is(status.identity), &dropped);
+            }
+            self.note_nothing_beneath(entry);
+        } else if status.linked {
+            self.positive(active).for_each(|set| self.found[set].notes.untraceable = true);
         }
         self.drop_ignored(place, entry, directory, active);
         self.note(entry, &status, active);
@@ -282,24 +335,56 @@ impl<'a> Visitor<'a> {
         }
     }
 
+    /// The sets that look for something there.
+    fn positive<'b>(&self, active: &'b [Active]) -> impl Iterator<Item = usize> + use<'a, 'b> {
+        let walk = self.walk;
+        let is_positive = |a: &&Active| !walk.sets[a.id.set].globs()[a.id.glob].is_negated();
+        active.iter().filter(is_positive).map(|a| a.id.set)
+    }
+
+    fn note_fact(&mut self, entry: &Candidate<'_>, fact: Fact, active: &[Active]) {
+        for set in self.positive(active) {
+            self.found[set].notes.facts.push((entry.path.to_owned(), fact));
+        }
+    }
+
+    /// Notes for every glob that begins beneath an entry that cannot be entered that there is nothing.
+    fn note_nothing_beneath(&mut self, entry: &Candidate<'_>) {
+        let walk = self.walk;
+        let mut waiting: Vec<usize> = entry.beginning.into_iter().collect();
+        while let Some(at) = waiting.pop() {
+            for child in walk.beginnings.wanted_children(at) {
+                for id in &walk.beginnings.get(child).globs {
+                    let glob = &walk.sets[id.set].globs()[id.glob];
+                    self.found[id.set].notes.facts.push((glob.prefix().to_owned(), Fact::Absent));
+                }
+                waiting.push(child);
+            }
+        }
+    }
+
     fn open_or_defer(&mut self, item: Item, status: Status, open: &mut Vec<Item>) {
         if !status.linked {
             return open.push(item);
         }
-        let link = Link { item, status };
-        if link.is_loop() {
-            self.note_link(&link);
-        } else {
+        let mut link = Link { item, status };
+        let above = link.item.above.clone();
+        let loops = link.give_up(|target| !Link::is_loop(above.as_deref(), &target));
+        self.note_link(&link, &loops);
+        if link.is_wanted() {
             self.links.push(link);
         }
     }
 
-    /// Notes a link that is not followed because what it leads to is looked at under another name: there
-    /// its content counts, and here that it is there.
-    pub(super) fn note_link(&mut self, link: &Link) {
-        let Link { item, status } = link;
+    /// Notes a link that is not followed for these globs because what it leads to is looked at under another
+    /// name: there its content counts, and here that it is there.
+    pub(super) fn note_link(&mut self, link: &Link, given_up: &[Active]) {
+        if given_up.is_empty() {
+            return;
+        }
+        let status = &link.status;
         let path: Arc<Path> = link.path().into();
-        for active in item.active.iter() {
+        for active in given_up {
             if !self.goes_on(*active) {
                 continue;
             }
@@ -311,13 +396,20 @@ impl<'a> Visitor<'a> {
     /// Drops globs that pass over what git ignores, if it ignores the entry. One whose fixed beginning
     /// is ignored means what it says (spec section 4.4).
     fn drop_ignored(
-        &self,
+        &mut self,
         place: &mut Place<'_>,
         entry: &Candidate<'_>,
         directory: bool,
         active: &mut Vec<Active>,
     ) {
-        if active.iter().all(|a| a.free) || !self.ignored(place, entry.path, directory) {
+        if active.iter().all(|a| a.free) {
+            return;
+        }
+        let ignored = self.ignored(place, entry.path, directory);
+        if let Some(grounds) = place.rules.as_ref().and_then(Rules::grounds) {
+            self.positive(active).for_each(|set| self.found[set].notes.rest_on(grounds));
+        }
+        if !ignored {
             return;
         }
         let begins = entry.beginning.map_or(&[][..], |at| &self.walk.beginnings.get(at).globs);

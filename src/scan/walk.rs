@@ -16,6 +16,7 @@ use super::{
     git::Git,
     item::{Followed, Item, Link},
     system::{self, Inode},
+    trail::Notes,
     visit::{Found, Visitor},
 };
 use crate::{
@@ -64,7 +65,7 @@ pub struct Problem {
 }
 
 /// What one pattern set matches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Matched {
     /// The files, and the directories beneath literal patterns: in the order of their paths' bytes.
     pub entries: Vec<Entry>,
@@ -72,7 +73,18 @@ pub struct Matched {
     pub problems: Vec<Problem>,
     /// Positive patterns, by their position in the list, that matched nothing.
     pub unmatched: Vec<usize>,
+    /// What else the walk rests on.
+    pub(super) notes: Notes,
 }
+
+/// Two are equal if the same was found, whatever that rests on.
+impl PartialEq for Matched {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries && self.problems == other.problems && self.unmatched == other.unmatched
+    }
+}
+
+impl Eq for Matched {}
 
 /// Walks the tree of one project.
 #[derive(Debug)]
@@ -87,6 +99,12 @@ impl Scanner {
     pub fn new(options: ScanOptions) -> Self {
         let git = Git::new(options.root.clone(), options.global_ignore.clone());
         Self { options, git }
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub const fn options(&self) -> &ScanOptions {
+        &self.options
     }
 
     /// Finds what each of the sets matches, in one traversal.
@@ -129,17 +147,17 @@ impl Scanner {
     }
 }
 
-/// Decides which links to follow: in the order of their paths, so that the answer never depends on who was
-/// faster; and of several that lead to the same directory for the same patterns only the first, as packages
-/// that link to each other have more paths than anybody can walk.
+/// Decides for which sets to follow links: in the order of their paths, so that the answer never depends on
+/// who was faster; and of several that lead to the same directory for the same patterns only the first, as
+/// packages that link to each other have more paths than anybody can walk.
 fn follow(visitors: &mut [Visitor<'_>], followed: &mut HashSet<Followed>, open: &mut Vec<Item>) {
     let mut links: Vec<Link> = visitors.iter_mut().flat_map(Visitor::take_links).collect();
     links.sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str()));
-    for link in links {
-        if link.target().is_none_or(|target| followed.insert(target)) {
+    for mut link in links {
+        let given_up = link.give_up(|target| followed.insert(target));
+        visitors[0].note_link(&link, &given_up);
+        if link.is_wanted() {
             open.push(link.into_item());
-        } else {
-            visitors[0].note_link(&link);
         }
     }
 }
@@ -244,7 +262,7 @@ fn join(sets: &[&PatternSet], found: impl Iterator<Item = Vec<Found>>) -> Vec<Ma
 }
 
 fn matched(set: &PatternSet, found: Found) -> Matched {
-    let Found { mut entries, mut problems, hit } = found;
+    let Found { mut entries, mut problems, hit, notes } = found;
     entries.sort_by(|a, b| a.path.as_os_str().as_bytes().cmp(b.path.as_os_str().as_bytes()));
     entries.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
     problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -257,7 +275,7 @@ fn matched(set: &PatternSet, found: Found) -> Matched {
         .filter(|w| !hit.contains(w))
         .collect();
     unmatched.dedup();
-    Matched { entries, problems, unmatched }
+    Matched { entries, problems, unmatched, notes }
 }
 
 #[cfg(test)]

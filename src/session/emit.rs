@@ -64,6 +64,11 @@ impl Emitter {
         let _ = self.lines.acquire_many(ALL_PLACES).await;
     }
 
+    /// Puts into the log's file what waits: what follows may be the end of this process.
+    pub(crate) fn flush(&self) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    }
+
     /// Completes the log.
     pub(crate) fn finish(&self) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).finish();

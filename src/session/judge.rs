@@ -22,12 +22,12 @@ use super::{
     unmatched::Unmatched,
 };
 use crate::{
-    fingerprint::{Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
+    fingerprint::{Content, Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
     model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
-    pattern::PatternSet,
+    pattern::{PatternKind, PatternSet},
     planted::{self, Fault},
     process::find_program,
-    scan::{FileSet, Problem, relative_name, same_identities},
+    scan::{FileSet, Problem, Sight, relative_name, same_identities},
     store::{RecordState, Success, TaskRecord},
 };
 
@@ -102,18 +102,33 @@ pub(crate) struct InputSnapshot {
     pub(crate) command: Option<CommandFile>,
 }
 
+impl InputSnapshot {
+    /// Of a manifest that has no files yet.
+    fn of(shared: &Shared, id: TaskId, parts: Manifest, seen: &Seen, command: Option<CommandFile>) -> Self {
+        let files = seen.inputs.as_ref().map(|sight| shared.files(id, PatternKind::Inputs, sight));
+        let files = files.unwrap_or_default();
+        let made = |(id, sight): &(TaskId, Sight)| (*id, shared.files(*id, PatternKind::Outputs, sight));
+        Self {
+            manifest: Manifest { files: rows(shared, &files), ..parts },
+            files,
+            upstream: seen.upstream.iter().map(made).collect(),
+            command,
+        }
+    }
+}
+
 /// Judges tasks that can be fresh.
 pub(crate) fn judge(shared: &Shared, questions: Vec<Question>) -> Vec<Judged> {
     let looked = look(shared, &questions);
-    questions.into_iter().zip(looked).map(|(question, seen)| one(shared, &question, seen)).collect()
+    questions.into_iter().zip(&looked).map(|(question, seen)| one(shared, question, seen)).collect()
 }
 
 /// The inputs of one task, now.
 pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
     let seen = look(shared, std::slice::from_ref(question)).pop().unwrap_or_default();
     let command = CommandFile::of(shared, shared.graph.task(question.id)).ok().flatten();
-    let manifest = manifest(shared, question, &seen, command.as_ref());
-    InputSnapshot { manifest, files: Arc::new(seen.inputs), upstream: seen.upstream, command }
+    let manifest = parts(shared, question, &seen, command.as_ref());
+    InputSnapshot::of(shared, question.id, manifest, &seen, command)
 }
 
 /// The first thing in the key of a task that is not as it was when `before` was taken, other than a declared
@@ -138,46 +153,64 @@ pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot)
 
 /// The declared outputs of a task, now.
 pub(crate) fn outputs(shared: &Shared, id: TaskId) -> FileSet {
-    shared.digest(&[shared.patterns(id).outputs.as_ref()]).pop().unwrap_or_default()
+    shared.table.digest(&shared.walk(&shared.patterns(id).outputs))
 }
 
-/// What the disk shows of one task.
+/// What the disk shows of one task: of patterns it has.
 #[derive(Debug, Default)]
 struct Seen {
-    inputs: FileSet,
-    outputs: FileSet,
+    inputs: Option<Sight>,
+    outputs: Option<Sight>,
     /// The declared outputs of its producers.
-    upstream: Vec<(TaskId, Arc<FileSet>)>,
+    upstream: Vec<(TaskId, Sight)>,
 }
 
-/// One walk and one round of hashing for all the tasks and their producers. Outputs of upstream tasks are
-/// looked at as they are now, whatever their task left: somebody may have changed them since, and a task that
-/// failed may have written them, too.
-fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
-    let producers: BTreeSet<TaskId> = questions.iter().flat_map(|q| q.producers.iter().copied()).collect();
-    let own: Vec<_> = questions.iter().map(|q| shared.patterns(q.id)).collect();
-    let theirs: Vec<_> = producers.iter().map(|id| shared.patterns(*id)).collect();
-    let sets = own.iter().flat_map(|p| [p.inputs.as_ref(), p.outputs.as_ref()]);
-    let sets: Vec<&PatternSet> = sets.chain(theirs.iter().map(|p| p.outputs.as_ref())).collect();
-    let mut found = shared.digest(&sets).into_iter();
-    let mut next = || found.next().unwrap_or_default();
-    let mut all: Vec<Seen> =
-        questions.iter().map(|_| Seen { inputs: next(), outputs: next(), upstream: Vec::new() }).collect();
-    let made: HashMap<TaskId, Arc<FileSet>> =
-        producers.into_iter().map(|id| (id, Arc::new(next()))).collect();
-    for (seen, question) in all.iter_mut().zip(questions) {
-        let of = |id: &TaskId| Some((*id, Arc::clone(made.get(id)?)));
-        seen.upstream = question.producers.iter().filter_map(of).collect();
+impl Seen {
+    /// What could not be looked at among what the key is made of.
+    fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.inputs.iter().chain(self.upstream.iter().map(|(_, sight)| sight)).flat_map(Sight::problems)
     }
-    all
+
+    /// The digest of the inputs.
+    fn content(&self) -> Digest {
+        self.inputs.as_ref().map_or_else(|| Content::default().digest(), Sight::content)
+    }
 }
 
-fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
+/// One look for all the tasks and their producers. Outputs of upstream tasks are looked at as they are now,
+/// whatever their task left: somebody may have changed them since, and a task that failed may have written
+/// them, too.
+fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
+    use PatternKind::{Inputs, Outputs};
+    let producers: BTreeSet<TaskId> = questions.iter().flat_map(|q| q.producers.iter().copied()).collect();
+    let task = |id: &TaskId| shared.graph.task(*id);
+    let own = questions.iter().flat_map(|q| [(q.id, Inputs), (q.id, Outputs)]);
+    let asked = own.chain(producers.into_iter().map(|id| (id, Outputs)));
+    let asked: Vec<(TaskId, PatternKind)> = asked
+        .filter(|(id, kind)| match kind {
+            Inputs => !task(id).exec_if_modified.is_empty(),
+            Outputs => !task(id).outputs.is_empty(),
+        })
+        .collect();
+    let sights: HashMap<_, _> = asked.iter().copied().zip(shared.look(&asked)).collect();
+    let seen = |question: &Question| Seen {
+        inputs: sights.get(&(question.id, Inputs)).cloned(),
+        outputs: sights.get(&(question.id, Outputs)).cloned(),
+        upstream: question
+            .producers
+            .iter()
+            .filter_map(|id| Some((*id, sights.get(&(*id, Outputs))?.clone())))
+            .collect(),
+    };
+    questions.iter().map(seen).collect()
+}
+
+fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
     let task = shared.graph.task(question.id);
-    let record = question.record.clone();
+    let record = question.record.take();
     let command = CommandFile::of(shared, task);
-    let mut now = manifest(shared, question, &seen, command.as_ref().ok().and_then(Option::as_ref));
-    let mut cause = Cause { shared, task, question, explanation: None };
+    let mut now = parts(shared, &question, seen, command.as_ref().ok().and_then(Option::as_ref));
+    let mut cause = Cause { shared, task, question: &question, explanation: None };
     if !question.assumed.is_empty() {
         let earlier = cause.explanation().manifest.clone();
         now.assume_upstream(&earlier, |name| {
@@ -186,25 +219,32 @@ fn one(shared: &Shared, question: &Question, seen: Seen) -> Judged {
             shared.graph.id(name.as_str()).is_some_and(|id| question.assumed.contains(id) && sees(id))
         });
     }
-    let (mut reasons, changed) = cause.find(record.as_ref(), &now, &seen);
-    reasons.extend(command.as_ref().err().map(|problem| cause.unreadable(problem)));
-    let fresh = record.as_ref().filter(|_| reasons.is_empty()).and_then(|r| r.success.clone());
-    let compared = question.explain.then(|| count(&cause.explanation().manifest, &now));
-    Judged {
+    let unmatched = seen.inputs.as_ref().map(|inputs| Unmatched::of(shared, question.id, inputs));
+    let mut judged = Judged {
         id: question.id,
-        fresh,
-        compared,
+        reasons: Vec::new(),
+        fresh: None,
+        compared: None,
         record,
-        changed,
-        unmatched: Unmatched::of(shared, question.id, &seen.inputs),
-        snapshot: (!reasons.is_empty()).then(|| InputSnapshot {
-            manifest: now,
-            files: Arc::new(seen.inputs),
-            upstream: seen.upstream,
-            command: command.ok().flatten(),
-        }),
-        reasons,
+        snapshot: None,
+        changed: Vec::new(),
+        unmatched: unmatched.unwrap_or_default(),
+    };
+    let same = cause.is_same(judged.record.as_ref(), &now, seen);
+    if same && command.is_ok() && !question.explain {
+        judged.fresh = judged.record.as_ref().and_then(|r| r.success.clone());
+        return judged;
     }
+    let problem = command.as_ref().err().map(|problem| cause.unreadable(problem));
+    let snapshot = InputSnapshot::of(shared, question.id, now, seen, command.ok().flatten());
+    (judged.reasons, judged.changed) = cause.find(judged.record.as_ref(), &snapshot.manifest, seen);
+    judged.reasons.extend(problem);
+    judged.compared = question.explain.then(|| count(&cause.explanation().manifest, &snapshot.manifest));
+    match judged.reasons.is_empty() {
+        true => judged.fresh = judged.record.as_ref().and_then(|r| r.success.clone()),
+        false => judged.snapshot = Some(snapshot),
+    }
+    judged
 }
 
 /// Looks for reasons; reads the explanation of the last run only if there is something to explain.
@@ -222,6 +262,20 @@ impl Cause<'_> {
         self.explanation.get_or_insert_with(|| memory.explanation(name).unwrap_or_default())
     }
 
+    /// Whether nothing speaks against the last success: `now` without its files.
+    fn is_same(&self, record: Option<&TaskRecord>, now: &Manifest, seen: &Seen) -> bool {
+        let Some(TaskRecord { state: RecordState::Fresh, success: Some(success), .. }) = record else {
+            return false;
+        };
+        let outputs = seen.outputs.as_ref();
+        !self.question.force
+            && self.question.upstream_would_run.is_none()
+            && seen.problems().next().is_none()
+            && success.key == now.key_with(seen.content())
+            && (planted::is(Fault::OutputsUnchecked)
+                || outputs.is_none_or(|o| o.problems().is_empty() && success.outputs == Some(o.content())))
+    }
+
     fn find(
         &mut self,
         record: Option<&TaskRecord>,
@@ -233,8 +287,7 @@ impl Cause<'_> {
         if self.question.force {
             reasons.push(Reason::Forced);
         }
-        let upstream = seen.upstream.iter().flat_map(|(_, files)| &files.problems);
-        reasons.extend(seen.inputs.problems.iter().chain(upstream).map(|p| self.unreadable(p)));
+        reasons.extend(seen.problems().map(|p| self.unreadable(p)));
         match record {
             None => reasons.push(Reason::NeverRan),
             Some(record) => {
@@ -246,9 +299,8 @@ impl Cause<'_> {
                     let files = differing(&earlier.files, &now.files);
                     changed.extend(files.into_iter().map(|(row, _)| self.shared.absolute(&row.path)));
                 }
-                let checked = !self.task.outputs.is_empty() && !planted::is(Fault::OutputsUnchecked);
-                if let (Some(success), true) = (&record.success, checked) {
-                    reasons.extend(self.output_reasons(success.outputs, &seen.outputs));
+                if let (Some(success), Some(outputs)) = (&record.success, &seen.outputs) {
+                    reasons.extend(self.output_reasons(success.outputs, outputs));
                 }
                 if reasons.is_empty() && !same {
                     // The record and its explanation are not of one run; believe neither.
@@ -278,12 +330,12 @@ impl Cause<'_> {
     }
 
     /// Declared outputs must be as the last success left them (hazard A16).
-    fn output_reasons(&mut self, recorded: Option<Digest>, now: &FileSet) -> Vec<Reason> {
-        let mut reasons: Vec<Reason> = now.problems.iter().map(|p| self.unreadable(p)).collect();
-        let rows = rows(self.shared, now);
-        if recorded == Some(digest_of_rows(&rows)) {
+    fn output_reasons(&mut self, recorded: Option<Digest>, now: &Sight) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = now.problems().iter().map(|p| self.unreadable(p)).collect();
+        if recorded == Some(now.content()) {
             return reasons;
         }
+        let rows = rows(self.shared, &self.shared.files(self.question.id, PatternKind::Outputs, now));
         let before = self.explanation().outputs.clone();
         let reason = |(row, change): (&FileRow, FileChange)| Reason::Output {
             path: String::from_utf8_lossy(&row.path).into_owned(),
@@ -297,15 +349,16 @@ impl Cause<'_> {
     }
 }
 
-fn manifest(shared: &Shared, question: &Question, seen: &Seen, command: Option<&CommandFile>) -> Manifest {
+/// The manifest, without the rows of its files.
+fn parts(shared: &Shared, question: &Question, seen: &Seen, command: Option<&CommandFile>) -> Manifest {
     let task = shared.graph.task(question.id);
     let mut upstream: Vec<Handed<'_>> =
         question.received.iter().map(|r| r.as_handed(&shared.graph)).collect();
-    upstream.extend(seen.upstream.iter().map(|(id, files)| Handed {
+    upstream.extend(seen.upstream.iter().map(|(id, sight)| Handed {
         task: shared.graph.name(*id),
         output: None,
         exports: &[],
-        files: Some(digest_of_rows(&rows(shared, files))),
+        files: Some(sight.content()),
     }));
     let facts = Facts {
         task,
@@ -316,7 +369,7 @@ fn manifest(shared: &Shared, question: &Question, seen: &Seen, command: Option<&
         tracked: &environment::tracked(&shared.ambient, &task.track_env),
         upstream: &upstream,
     };
-    Manifest::new(&facts, rows(shared, &seen.inputs))
+    Manifest::new(&facts, Vec::new())
 }
 
 /// The file of a task that is one (devenv's `command`): its bytes are part of the key (spec section 4.1).
@@ -354,11 +407,7 @@ pub(crate) fn rows(shared: &Shared, files: &FileSet) -> Vec<FileRow> {
     let row = |e: &crate::scan::FileEntry| FileRow {
         path: relative_name(&shared.root, &e.path),
         kind: e.kind,
-        digest: if planted::is(Fault::TimesKeyed) {
-            Digest(e.identity.mtime_ns.cast_unsigned())
-        } else {
-            e.digest
-        },
+        digest: e.digest,
     };
     let mut rows: Vec<FileRow> = files.entries.iter().map(row).collect();
     rows.sort_by(|a, b| a.path.cmp(&b.path));
@@ -367,7 +416,7 @@ pub(crate) fn rows(shared: &Shared, files: &FileSet) -> Vec<FileRow> {
 
 /// One digest for a list of files, names included.
 pub(crate) fn digest_of_rows(rows: &[FileRow]) -> Digest {
-    Manifest { files: rows.to_vec(), ..Manifest::default() }.key()
+    Content::of(rows)
 }
 
 impl HandedOn {

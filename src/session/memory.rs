@@ -13,7 +13,8 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 use super::shared::now_ms;
 use crate::{
     fingerprint::{FileRow, Manifest},
-    model::DirRecord,
+    model::{Digest, DirRecord},
+    scan::Trail,
     store::{
         self, Access, Batch, GroupWriter, Notice, Reader, SetAside, Snapshot, StateDir, Store, StoreError,
         Table, TaskRecord,
@@ -126,6 +127,10 @@ impl Memory {
 
     pub(crate) fn directory(&self, key: &[u8]) -> Option<DirRecord> {
         self.get(Table::Dirs, key)
+    }
+
+    pub(crate) fn trail(&self, set: Digest) -> Option<Trail> {
+        self.get(Table::Trails, &set.0.to_le_bytes())
     }
 
     /// Everything of one moment, for many reads.

@@ -14,11 +14,11 @@ use super::{memory::Memory, runlog};
 pub(crate) use crate::store::now_ms;
 use crate::{
     graph::TaskGraph,
-    model::{DirRecord, Task, TaskId, Written},
+    model::{Digest, DirRecord, Task, TaskId, Written},
     pattern::{PatternKind, PatternSet},
     process::Warden,
-    scan::{self, FileSet, FileTable, Matched, Scanner, relative_name},
-    store::{Batch, Lock, Table},
+    scan::{self, FileSet, FileTable, Matched, Scanner, Sight, Trail, Wanted, relative_name},
+    store::{Batch, Lock, Snapshot, Table},
 };
 
 /// What everything in a session looks at.
@@ -57,12 +57,25 @@ pub(crate) struct Patterns {
 impl Shared {
     /// The compiled patterns of a task, compiled when they are first needed.
     pub(crate) fn patterns(&self, id: TaskId) -> Arc<Patterns> {
-        Arc::clone(self.patterns[id.index()].get_or_init(|| Arc::new(Patterns::of(self.graph.task(id)))))
+        Arc::clone(self.patterns[id.index()].get_or_init(|| Arc::new(Patterns::compile(self.graph.task(id)))))
     }
 
-    /// Walks and hashes in one go.
-    pub(crate) fn digest(&self, sets: &[&PatternSet]) -> Vec<FileSet> {
-        self.table.digest_all(&self.scanner.walk(sets), self.threads)
+    /// Looks at the inputs or outputs of tasks.
+    pub(crate) fn look(&self, asked: &[(TaskId, PatternKind)]) -> Vec<Sight> {
+        let patterns: Vec<_> =
+            asked.iter().map(|(id, kind)| move || Arc::clone(self.patterns(*id).of(*kind))).collect();
+        let key = |&(id, kind)| set_key(self, self.graph.task(id), kind);
+        let wanted: Vec<Wanted<'_>> =
+            asked.iter().zip(&patterns).map(|(set, patterns)| Wanted { key: key(set), patterns }).collect();
+        self.table.look(&self.scanner, &wanted, self.threads)
+    }
+
+    /// The files of a set, as they were seen.
+    pub(crate) fn files(&self, id: TaskId, kind: PatternKind, sight: &Sight) -> Arc<FileSet> {
+        self.table.files_of(sight).unwrap_or_else(|| {
+            // Somebody looked again meanwhile and saw something else; then that is what counts.
+            Arc::new(self.table.digest(&self.walk(self.patterns(id).of(kind))))
+        })
     }
 
     /// Ends what dead sessions of this tree left running, once, before anything is started (hazards,
@@ -121,6 +134,12 @@ impl Shared {
         self.root.join(std::ffi::OsStr::from_bytes(name))
     }
 
+    /// Closes the store, and says what the user should know of it.
+    pub(crate) fn close_memory(&self) -> Result<Vec<String>, String> {
+        self.memory.forget_unseen(|name| self.graph.id(name).is_some());
+        self.memory.close()
+    }
+
     /// What the file table has learnt, ready to be saved; none if there is nothing new.
     pub(crate) fn stat_cache_changes(&self) -> Option<Batch> {
         let mut batch = Batch::new();
@@ -128,12 +147,40 @@ impl Shared {
             // A record without a stored form is only missing from the cache.
             let _ = batch.put(Table::Dirs, &key, &record);
         }
+        for (set, trail) in self.table.take_trails() {
+            let _ = batch.put(Table::Trails, &set.0.to_le_bytes(), &*trail);
+        }
         (!batch.is_empty()).then_some(batch)
     }
 }
 
+/// Stands for a set of patterns and for what decides what they match: not for where the tree is.
+fn set_key(shared: &Shared, task: &Task, kind: PatternKind) -> Digest {
+    let (bases, list, kind) = match kind {
+        PatternKind::Inputs => (task.pattern_bases.as_slice(), &task.exec_if_modified, b"inputs".as_slice()),
+        PatternKind::Outputs => (std::slice::from_ref(&task.cwd), &task.outputs, b"outputs".as_slice()),
+    };
+    let options = shared.scanner.options();
+    let global = options.global_ignore.as_ref().map_or(b"".as_slice(), |path| path.as_os_str().as_bytes());
+    let mut words = vec![kind, relative(shared, &options.state_dir), global];
+    words.extend(list.iter().map(|pattern| pattern.value.as_bytes()));
+    scan::set_key(&shared.root, bases.iter().map(PathBuf::as_path), &words)
+}
+
+fn relative<'a>(shared: &Shared, path: &'a Path) -> &'a [u8] {
+    path.strip_prefix(&shared.root).unwrap_or(path).as_os_str().as_bytes()
+}
+
 impl Patterns {
-    fn of(task: &Task) -> Self {
+    /// Those of one kind.
+    pub(crate) const fn of(&self, kind: PatternKind) -> &Arc<PatternSet> {
+        match kind {
+            PatternKind::Inputs => &self.inputs,
+            PatternKind::Outputs => &self.outputs,
+        }
+    }
+
+    fn compile(task: &Task) -> Self {
         let values = |list: &[Written<String>]| list.iter().map(|p| p.value.clone()).collect::<Vec<_>>();
         let compile = |bases: &[PathBuf], list: &[Written<String>], kind| {
             // Faulty patterns are faults of the file or of the graph made in code: none is left here.
@@ -147,12 +194,34 @@ impl Patterns {
     }
 }
 
-/// The stat cache of the store, for the file table.
+/// The stat cache and the trails of the store, for the file table.
 #[derive(Debug)]
 pub(crate) struct Recall(pub(crate) Arc<Memory>);
 
 impl scan::Memory for Recall {
     fn recall(&self, key: &[u8]) -> Option<DirRecord> {
         self.0.directory(key)
+    }
+
+    fn trail(&self, set: Digest) -> Option<Trail> {
+        self.0.trail(set)
+    }
+
+    fn moment(&self) -> Option<Box<dyn scan::Memory + '_>> {
+        self.0.snapshot().map(|snapshot| Box::new(Moment(snapshot)) as _)
+    }
+}
+
+/// The same at one moment. What cannot be read counts as absent: that only ever costs reading.
+#[derive(Debug)]
+struct Moment(Snapshot);
+
+impl scan::Memory for Moment {
+    fn recall(&self, key: &[u8]) -> Option<DirRecord> {
+        self.0.get(Table::Dirs, key).ok().flatten()
+    }
+
+    fn trail(&self, set: Digest) -> Option<Trail> {
+        self.0.get(Table::Trails, &set.0.to_le_bytes()).ok().flatten()
     }
 }

@@ -7,7 +7,7 @@ use super::shared::Shared;
 use crate::{
     model::{TaskId, Written},
     pattern::{PatternKind, PatternSet},
-    scan::FileSet,
+    scan::Sight,
 };
 
 /// A glob that matches nothing.
@@ -24,8 +24,8 @@ pub(crate) struct Unmatched {
 impl Unmatched {
     /// The globs of a task that match nothing. A literal path may be missing, and what a glob matches may lie
     /// where nobody could look.
-    pub(crate) fn of(shared: &Shared, id: TaskId, inputs: &FileSet) -> Vec<Self> {
-        if !inputs.problems.is_empty() {
+    pub(crate) fn of(shared: &Shared, id: TaskId, inputs: &Sight) -> Vec<Self> {
+        if !inputs.problems().is_empty() || inputs.unmatched().is_empty() {
             return Vec::new();
         }
         let task = shared.graph.task(id);
@@ -33,7 +33,7 @@ impl Unmatched {
         let is_glob =
             |at: &usize| patterns.inputs.globs().iter().any(|g| g.written() == *at && !g.is_literal());
         let base = task.pattern_bases.first().unwrap_or(&task.cwd);
-        let globs = inputs.unmatched.iter().filter(|at| is_glob(at));
+        let globs = inputs.unmatched().iter().filter(|at| is_glob(at));
         globs
             .filter_map(|at| task.exec_if_modified.get(*at))
             .map(|pattern| Self {

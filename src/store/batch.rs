@@ -14,11 +14,13 @@ pub enum Table {
     Manifests = 1,
     /// The stat cache: one packed record a directory (limit L4).
     Dirs = 2,
+    /// What the last walk for each pattern set rested on.
+    Trails = 3,
 }
 
 impl Table {
     /// All tables.
-    pub(super) const ALL: [Self; 3] = [Self::Tasks, Self::Manifests, Self::Dirs];
+    pub(super) const ALL: [Self; 4] = [Self::Tasks, Self::Manifests, Self::Dirs, Self::Trails];
 
     /// Its name in the file.
     pub(super) const fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Table {
             Self::Tasks => "tasks",
             Self::Manifests => "manifests",
             Self::Dirs => "dirs",
+            Self::Trails => "trails",
         }
     }
 }

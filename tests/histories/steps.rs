@@ -110,7 +110,7 @@ impl History {
                 steps.push(Step::Quiet);
             }
         }
-        if maker.rng.u8(..40) == 0 {
+        if maker.rng.u8(..20) == 0 {
             let at = maker.rng.usize(1..=steps.len());
             steps.insert(at, Step::Age);
         }

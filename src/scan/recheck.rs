@@ -1,0 +1,394 @@
+//! Going along trails again: what a no-op run does, and hardly anything else.
+//!
+//! Every directory of all trails is opened once, every file in it gets one stat, by its name in the open
+//! directory, and threads share the directories (limit L2). Nothing is listed or matched.
+
+use std::{
+    collections::HashMap,
+    ffi::{CStr, OsStr},
+    iter::Peekable,
+    num::NonZero,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rustix::fd::OwnedFd;
+
+use super::{
+    hash::{self, Job, Reading},
+    name::relative_name,
+    system::{self, Status},
+    table::{Directory, FileTable, Memory, Rows, lock},
+    trail::{Fact, Trail, TrailDirectory, key_path},
+};
+use crate::{
+    fingerprint::{Content, DirectoryContent},
+    model::{Digest, FileKind, StatIdentity},
+    planted::{self, Fault},
+};
+
+/// How many stops a thread takes at once.
+const AT_ONCE: usize = 8;
+
+/// So many files are asked for by their paths for what opening their directory costs.
+const FEW: usize = 3;
+
+/// How many names one thread looks at for what starting another costs.
+const ALONE: usize = 2_000;
+
+/// A place where several trails may lead.
+enum Stop<'t> {
+    Directory { key: &'t [u8], visits: Vec<Visit<'t>> },
+    Fact { key: &'t [u8], told: Vec<(usize, Fact)> },
+}
+
+/// A directory of one trail.
+struct Visit<'t> {
+    trail: usize,
+    at: usize,
+    directory: &'t TrailDirectory,
+}
+
+/// What a visit came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It is not as it was: the trail leads nowhere.
+    Moved,
+    /// The files are these.
+    Same(Option<Digest>),
+    /// The files have to be read first.
+    Unread,
+}
+
+/// A file that has to be read.
+struct Unread {
+    path: PathBuf,
+    size: u64,
+}
+
+/// What one thread found out: the stops by number, what each visit came to, and what has to be read.
+#[derive(Default)]
+struct Part {
+    visited: Vec<(usize, Vec<Outcome>)>,
+    unread: Vec<Unread>,
+}
+
+impl FileTable {
+    /// The digest of what each trail leads to ([`Content`]); `None` where one no longer holds.
+    pub(super) fn recheck(&self, trails: &[Arc<Trail>], threads: NonZero<usize>) -> Vec<Option<Digest>> {
+        let Ok(Some((root, _))) = system::open_to_stat(rustix::fs::CWD, &self.root) else {
+            return vec![None; trails.len()];
+        };
+        let stops = stops(trails);
+        let moment = self.memory.moment();
+        let walker =
+            Walker { table: self, memory: moment.as_deref().unwrap_or(&*self.memory), root, stops: &stops };
+        let Part { visited, unread } = walker.go(threads);
+        let jobs: Vec<Job<'_>> = unread.iter().map(|u| Job { path: &u.path, size: u.size }).collect();
+        let readings = self.read(&jobs, threads);
+        let all_read = readings.iter().all(|reading| matches!(reading, Reading::Hashed { .. }));
+        let mut parts = Parts::new(trails);
+        for (number, outcomes) in visited {
+            match &stops[number] {
+                Stop::Fact { told, .. } => {
+                    let moved = told.iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Moved);
+                    moved.for_each(|((trail, _), _)| parts.holds[*trail] = false);
+                }
+                Stop::Directory { key, visits } => {
+                    for (visit, outcome) in visits.iter().zip(outcomes) {
+                        let outcome = match outcome {
+                            Outcome::Unread if all_read => self.content_of(key, visit.directory),
+                            Outcome::Unread => Outcome::Moved,
+                            known => known,
+                        };
+                        parts.set(visit, outcome);
+                    }
+                }
+            }
+        }
+        trails.iter().enumerate().map(|(number, trail)| parts.digest(&self.root, number, trail)).collect()
+    }
+
+    /// The content of one directory of a trail, by what has just been learnt of its files.
+    fn content_of(&self, key: &[u8], directory: &TrailDirectory) -> Outcome {
+        let known = self.directory(key, &*self.memory);
+        let (known, mut content) = (lock(&known), DirectoryContent::default());
+        let mut learnt = Learnt::of(&known);
+        for (name, is_directory) in directory.names.iter() {
+            if is_directory {
+                content.add(name.to_bytes(), FileKind::Directory, hash::digest_of_kind(FileKind::Directory));
+            } else {
+                let Some(file) = learnt.find(name.to_bytes()) else { return Outcome::Moved };
+                content.add(name.to_bytes(), kind_of(&file.identity), file.digest);
+            }
+        }
+        Outcome::Same(content.take())
+    }
+}
+
+/// The contents found along each trail.
+struct Parts {
+    holds: Vec<bool>,
+    contents: Vec<Vec<Option<Digest>>>,
+}
+
+impl Parts {
+    fn new(trails: &[Arc<Trail>]) -> Self {
+        let contents = trails.iter().map(|trail| vec![None; trail.directories.len()]).collect();
+        Self { holds: vec![true; trails.len()], contents }
+    }
+
+    fn set(&mut self, visit: &Visit<'_>, outcome: Outcome) {
+        match outcome {
+            Outcome::Same(content) => self.contents[visit.trail][visit.at] = content,
+            Outcome::Moved | Outcome::Unread => self.holds[visit.trail] = false,
+        }
+    }
+
+    fn digest(&self, root: &std::path::Path, number: usize, trail: &Trail) -> Option<Digest> {
+        let mut whole = Content::default();
+        for (directory, content) in trail.directories.iter().zip(&self.contents[number]) {
+            match content {
+                None => {}
+                Some(content) if directory.key.starts_with(b"/") => {
+                    whole.add(&relative_name(root, key_path(&directory.key)), *content);
+                }
+                Some(content) => whole.add(&directory.key, *content),
+            }
+        }
+        self.holds[number].then(|| whole.digest())
+    }
+}
+
+/// All places the trails lead to, each once.
+fn stops<'t>(trails: &'t [Arc<Trail>]) -> Vec<Stop<'t>> {
+    let mut stops: Vec<Stop<'t>> = Vec::new();
+    let (mut directories, mut facts) = (HashMap::new(), HashMap::new());
+    for (trail, t) in trails.iter().enumerate() {
+        for (at, directory) in t.directories.iter().enumerate() {
+            let key = directory.key.as_slice();
+            let number = *directories.entry(key).or_insert(stops.len());
+            if number == stops.len() {
+                stops.push(Stop::Directory { key, visits: Vec::new() });
+            }
+            if let Stop::Directory { visits, .. } = &mut stops[number] {
+                visits.push(Visit { trail, at, directory });
+            }
+        }
+        for (key, fact) in &t.facts {
+            let number = *facts.entry(key.as_slice()).or_insert(stops.len());
+            if number == stops.len() {
+                stops.push(Stop::Fact { key, told: Vec::new() });
+            }
+            if let Stop::Fact { told, .. } = &mut stops[number] {
+                told.push((trail, *fact));
+            }
+        }
+    }
+    stops
+}
+
+/// What all threads know.
+struct Walker<'a, 't> {
+    table: &'a FileTable,
+    memory: &'a dyn Memory,
+    root: OwnedFd,
+    stops: &'a [Stop<'t>],
+}
+
+impl Walker<'_, '_> {
+    fn go(&self, threads: NonZero<usize>) -> Part {
+        let next = AtomicUsize::new(0);
+        let helpers = if self.weighs_more_than(ALONE) { threads.get() - 1 } else { 0 };
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| self.work(&next))).collect();
+            let mut whole = self.work(&next);
+            for helper in helpers {
+                // A panic of a helper is a bug and goes on as one.
+                let mut part = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                whole.visited.append(&mut part.visited);
+                whole.unread.append(&mut part.unread);
+            }
+            whole
+        })
+    }
+
+    fn weighs_more_than(&self, limit: usize) -> bool {
+        let mut names = 0;
+        self.stops.iter().any(|stop| {
+            names += match stop {
+                Stop::Directory { visits, .. } => visits.first().map_or(0, |v| v.directory.names.weight()),
+                Stop::Fact { .. } => 1,
+            };
+            names > limit
+        })
+    }
+
+    fn work(&self, next: &AtomicUsize) -> Part {
+        let (mut part, mut content) = (Part::default(), DirectoryContent::default());
+        loop {
+            let from = next.fetch_add(AT_ONCE, Ordering::Relaxed);
+            let Some(stops) = self.stops.get(from..) else { return part };
+            for (number, stop) in (from..).zip(stops.iter().take(AT_ONCE)) {
+                let outcomes = match stop {
+                    Stop::Fact { key, told } => self.ask(key, told),
+                    Stop::Directory { key, visits } => {
+                        self.visit(key, visits, &mut content, &mut part.unread)
+                    }
+                };
+                part.visited.push((number, outcomes));
+            }
+        }
+    }
+
+    /// Whether what trails were told of a path is still true.
+    fn ask(&self, key: &[u8], told: &[(usize, Fact)]) -> Vec<Outcome> {
+        let path = key_path(key).as_os_str().as_bytes();
+        let now = system::status_at(&self.root, path, None);
+        let holds = |fact: &Fact| match (fact, &now) {
+            (Fact::Absent, Ok(None)) | (Fact::Exists, Ok(Some(_)) | Err(_)) => true,
+            (Fact::Is(identity), Ok(Some(status))) => status.identity == *identity,
+            _ => false,
+        };
+        told.iter().map(|(_, fact)| if holds(fact) { Outcome::Same(None) } else { Outcome::Moved }).collect()
+    }
+
+    /// Looks at one directory for everyone who comes there.
+    fn visit(
+        &self,
+        key: &[u8],
+        visits: &[Visit<'_>],
+        content: &mut DirectoryContent,
+        unread: &mut Vec<Unread>,
+    ) -> Vec<Outcome> {
+        let open = match visits {
+            // Opening it is only worth it for its stamps, or for more files.
+            [visit] if visit.directory.listed.is_none() && visit.directory.names.iter().count() < FEW => None,
+            _ => match system::open_to_stat(&self.root, key_path(key)) {
+                Ok(Some(open)) => Some(open),
+                _ => return vec![Outcome::Moved; visits.len()],
+            },
+        };
+        let known = self.table.directory(key, self.memory);
+        let known = lock(&known);
+        let place = match &open {
+            Some((fd, _)) => Place::Open(fd),
+            None => Place::Beneath(&self.root, key),
+        };
+        let mut look = Look { place, known: &known, seen: (visits.len() > 1).then(HashMap::new) };
+        let identity = open.as_ref().map(|(_, status)| status.identity);
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(visits.len());
+        for visit in visits {
+            let wanted = visit.directory;
+            let twin = || visits[..outcomes.len()].iter().position(|v| v.directory == wanted);
+            let listed = wanted.listed.filter(|_| !planted::is(Fault::DirectoriesBlind));
+            outcomes.push(if listed.is_some() && listed != identity {
+                Outcome::Moved
+            } else if let Some(twin) = twin() {
+                outcomes[twin]
+            } else {
+                let first = unread.len();
+                let outcome = look.at(wanted, content, |name, size| {
+                    let name = OsStr::from_bytes(name.to_bytes());
+                    unread
+                        .push(Unread { path: self.table.root.join(OsStr::from_bytes(key)).join(name), size });
+                });
+                if outcome == Outcome::Moved {
+                    // Somebody else will look at these files in another way.
+                    unread.truncate(first);
+                    content.take();
+                }
+                outcome
+            });
+        }
+        outcomes
+    }
+}
+
+/// Where the files of a directory are asked for.
+enum Place<'a> {
+    Open(&'a OwnedFd),
+    /// The open root, and the key of the directory.
+    Beneath(&'a OwnedFd, &'a [u8]),
+}
+
+/// A directory, and what is known of it.
+struct Look<'a, 't> {
+    place: Place<'a>,
+    known: &'a Directory,
+    /// What was seen already, if several come here.
+    seen: Option<HashMap<&'t CStr, Option<Status>>>,
+}
+
+impl<'t> Look<'_, 't> {
+    fn at(
+        &mut self,
+        wanted: &'t TrailDirectory,
+        content: &mut DirectoryContent,
+        mut unread: impl FnMut(&CStr, u64),
+    ) -> Outcome {
+        let mut learnt = Learnt::of(self.known);
+        let mut all_known = true;
+        for (name, is_directory) in wanted.names.iter() {
+            let bytes = name.to_bytes();
+            if is_directory {
+                let mut is_there = || self.status(name).is_some_and(|status| status.is_directory());
+                if wanted.listed.is_none() && !is_there() {
+                    return Outcome::Moved;
+                }
+                content.add(bytes, FileKind::Directory, hash::digest_of_kind(FileKind::Directory));
+                continue;
+            }
+            let Some(Status { kind: kind @ FileKind::File { .. }, identity, .. }) = self.status(name) else {
+                return Outcome::Moved;
+            };
+            match learnt.find(bytes).filter(|file| file.vouches_for(&identity)) {
+                Some(file) => content.add(bytes, kind, file.digest),
+                None => {
+                    unread(name, identity.size);
+                    all_known = false;
+                }
+            }
+        }
+        let digest = content.take();
+        if all_known { Outcome::Same(digest) } else { Outcome::Unread }
+    }
+
+    fn status(&mut self, name: &'t CStr) -> Option<Status> {
+        let ask = || match self.place {
+            Place::Open(fd) => system::target_at(fd, name),
+            Place::Beneath(root, key) => {
+                system::target_at(root, key_path(key).join(OsStr::from_bytes(name.to_bytes())))
+            }
+        };
+        match &mut self.seen {
+            None => ask(),
+            Some(seen) => *seen.entry(name).or_insert_with(ask),
+        }
+    }
+}
+
+/// What is known of the files of a directory, for who asks in the order of their names.
+struct Learnt<'a> {
+    rest: Peekable<Rows<'a>>,
+}
+
+impl<'a> Learnt<'a> {
+    fn of(directory: &'a Directory) -> Self {
+        Self { rest: directory.learnt().peekable() }
+    }
+
+    fn find(&mut self, name: &[u8]) -> Option<crate::model::Learnt> {
+        while self.rest.next_if(|(known, _)| *known < name).is_some() {}
+        self.rest.peek().filter(|(known, _)| *known == name).map(|(_, learnt)| *learnt)
+    }
+}
+
+/// What a file that was hashed is.
+pub(super) const fn kind_of(identity: &StatIdentity) -> FileKind {
+    FileKind::File { executable: identity.mode & 0o100 != 0 }
+}
