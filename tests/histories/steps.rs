@@ -255,7 +255,7 @@ impl Maker<'_> {
             let after = vec![Op::PutBack(path)];
             return Step::Conduct { task, before: vec![before], early, late: Some(Vec::new()), end, after };
         }
-        let other = if self.rng.bool() { path } else { self.path() };
+        let other = if self.rng.u8(..4) > 0 { path } else { self.path() };
         let value = self.value();
         let (early, late) = match self.rng.u8(..8) {
             0..=1 => (Op::Write(other.clone(), value), Some(vec![Op::PutBack(other)])),
