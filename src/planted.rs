@@ -13,8 +13,6 @@ pub enum Fault {
     NoSecondLook,
     /// The stat cache believes size and modification time (hazard A2).
     StatCacheBlind,
-    /// A directory in which names came or went is not listed again (hazard A7).
-    DirectoriesBlind,
     /// The executable bit does not count (hazard A6).
     ModeUnkeyed,
     /// The names of files do not count (hazard A7).
@@ -27,6 +25,8 @@ pub enum Fault {
     OldOutputKept,
     /// Modification times are part of the key (hazard A4).
     TimesKeyed,
+    /// The trail of a walk is followed whatever the stamps of its directories are (hazard A7).
+    TrailsBlind,
 }
 
 impl Fault {
@@ -35,13 +35,13 @@ impl Fault {
         ("record-kept", Self::RecordKept),
         ("no-second-look", Self::NoSecondLook),
         ("stat-cache-blind", Self::StatCacheBlind),
-        ("directories-blind", Self::DirectoriesBlind),
         ("mode-unkeyed", Self::ModeUnkeyed),
         ("names-unkeyed", Self::NamesUnkeyed),
         ("upstream-unkeyed", Self::UpstreamUnkeyed),
         ("outputs-unchecked", Self::OutputsUnchecked),
         ("old-output-kept", Self::OldOutputKept),
         ("times-keyed", Self::TimesKeyed),
+        ("trails-blind", Self::TrailsBlind),
     ];
 }
 

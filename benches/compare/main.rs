@@ -129,9 +129,8 @@ fn measure(sites: &[Site], smoke: bool) -> Vec<Result> {
     let nothing = discipline(sites, rounds, Site::ran);
     let mut version = std::process::id() as usize % 1000 * 1000;
     let change = discipline(sites, rounds, |site| {
-        if site.tool.whole_seconds && !smoke {
-            thread::sleep(Duration::from_secs(1));
-        }
+        let tick = if site.tool.whole_seconds { Duration::from_secs(1) } else { support::TICK };
+        thread::sleep(tick);
         version += 1;
         site.workspace.change(0, version);
         site.ran()

@@ -21,6 +21,9 @@ pub(crate) const RUN: [&str; 4] = ["run", "--quiet", "--outputs", "none"];
 /// So long after it was written a time stamp is trusted by everybody.
 pub(crate) const AGED: Duration = Duration::from_millis(2100);
 
+/// Two changes so far apart have different time stamps on every file system worth measuring on.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
+
 /// A bench starts itself for what has to be a process of its own: `Some` if this is such a start.
 pub(crate) fn helper() -> Option<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();

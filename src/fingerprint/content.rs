@@ -22,9 +22,8 @@ pub struct DirectoryContent {
 impl DirectoryContent {
     /// Adds the next file.
     pub fn add(&mut self, name: &[u8], kind: FileKind, digest: Digest) {
-        let name = if planted::is(Fault::NamesUnkeyed) { b"" } else { name };
         self.rows.extend_from_slice(&(name.len() as u64).to_le_bytes());
-        self.rows.extend_from_slice(name);
+        self.rows.extend_from_slice(if planted::is(Fault::NamesUnkeyed) { b"" } else { name });
         self.rows.extend_from_slice(&kind_tag(kind));
         self.rows.extend_from_slice(&digest.0.to_le_bytes());
     }
@@ -46,7 +45,6 @@ pub struct Content {
 impl Content {
     /// Adds the next directory. One without files of the set is left out.
     pub fn add(&mut self, name: &[u8], content: Digest) {
-        let name = if planted::is(Fault::NamesUnkeyed) { b"" } else { name };
         self.directories.extend_from_slice(&(name.len() as u64).to_le_bytes());
         self.directories.extend_from_slice(name);
         self.directories.extend_from_slice(&content.0.to_le_bytes());

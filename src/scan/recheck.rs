@@ -22,7 +22,7 @@ use super::{
     hash::{self, Job, Reading},
     name::relative_name,
     system::{self, Status},
-    table::{Directory, FileTable, Memory, Rows, lock},
+    table::{Directory, FileTable, Memory, Rows},
     trail::{Fact, Trail, TrailDirectory, key_path},
 };
 use crate::{
@@ -115,18 +115,19 @@ impl FileTable {
 
     /// The content of one directory of a trail, by what has just been learnt of its files.
     fn content_of(&self, key: &[u8], directory: &TrailDirectory) -> Outcome {
-        let known = self.directory(key, &*self.memory);
-        let (known, mut content) = (lock(&known), DirectoryContent::default());
-        let mut learnt = Learnt::of(&known);
-        for (name, is_directory) in directory.names.iter() {
-            if is_directory {
-                content.add(name.to_bytes(), FileKind::Directory, hash::digest_of_kind(FileKind::Directory));
-            } else {
-                let Some(file) = learnt.find(name.to_bytes()) else { return Outcome::Moved };
-                content.add(name.to_bytes(), kind_of(&file.identity), file.digest);
+        self.show(key, &*self.memory, |known| {
+            let (mut content, mut learnt) = (DirectoryContent::default(), Learnt::of(known));
+            for (name, is_directory) in directory.names.iter() {
+                let name = name.to_bytes();
+                if is_directory {
+                    content.add(name, FileKind::Directory, hash::digest_of_kind(FileKind::Directory));
+                } else {
+                    let Some(file) = learnt.find(name) else { return Outcome::Moved };
+                    content.add(name, kind_of(&file.identity), file.digest);
+                }
             }
-        }
-        Outcome::Same(content.take())
+            Outcome::Same(content.take())
+        })
     }
 }
 
@@ -273,37 +274,53 @@ impl Walker<'_, '_> {
                 _ => return vec![Outcome::Moved; visits.len()],
             },
         };
-        let known = self.table.directory(key, self.memory);
-        let known = lock(&known);
         let place = match &open {
             Some((fd, _)) => Place::Open(fd),
             None => Place::Beneath(&self.root, key),
         };
-        let mut look = Look { place, known: &known, seen: (visits.len() > 1).then(HashMap::new) };
         let identity = open.as_ref().map(|(_, status)| status.identity);
+        self.table.show(key, self.memory, |known| {
+            let look = Look { place, known, seen: (visits.len() > 1).then(HashMap::new) };
+            self.compare(key, visits, look, identity, content, unread)
+        })
+    }
+
+    /// Compares what everyone who comes to a directory expects with what is there.
+    fn compare<'v>(
+        &self,
+        key: &[u8],
+        visits: &'v [Visit<'_>],
+        mut look: Look<'_, 'v>,
+        identity: Option<StatIdentity>,
+        content: &mut DirectoryContent,
+        unread: &mut Vec<Unread>,
+    ) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(visits.len());
         for visit in visits {
             let wanted = visit.directory;
             let twin = || visits[..outcomes.len()].iter().position(|v| v.directory == wanted);
-            let listed = wanted.listed.filter(|_| !planted::is(Fault::DirectoriesBlind));
-            outcomes.push(if listed.is_some() && listed != identity {
-                Outcome::Moved
-            } else if let Some(twin) = twin() {
-                outcomes[twin]
-            } else {
-                let first = unread.len();
-                let outcome = look.at(wanted, content, |name, size| {
-                    let name = OsStr::from_bytes(name.to_bytes());
-                    unread
-                        .push(Unread { path: self.table.root.join(OsStr::from_bytes(key)).join(name), size });
-                });
-                if outcome == Outcome::Moved {
-                    // Somebody else will look at these files in another way.
-                    unread.truncate(first);
-                    content.take();
-                }
-                outcome
-            });
+            outcomes.push(
+                if wanted.listed.is_some() && wanted.listed != identity && !planted::is(Fault::TrailsBlind) {
+                    Outcome::Moved
+                } else if let Some(twin) = twin() {
+                    outcomes[twin]
+                } else {
+                    let first = unread.len();
+                    let outcome = look.at(wanted, content, |name, size| {
+                        let name = OsStr::from_bytes(name.to_bytes());
+                        unread.push(Unread {
+                            path: self.table.root.join(OsStr::from_bytes(key)).join(name),
+                            size,
+                        });
+                    });
+                    if outcome == Outcome::Moved {
+                        // Somebody else will look at these files in another way.
+                        unread.truncate(first);
+                        content.take();
+                    }
+                    outcome
+                },
+            );
         }
         outcomes
     }

@@ -70,6 +70,14 @@ impl Shared {
         self.table.look(&self.scanner, &wanted, self.threads)
     }
 
+    /// Forgets the trails of sets that no task has any more.
+    pub(crate) fn forget_trails(&self) {
+        let tasks = || self.graph.ids().map(|id| self.graph.task(id));
+        let keys = |task| [PatternKind::Inputs, PatternKind::Outputs].map(|kind| set_key(self, task, kind));
+        let known = || tasks().flat_map(keys).map(|key| key.0.to_le_bytes()).collect();
+        self.memory.forget_trails(known, 2 * self.graph.len());
+    }
+
     /// The files of a set, as they were seen.
     pub(crate) fn files(&self, id: TaskId, kind: PatternKind, sight: &Sight) -> Arc<FileSet> {
         self.table.files_of(sight).unwrap_or_else(|| {

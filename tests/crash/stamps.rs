@@ -10,7 +10,7 @@ use std::{
 };
 
 use devtask::{
-    model::{Digest, DirRecord, StatIdentity},
+    model::{Digest, DirRecord, Learnt, StatIdentity},
     pattern::{PatternKind, PatternSet},
     scan::{FileTable, Memory, NoMemory, ScanOptions, Scanner, TableOptions, system_now_ns},
 };
@@ -36,7 +36,11 @@ impl Memory for Kept {
 impl Kept {
     /// Makes the one file that is known look as it looks now.
     fn as_it_looks(&self, identity: StatIdentity) {
-        self.0.lock().unwrap().values_mut().for_each(|dir| dir.files[0].identity = identity);
+        for directory in self.0.lock().unwrap().values_mut() {
+            let (name, learnt) =
+                directory.files().map(|(name, learnt)| (name.to_vec(), learnt)).next().unwrap();
+            *directory = DirRecord::new([(name.as_slice(), &Learnt { identity, ..learnt })]);
+        }
     }
 }
 

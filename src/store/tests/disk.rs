@@ -88,7 +88,7 @@ pub(super) fn opener(weather: &Arc<Weather>) -> Opener {
     Arc::new(move |path| {
         let file = StateDir::open_file(path, true)?;
         let file = FileBackend::new(file).map_err(fault)?;
-        builder().create_with_backend(Disk { file, weather: Arc::clone(&weather) }).map_err(fault)
+        builder(CACHE).create_with_backend(Disk { file, weather: Arc::clone(&weather) }).map_err(fault)
     })
 }
 

@@ -43,7 +43,7 @@ enum Step {
 /// What is in the store: the size and the filling of each value.
 type State = BTreeMap<(usize, Vec<u8>), (usize, u64)>;
 
-const TABLES: [Table; 3] = Table::ALL;
+const TABLES: [Table; 4] = Table::ALL;
 
 // --- a disk that takes notes ---------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ fn opener(tape: &Arc<Mutex<Tape>>) -> Opener {
     Arc::new(move |path| {
         let file = FileBackend::new(StateDir::open_file(path, true)?).map_err(fault)?;
         let disk = Disk { file, tape: Arc::clone(&tape) };
-        let db = builder().create_with_backend(disk).map_err(fault)?;
+        let db = builder(CACHE).create_with_backend(disk).map_err(fault)?;
         if !path.ends_with(FILE) {
             let mut tape = tape.lock().unwrap();
             tape.placed = Some(tape.steps.len());
