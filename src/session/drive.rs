@@ -409,6 +409,7 @@ impl Driver {
         let result = TaskResult {
             handed: HandedOn::of(success),
             would_run: counts || judged_upstream,
+            assumed: !counts,
             ..TaskResult::default()
         };
         if !counts {

@@ -214,7 +214,9 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
     if !question.assumed.is_empty() {
         let earlier = cause.explanation().manifest.clone();
         now.assume_upstream(&earlier, |name| {
-            shared.graph.id(name.as_str()).is_some_and(|id| question.assumed.contains(id))
+            // Only of what it still sees: an edge may have gone since.
+            let sees = |id: TaskId| question.received.iter().any(|received| received.task == id);
+            shared.graph.id(name.as_str()).is_some_and(|id| question.assumed.contains(id) && sees(id))
         });
     }
     let unmatched = seen.inputs.as_ref().map(|inputs| Unmatched::of(shared, question.id, inputs));

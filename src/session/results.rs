@@ -15,6 +15,8 @@ pub(crate) struct TaskResult {
     pub(crate) passes: Arc<Vec<TaskId>>,
     /// In a dry run: it would execute, so what it hands on is not known.
     pub(crate) would_run: bool,
+    /// In a dry run: assumed to hand on what it did before, whatever that was.
+    pub(crate) assumed: bool,
     /// Upstream tasks that hand on something, upstream first: what this one sees.
     pub(crate) visible: Arc<Vec<TaskId>>,
 }
@@ -102,7 +104,7 @@ impl Results {
         let mut own: Vec<TaskId> = Vec::new();
         for edge in self.graph.upstream(id).filter(|e| e.conditions.hands_on()) {
             let upstream = self.get(edge.task);
-            if !upstream.handed.is_empty() {
+            if !upstream.handed.is_empty() || upstream.assumed {
                 own.push(edge.task);
             }
             if !upstream.visible.is_empty() && !sets.iter().any(|s| Arc::ptr_eq(s, &upstream.visible)) {

@@ -84,6 +84,21 @@ fn a_dry_run_sees_through_a_task_that_always_runs() {
 }
 
 #[test]
+fn a_dry_run_assumes_nothing_of_a_task_there_is_no_edge_to_any_more() {
+    let tasks = "[tasks.x]\nexec = 'echo 1 > $DEVENV_TASK_OUTPUT_FILE'\n\
+                 [tasks.y]\nexec = 'true'\nexecIfModified = ['in']\n\
+                 [tasks.z]\nafter = ['x', 'y']\nexec = 'true'\nexecIfModified = ['in']\n";
+    let tree = Sandbox::with(tasks);
+    tree.write("in", "1");
+    tree.ok("run");
+    tree.replace("devtask.toml", "after = ['x', 'y']", "after = ['y']");
+    let dry = tree.expect(5, "run -n");
+    assert!(dry.err.contains("Would run         tree:z   because tree:x hands on nothing any more"), "{dry}");
+    tree.ok("run");
+    assert_eq!(tree.executed(), set("tree:x tree:z"));
+}
+
+#[test]
 fn an_interactive_task_waits_for_what_could_run() {
     let tree = Sandbox::with(
         "[tasks.talk]\nexec = 'echo talk >> order'\ninteractive = true\n\

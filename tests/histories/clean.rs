@@ -1,12 +1,12 @@
 //! A clean run that is really executed: the tasks' own commands, in topological order, in a fresh copy of
-//! the tree, and no devtask anywhere. It proves the model in `oracle`.
+//! the tree, and no devtask anywhere. It proves `model`.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    oracle, script, tree,
+    model, script, tree,
     world::{World, out},
 };
 
@@ -25,7 +25,7 @@ pub(crate) fn disagreements(world: &World, root: &Path, base: &Path) -> Vec<Stri
         handed.insert(task.id, made);
     }
     let walk = tree::walk(&copied);
-    let wrong = oracle::divergences(world, &walk);
+    let wrong = model::divergences(world, &walk);
     fs::remove_dir_all(copy).unwrap();
     wrong
 }

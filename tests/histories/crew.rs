@@ -11,7 +11,8 @@ use std::{
 };
 
 use crate::{
-    play::{Count, Divergence, Player},
+    count::Count,
+    play::{Divergence, Player},
     steps::History,
 };
 

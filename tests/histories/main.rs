@@ -3,7 +3,7 @@
 //!
 //! A *history* ([`steps`]) is a random graph of tasks ([`world`]) and what happens to it. It is played
 //! ([`play`]) with the real program in a sandbox of its own, while an oracle that never calls devtask
-//! ([`oracle`], proved by [`clean`]) works out which tasks have to run and what has to come of it. A history
+//! ([`oracle`]) works out which tasks have to run and what has to come of it ([`model`], proved by [`clean`]). A history
 //! that fails is made smaller ([`shrink`]) and told as text.
 //!
 //! `DEVTASK_HISTORIES` says how many are played, `DEVTASK_SEED` with which seed they begin. What a seed
@@ -13,8 +13,10 @@
 mod support;
 
 mod clean;
+mod count;
 mod crew;
 mod glob;
+mod model;
 mod oracle;
 #[cfg(feature = "planted-faults")]
 mod planted;

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    glob::{self, Match},
-    script::{self, MODULUS, NOTHING},
-    tree::{Kind, Node, Walk},
-    world::{Declared, Freshness, How, Json, Task, Wait, World, out},
+    model::{hands_on, number, outputs, row, value},
+    script::{self, NOTHING},
+    tree::{Kind, Walk},
+    world::{Freshness, How, Task, Wait, World, out},
 };
 
 /// What a task's freshness rests on, spelled out.
@@ -297,10 +297,6 @@ impl Books {
     }
 }
 
-fn number(node: Option<&Node>) -> u32 {
-    node.map_or(NOTHING, Node::number)
-}
-
 /// The lines in which two keys differ.
 fn difference(before: &Key, now: &Key) -> String {
     let lines = before.difference(now).map(|l| format!("\n    - {}", l.replace('\n', "\n      ")));
@@ -313,28 +309,6 @@ fn compared(recorded: &[String], found: &[String]) -> String {
     } else {
         format!("\n    its outputs were {recorded:?}, are {found:?}")
     }
-}
-
-fn row(path: &str, node: &Node) -> String {
-    format!("{path} {:?}", node.kind)
-}
-
-/// The declared outputs as they are.
-fn outputs(task: &Task, walk: &Walk) -> Vec<String> {
-    let patterns: Vec<String> = script::declared(task).into_iter().collect();
-    let is_output = |(path, node): &(&String, &Node)| match glob::matched(&patterns, path) {
-        Match::No => false,
-        Match::Literal => true,
-        Match::Glob => node.kind != Kind::Directory,
-    };
-    walk.iter().filter(is_output).map(|(path, node)| row(path, node)).collect()
-}
-
-/// What a value is handed on as: JSON and export.
-fn hands_on(task: &Task, value: u32) -> (Option<u32>, Option<u32>) {
-    let writes = task.json != Json::Sometimes || value.is_multiple_of(2);
-    let exports = task.export && (task.bash || writes);
-    ((task.json != Json::No && writes).then_some(value), exports.then_some(value))
 }
 
 /// What each task a task sees hands on to it, in a run in which this became of them.
@@ -376,30 +350,6 @@ fn key(world: &World, seen: &Seen<'_>, id: usize, handed: &BTreeMap<usize, u32>)
     key
 }
 
-/// What a task makes of the tree and of what `of` says it reads of others.
-fn value(world: &World, id: usize, walk: &Walk, of: impl Fn(usize, How) -> u32) -> u32 {
-    let task = &world.tasks[id];
-    let mut h = u64::from(task.salt);
-    let mut mix = |n: u64| h = (h * 31 + n) % MODULUS;
-    if let Some(env) = task.env {
-        mix(u64::from(env));
-    }
-    if task.tracks {
-        mix(u64::from(world.around));
-    }
-    for (number, path) in world.candidates(id) {
-        if let Some(node @ Node { kind: Kind::File { executable, .. }, .. }) = walk.get(&path) {
-            mix(number as u64 * 2 + u64::from(*executable));
-            mix(u64::from(node.number()));
-        }
-    }
-    for (from, how) in world.reads(id) {
-        mix(u64::from(of(from, how)));
-    }
-    let value = if task.coarse { h % 3 } else { h };
-    u32::try_from(value).unwrap()
-}
-
 /// What a task reads of another after a run.
 fn received(world: &World, seen: &Seen<'_>, became: &BTreeMap<usize, Became>, from: usize, how: How) -> u32 {
     let value = match became.get(&from) {
@@ -411,43 +361,5 @@ fn received(world: &World, seen: &Seen<'_>, became: &BTreeMap<usize, Became>, fr
         How::Json => json.unwrap_or(NOTHING),
         How::Export => export.unwrap_or(NOTHING),
         How::File | How::Listed => number(seen.after.get(&out(from))),
-    }
-}
-
-/// What a clean run of everything makes of a tree.
-pub(crate) fn clean(world: &World, walk: &Walk) -> BTreeMap<usize, u32> {
-    let mut values: BTreeMap<usize, u32> = BTreeMap::new();
-    for task in world.present().filter(|task| !task.door) {
-        let of = |from: usize, how: How| {
-            let (json, export) = hands_on(&world.tasks[from], values[&from]);
-            match how {
-                How::Json => json.unwrap_or(NOTHING),
-                How::Export => export.unwrap_or(NOTHING),
-                How::File | How::Listed => values[&from],
-            }
-        };
-        let made = value(world, task.id, walk, of);
-        values.insert(task.id, made);
-    }
-    values
-}
-
-/// Where the outputs of a tree are not those of a clean run.
-pub(crate) fn divergences(world: &World, walk: &Walk) -> Vec<String> {
-    let differs = |(id, value): (usize, u32)| {
-        let found = walk.get(&out(id)).map(|node| &node.kind);
-        let right = matches!(found, Some(Kind::File { content, .. }) if *content == format!("{value}\n"));
-        (!right).then(|| format!("t{id} left {found:?}, a clean run leaves {value}"))
-    };
-    clean(world, walk).into_iter().filter_map(differs).collect()
-}
-
-/// Whether a task's output may be tampered with: only where that is to be noticed.
-pub(crate) fn notices_tampering(world: &World, id: usize) -> bool {
-    let task = &world.tasks[id];
-    match world.freshness(id) {
-        Freshness::Door => false,
-        Freshness::Always | Freshness::Status => true,
-        Freshness::Keyed => task.outputs != Declared::No,
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Within how many histories a fault has to be found.
-const BOUND: u64 = 400;
+const BOUND: u64 = 1_000;
 
 #[test]
 fn every_planted_fault_is_found() {

@@ -110,7 +110,7 @@ impl History {
                 steps.push(Step::Quiet);
             }
         }
-        if maker.rng.u8(..40) == 0 {
+        if maker.rng.u8(..20) == 0 {
             let at = maker.rng.usize(1..=steps.len());
             steps.insert(at, Step::Age);
         }
@@ -255,7 +255,7 @@ impl Maker<'_> {
             let after = vec![Op::PutBack(path)];
             return Step::Conduct { task, before: vec![before], early, late: Some(Vec::new()), end, after };
         }
-        let other = if self.rng.bool() { path } else { self.path() };
+        let other = if self.rng.u8(..4) > 0 { path } else { self.path() };
         let value = self.value();
         let (early, late) = match self.rng.u8(..8) {
             0..=1 => (Op::Write(other.clone(), value), Some(vec![Op::PutBack(other)])),

@@ -134,7 +134,7 @@ pub(crate) enum Op {
     Ignore(bool),
     /// `git checkout` of the other branch, by force.
     Checkout(bool),
-    /// The content the file had when the step began, written in place.
+    /// The content the file had when the step began (of edits during a run: the run), written in place.
     PutBack(String),
 }
 
@@ -308,7 +308,7 @@ impl fmt::Display for Op {
             Self::Outside(name, None) => write!(f, "rm outside/{name}"),
             Self::Ignore(yes) => write!(f, "git ignores *.{}", if *yes { "tmp" } else { "other" }),
             Self::Checkout(other) => write!(f, "git checkout -f {}", if *other { "other" } else { "main" }),
-            Self::PutBack(path) => write!(f, "write to {path} what was in it before this step"),
+            Self::PutBack(path) => write!(f, "write to {path} what was in it before"),
         }
     }
 }
