@@ -16,7 +16,9 @@
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `emit`, `runlog` | events to the reader and to the run's log |
 
+mod conduct;
 mod context;
+mod direct;
 mod drive;
 mod emit;
 mod environment;
@@ -31,6 +33,7 @@ mod request;
 mod results;
 mod run;
 mod runlog;
+mod saver;
 mod script;
 mod shared;
 mod unmatched;
@@ -147,7 +150,10 @@ impl Session {
         let (emitter, events) = Emitter::new(log);
         let records = self.records(&plan);
         let roots = plan.roots().clone();
-        let run = Arc::new(RunContext::new(Arc::clone(&self.shared), request, id, roots, emitter, turn));
+        let keyed = plan.order().iter().map(|id| self.shared.graph.task(*id)).filter(|task| task.is_keyed());
+        let keyed = keyed.map(|task| task.name.to_string()).collect();
+        let shared = Arc::clone(&self.shared);
+        let run = Arc::new(RunContext::new(shared, request, id, roots, keyed, emitter, turn));
         let (commands, heard) = mpsc::unbounded_channel();
         let driver = tokio::spawn(Driver::new(run, plan, records).drive(heard));
         Ok(Run { events, commands: RunControl(commands), driver: Some(driver), reading: None })

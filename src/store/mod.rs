@@ -22,6 +22,7 @@ mod base;
 mod batch;
 mod dir;
 mod error;
+mod journal;
 mod lock;
 mod reader;
 mod record;
@@ -31,6 +32,8 @@ mod value;
 mod writer;
 
 #[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
 mod tests;
 
 pub use aside::SetAside;
@@ -38,6 +41,7 @@ pub use base::{discard, is_in_place};
 pub use batch::{Batch, Table};
 pub use dir::{STATE_DIR, StateDir};
 pub use error::StoreError;
+pub use journal::Journal;
 pub use lock::{Attempt, Lock, Owner, OwnerInfo};
 pub use reader::{Notice, Reader, Snapshot};
 pub use record::{RecordState, Success, TaskRecord, now_ms};
