@@ -27,6 +27,9 @@ impl Execution {
             // Nobody may draw on the terminal once it is the task's.
             self.run.emitter.emit_and_wait(started()).await;
         }
+        if is_first {
+            self.run.emitter.flush();
+        }
         let job = self.run.shared.warden.spawn(launch).map_err(|e| Failure::not_started(e.to_string()))?;
         if is_first {
             if !self.task().interactive {

@@ -29,7 +29,7 @@ use crate::{
     event::What,
     model::{TaskId, TaskSet},
     process::{RuntimeDir, TaskFiles},
-    store::Journal,
+    store::{Batch, Journal},
 };
 
 /// The longest name a log file gets; beyond it a name is cut and made unique by its hash.
@@ -141,6 +141,14 @@ impl RunContext {
             self.shared.memory.begin_run(self.id.clone(), names).await
         };
         self.journal.get_or_try_init(begin).await.map(Option::as_ref)
+    }
+
+    /// Has a result outlive a kill that comes before it is committed.
+    pub(crate) fn note_result(&self, result: &Batch) {
+        if let Some(journal) = self.journal.get().and_then(Option::as_ref) {
+            // Without it a kill costs running the task again.
+            let _ = journal.note(result);
+        }
     }
 
     /// Whether the store counts this run as under way.

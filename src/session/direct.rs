@@ -162,6 +162,11 @@ impl Direct {
         }
         let name = OsStr::new(words.first()?);
         let program = find_program(name, Some(path), cwd)?;
+        // A script with `#!` is told the path it was found by, which is ours only if that is absolute.
+        let is_relative = name.as_bytes().contains(&b'/') && !Path::new(name).is_absolute();
+        if is_relative && !is_binary(&program) {
+            return None;
+        }
         let pwd = working_directory(of_env("PWD"), cwd)?;
         if shell == Shell::Bash {
             let level = level(of_env("SHLVL"))?;

@@ -387,6 +387,7 @@ impl Driver {
         if let Some(batch) = executed.save {
             self.run.starts.fetch_sub(usize::from(executed.begun), Ordering::Relaxed);
             if self.run.shared.graph.task(id).can_be_fresh() {
+                self.run.note_result(&batch);
                 self.saver.save(batch);
             } else {
                 // Nothing rests on it but the order of starting: it need not be durable at once.

@@ -41,6 +41,11 @@ impl Emitter {
         let _ = self.to.send((event, None));
     }
 
+    /// Brings what has been told so far to the log: the process may be killed by what comes next.
+    pub(crate) fn flush(&self) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    }
+
     /// Tells what must not rest on disk (spec section 8).
     pub(crate) fn emit_unlogged(&self, what: What) {
         let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, None));

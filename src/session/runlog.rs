@@ -65,7 +65,10 @@ impl RunLog {
         }
     }
 
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let waiting = std::mem::take(&mut self.waiting);
         if self.file.as_mut().is_some_and(|file| file.write_all(&waiting).is_err()) {
             self.file = None;

@@ -1,12 +1,12 @@
 //! What is written together.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{StoreError, journal::PROGRESS, value};
 
 /// A table of the store. Keys are bytes; what they mean is the caller's business, except that
 /// [`Tasks`](Table::Tasks) and [`Manifests`](Table::Manifests) are keyed by the task's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Table {
     /// One [`TaskRecord`](super::TaskRecord) a task.
     Tasks = 0,
@@ -44,7 +44,7 @@ pub struct Batch {
 }
 
 /// One key's new value, or its end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) table: Table,
     pub(super) key: Vec<u8>,

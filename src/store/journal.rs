@@ -2,7 +2,8 @@
 //!
 //! One durable transaction, before the first of them starts, names all tasks of a run that rest on a key: the
 //! [`Progress`]. Beside the base lies the journal, a file with one byte a name; a start is one byte written into it,
-//! which no kill of this process takes back. Whoever opens the base and finds the progress of a run that did not
+//! which no kill of this process takes back. Results are appended to it for the same reason: they are committed a
+//! little later, many together. Whoever opens the base and finds the progress of a run that did not
 //! come to its end takes as begun what the journal says has begun. What the journal may not be asked about, since the
 //! system was started anew meanwhile (a power cut may have taken back what it said), or what it does not say for
 //! certain, counts as begun, too.
@@ -13,11 +14,13 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::FileExt as _,
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::StateDir;
+use super::{Batch, StateDir, batch::Change};
 
 /// The journal's name in the state directory.
 pub(super) const JOURNAL: &str = "journal";
@@ -54,6 +57,17 @@ pub struct Journal {
     file: fs::File,
     /// Where each name has its byte.
     places: HashMap<String, u64>,
+    /// Where the next result goes.
+    end: Mutex<u64>,
+}
+
+/// What a journal says.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Of each name, whether it has begun.
+    pub(super) begun: Vec<bool>,
+    /// What came of those that ended.
+    pub(super) results: Batch,
 }
 
 impl Journal {
@@ -71,8 +85,9 @@ impl Journal {
         let head = progress.head();
         let places =
             (head.len() as u64..).zip(&progress.names).map(|(at, name)| (name.clone(), at)).collect();
-        file.write_all(&[head, vec![WAITS; progress.names.len()]].concat())?;
-        Ok(Some((Self { file, places }, progress)))
+        let begin = [head, vec![WAITS; progress.names.len()]].concat();
+        file.write_all(&begin)?;
+        Ok(Some((Self { file, places, end: Mutex::new(begin.len() as u64) }, progress)))
     }
 
     /// Notes that a task begins.
@@ -83,6 +98,19 @@ impl Journal {
         let place = self.places.get(name).ok_or(io::ErrorKind::NotFound)?;
         self.file.write_all_at(&[BEGUN], *place)
     }
+
+    /// Notes the result of a task, which is still to be committed.
+    ///
+    /// # Errors
+    /// If it cannot be noted: a kill before the commit loses it.
+    pub fn note(&self, result: &Batch) -> io::Result<()> {
+        let body = postcard::to_stdvec(&result.changes).map_err(io::Error::other)?;
+        let frame = [&(body.len() as u64).to_le_bytes(), &xxh3_64(&body).to_le_bytes()[..], &body].concat();
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        self.file.write_all_at(&frame, *end)?;
+        *end += frame.len() as u64;
+        Ok(())
+    }
 }
 
 impl Progress {
@@ -91,22 +119,41 @@ impl Progress {
         format!("devtask journal 1 {}\n", self.run).into_bytes()
     }
 
-    /// What the journal of `dir` says of each name: whether it has begun. None: it cannot be believed.
-    pub(super) fn begun(&self, dir: &Path) -> Option<Vec<bool>> {
+    /// What the journal of `dir` says. None: it cannot be believed.
+    pub(super) fn told(&self, dir: &Path) -> Option<Told> {
         if Epoch::now(dir).as_ref() != Some(&self.epoch) {
             return None;
         }
         let path = dir.join(JOURNAL);
         let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         let found = is_file.then(|| fs::read(&path).ok()).flatten()?;
-        let marks = found.strip_prefix(self.head().as_slice())?;
+        let (marks, frames) =
+            found.strip_prefix(self.head().as_slice())?.split_at_checked(self.names.len())?;
         let said = marks.iter().map(|mark| match *mark {
             WAITS => Some(false),
             BEGUN => Some(true),
             _ => None,
         });
-        said.collect::<Option<Vec<bool>>>().filter(|said| said.len() == self.names.len())
+        Some(Told { begun: said.collect::<Option<_>>()?, results: results(frames) })
     }
+}
+
+/// The results in a journal, up to one that is not whole: its task has begun, and no more is known.
+fn results(mut frames: &[u8]) -> Batch {
+    let mut results = Batch::new();
+    while let Some((changes, rest)) = first_result(frames) {
+        results.changes.extend(changes);
+        frames = rest;
+    }
+    results
+}
+
+fn first_result(frames: &[u8]) -> Option<(Vec<Change>, &[u8])> {
+    let (len, rest) = frames.split_first_chunk()?;
+    let (sum, rest) = rest.split_first_chunk()?;
+    let (body, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
+    let is_whole = xxh3_64(body) == u64::from_le_bytes(*sum);
+    Some((is_whole.then(|| postcard::from_bytes(body).ok())??, rest))
 }
 
 #[cfg(test)]

@@ -99,11 +99,10 @@ fn what_a_journal_does_not_say_for_certain_has_begun() {
         fs::write(path, bytes).unwrap();
     };
     type Spoil<'a> = &'a dyn Fn(&Path);
-    let spoils: [(&str, Spoil<'_>); 9] = [
+    let spoils: [(&str, Spoil<'_>); 8] = [
         ("gone", &|path| fs::remove_file(path).unwrap()),
         ("empty", &|path| rewrite(path, Vec::clear)),
         ("cut", &|path| rewrite(path, |bytes| bytes.truncate(bytes.len() - 1))),
-        ("longer", &|path| rewrite(path, |bytes| bytes.push(b'.'))),
         ("a lost page", &|path| rewrite(path, |bytes| bytes.fill(0))),
         ("a strange mark", &|path| {
             let file = OpenOptions::new().write(true).open(path).unwrap();
@@ -122,6 +121,25 @@ fn what_a_journal_does_not_say_for_certain_has_begun() {
         drop(place.run());
         spoil(&place.dir.path().join(JOURNAL));
         assert_eq!(remembered(&place.store()), ["r2?", "r2", "r2?", ""], "{name}");
+    }
+}
+
+#[test]
+fn a_result_that_was_noted_and_not_committed_counts_if_it_is_whole() {
+    for (cut, expected) in [(0, ["r2?", "r2", "r2", ""]), (1, ["r2?", "r2", "r2?", ""])] {
+        let place = Place::new();
+        let mut store = place.run();
+        let journal = begin(&mut store, "r2");
+        for name in ["a:begun", "a:waits"] {
+            journal.begin(name).unwrap();
+        }
+        for name in ["a:done", "a:waits"] {
+            journal.note(&records([(name, "r2")])).unwrap();
+        }
+        drop((journal, store));
+        let file = OpenOptions::new().write(true).open(place.dir.path().join(JOURNAL)).unwrap();
+        file.set_len(file.metadata().unwrap().len() - cut).unwrap();
+        assert_eq!(remembered(&place.store()), expected, "without the last {cut} bytes");
     }
 }
 

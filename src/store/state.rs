@@ -3,6 +3,7 @@
 #[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{
+    collections::HashSet,
     fs, mem,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -337,13 +338,17 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// The records of the tasks that had begun in a run that did not come to its end.
+/// The records of a run that did not come to its end: results that were not committed, and what else had begun.
 fn settled(snapshot: &Snapshot, progress: Progress, dir: Option<&Path>) -> Result<Batch, StoreError> {
-    let begun = dir.and_then(|dir| progress.begun(dir));
-    let mut batch = Batch::new();
+    let (begun, mut batch) = match dir.and_then(|dir| progress.told(dir)) {
+        Some(told) => (Some(told.begun), told.results),
+        None => (None, Batch::new()),
+    };
+    let results = batch.changes.iter().filter(|change| change.table == Table::Tasks);
+    let ended: HashSet<Vec<u8>> = results.map(|change| change.key.clone()).collect();
     for (at, name) in progress.names.iter().enumerate() {
         // What is not known for certain has begun.
-        if begun.as_ref().is_some_and(|begun| !begun[at]) {
+        if begun.as_ref().is_some_and(|begun| !begun[at]) || ended.contains(name.as_bytes()) {
             continue;
         }
         let record: Option<TaskRecord> = snapshot.get(Table::Tasks, name.as_bytes())?;
