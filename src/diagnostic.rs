@@ -4,6 +4,8 @@
 
 use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -25,7 +27,7 @@ pub struct Source {
 }
 
 /// The number of a [`Source`] among the [`Sources`] of one load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SourceId(pub usize);
 
 /// All texts of one load.
@@ -54,7 +56,7 @@ impl Sources {
 }
 
 /// A byte range of a text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The text.
     pub source: SourceId,

@@ -34,6 +34,7 @@
 //! | floor | room | what it is for | spec |
 //! |---|---|---|---|
 //! | 0 | [`diagnostic`] | faults as data | 1 |
+//! | 0 | [`planted`] | faults on purpose, in test builds only | |
 //! | 1 | [`model`] | the words: names, tasks, conditions, outcomes, reasons | 1.2, 2 |
 //! | 2 | [`event`] | what happened, as JSON lines | |
 //! | 2 | [`pattern`] | include and exclude patterns | 4.4 |
@@ -82,6 +83,8 @@ pub mod loader;
 pub mod model;
 pub mod pattern;
 pub mod plan;
+#[doc(hidden)]
+pub mod planted;
 pub mod process;
 pub mod scan;
 pub mod schedule;

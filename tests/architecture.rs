@@ -14,6 +14,7 @@ use std::{
 /// Every room and its floor. A room may import rooms of lower floors and itself.
 const FLOORS: &[(&str, u8)] = &[
     ("diagnostic", 0),
+    ("planted", 0),
     ("model", 1),
     ("event", 2),
     ("pattern", 2),

@@ -1,18 +1,20 @@
 //! The same workspace built by devtask and by others, those of `benches/compare/install.sh` that are
-//! installed: a run with nothing to do, one changed file, everything anew. The result is a table in
-//! Markdown. `cargo bench --bench compare [-- MOST_FILES | TASKS FILES_PER_TASK]`
+//! installed: a run with nothing to do, one changed file, everything. The result is a table in Markdown.
+//! `cargo bench --bench compare [-- MOST_FILES | TASKS FILES_PER_TASK]`
 //!
 //! Each has a copy of the tree to itself, and all take turns. Which tasks were run is counted by the tasks
 //! themselves, each of which leaves a line.
 
 #[path = "../support/mod.rs"]
 mod support;
+mod table;
 mod tools;
 
 use std::{
+    cell::{Cell, RefCell},
     process::ExitCode,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use support::{
@@ -24,42 +26,35 @@ use support::{
 };
 use tools::{TOOLS, Tool};
 
-/// Ascending: a tool that needs too long for one is left out of the next.
+/// Ascending: a tool that would need too long for one is left out of it and of the next.
 const SIZES: [(usize, usize); 3] = [(100, 10), (1000, 10), (1000, 100)];
 
 /// Longer than this no tool may need for building everything once.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Longer than this no tool may need for finding that there is nothing to do.
-const PATIENCE_NOTHING: Duration = Duration::from_secs(10);
+const PATIENCE_NOTHING: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     if let Some(code) = support::helper() {
         return code;
     }
     let args = Args::read();
-    let mut tools: Vec<(&'static Tool, String)> =
-        TOOLS.iter().filter_map(|tool| Some((tool, (tool.version)()?))).collect();
-    for name in TOOLS.iter().map(|tool| tool.name).filter(|name| tools.iter().all(|(t, _)| t.name != *name)) {
-        println!("not installed, left out: {name}");
-    }
+    let (mut tools, absent): (Vec<&'static Tool>, Vec<_>) =
+        TOOLS.iter().partition(|tool| (tool.version)().is_some());
+    absent.iter().for_each(|tool| println!("not installed, left out: {}", tool.name));
     if args.smoke {
         tools.truncate(2);
     }
     let sizes = args.sizes(&SIZES);
     for (at, (tasks, files)) in sizes.iter().copied().enumerate() {
-        let sites: Vec<Site> =
-            tools.drain(..).filter_map(|(tool, version)| Site::new(tool, version, tasks, files)).collect();
+        let sites: Vec<Site> = tools.iter().filter_map(|tool| Site::new(tool, tasks, files)).collect();
         let results = measure(&sites, args.smoke);
-        println!("{}", table(&sites, &results));
+        println!("{}", table::markdown(&sites[0].workspace, &results));
         sites.iter().for_each(|site| site.tool.stop(&site.workspace));
-        let growth = sizes.get(at + 1).map_or(1, |next| next.0.div_ceil(tasks));
-        tools = sites
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| results.able(*at, growth))
-            .map(|(_, site)| (site.tool, site.version))
-            .collect();
+        let next = sizes.get(at + 1).copied().unwrap_or((tasks, files));
+        let growth = (next.0.div_ceil(tasks), (next.0 * next.1).div_ceil(tasks * files));
+        tools = results.iter().filter(|result| result.may_grow(growth)).map(|result| result.tool).collect();
     }
     ExitCode::SUCCESS
 }
@@ -67,19 +62,18 @@ fn main() -> ExitCode {
 /// A tool with a tree to itself.
 struct Site {
     tool: &'static Tool,
-    version: String,
     workspace: Workspace,
 }
 
 impl Site {
     /// Built once already: a tool that cannot do that here is left out.
-    fn new(tool: &'static Tool, version: String, tasks: usize, files: usize) -> Option<Self> {
+    fn new(tool: &'static Tool, tasks: usize, files: usize) -> Option<Self> {
         let workspace = Workspace::of(&format!("compare-{}", tool.name), tasks, files);
         tool.set_up(&workspace);
-        let site = Self { tool, version, workspace };
+        let site = Self { tool, workspace };
         let built = tool.build(&site.workspace).succeeds() && site.ran() == tasks;
         if !built {
-            println!("left out, for it did not run its {tasks} tasks once but {}: {}", site.ran(), tool.name);
+            println!("left out, for it ran {} of {tasks} tasks: {}", site.ran(), tool.name);
         }
         built.then_some(site)
     }
@@ -93,127 +87,81 @@ impl Site {
     }
 }
 
-/// A row for each site in each discipline.
-struct Results {
-    nothing: Vec<Row>,
-    change: Vec<Row>,
-    cold: Vec<Row>,
-    /// How many tasks ran per turn: with nothing to do, after one change, anew.
-    ran: Vec<[f64; 3]>,
-    /// With nothing to do, in MB.
-    peaks: Vec<f64>,
+/// One discipline: the times, and how many tasks ran in each turn.
+struct Discipline {
+    row: Row,
+    ran: f64,
 }
 
-impl Results {
-    /// Whether that tool can be asked to build as many times as much.
-    fn able(&self, at: usize, growth: usize) -> bool {
-        let within = |rows: &[Row], patience: Duration| {
-            rows[at].percentile(50).as_secs_f64() * (growth as f64) < patience.as_secs_f64()
+/// What one tool needed.
+struct Result {
+    tool: &'static Tool,
+    nothing: Discipline,
+    change: Discipline,
+    everything: Discipline,
+    /// With nothing to do, in MB.
+    peak: f64,
+}
+
+impl Result {
+    /// Whether it can be asked for so many times as many tasks and files; devtask always can.
+    fn may_grow(&self, (tasks, files): (usize, usize)) -> bool {
+        let within = |row: &Row, growth: usize, patience: Duration| {
+            row.percentile(50).as_secs_f64() * (growth as f64) < patience.as_secs_f64()
         };
-        within(&self.cold, PATIENCE) && within(&self.nothing, PATIENCE_NOTHING)
+        let quick = within(&self.everything.row, tasks, PATIENCE)
+            && within(&self.nothing.row, files, PATIENCE_NOTHING);
+        quick || self.tool.name == TOOLS[0].name
     }
 }
 
-fn measure(sites: &[Site], smoke: bool) -> Results {
-    let count = || -> Vec<usize> { sites.iter().map(Site::ran).collect() };
-    let few = if smoke { 1 } else { 3 };
-    let cold_rounds = Rounds { least: few, most: few, budget: Duration::ZERO };
-    let cold = rounds::interleave(
-        cold_rounds,
-        sites
-            .iter()
-            .map(|site| {
-                Contender::new(site.tool.name, || site.build()).prepare(|| site.tool.forget(&site.workspace))
-            })
-            .collect(),
-    );
-    let ran_cold = count();
-    // Everything is as it was left, and old enough to be trusted.
+fn measure(sites: &[Site], smoke: bool) -> Vec<Result> {
+    let few = Rounds { least: 1, most: if smoke { 1 } else { 3 }, budget: Duration::from_secs(10) };
+    let everything = discipline(sites, few, |site| {
+        site.tool.forget(&site.workspace);
+        0
+    });
     if !smoke {
         thread::sleep(AGED);
     }
-    sites.iter().for_each(Site::build);
-    let start = Instant::now();
-    sites.iter().for_each(Site::build);
-    let rounds = Rounds {
-        least: if smoke { 2 } else { 5 },
-        budget: start.elapsed().max(Duration::from_secs(1)) * 5,
-        ..Rounds::usual(smoke)
-    };
-    let before_nothing = count();
-    let nothing = rounds::interleave(
-        rounds,
-        sites.iter().map(|site| Contender::new(site.tool.name, || site.build())).collect(),
-    );
-    let after_nothing = count();
-    let change = rounds::interleave(
-        rounds,
-        sites
-            .iter()
-            .map(|site| {
-                let mut version = std::process::id() as usize % 1000 * 1000;
-                Contender::new(site.tool.name, || site.build()).prepare(move || {
-                    version += 1;
-                    site.workspace.change(0, version);
-                })
-            })
-            .collect(),
-    );
-    let after_change = count();
-    let each =
-        |after: usize, before: usize, rows: &[Row]| (after - before) as f64 / rows[0].times.len() as f64;
-    let ran = (0..sites.len())
-        .map(|at| {
-            [
-                each(after_nothing[at], before_nothing[at], &nothing),
-                each(after_change[at], after_nothing[at], &change),
-                ran_cold[at] as f64,
-            ]
+    sites.iter().for_each(Site::build); // looks once more at what was too young to be trusted
+    let rounds = Rounds { least: if smoke { 2 } else { 5 }, ..Rounds::usual(smoke) };
+    let nothing = discipline(sites, rounds, Site::ran);
+    let mut version = std::process::id() as usize % 1000 * 1000;
+    let change = discipline(sites, rounds, |site| {
+        let tick = if site.tool.whole_seconds { Duration::from_secs(1) } else { support::TICK };
+        thread::sleep(tick);
+        version += 1;
+        site.workspace.change(0, version);
+        site.ran()
+    });
+    let peak = |site: &Site| peak::of(&site.tool.build(&site.workspace));
+    let rows = nothing.into_iter().zip(change).zip(everything);
+    sites
+        .iter()
+        .zip(rows)
+        .map(|(site, ((nothing, change), everything))| Result {
+            tool: site.tool,
+            nothing,
+            change,
+            everything,
+            peak: peak(site),
         })
-        .collect();
-    let peaks = sites.iter().map(|site| peak::of(&site.tool.build(&site.workspace))).collect();
-    Results { nothing, change, cold, ran, peaks }
+        .collect()
 }
 
-/// The results in Markdown; times are medians, ratios to devtask are the medians of those within rounds.
-fn table(sites: &[Site], results: &Results) -> String {
-    let workspace = &sites[0].workspace;
-    let mut text = format!(
-        "\n{} tasks, {} files ({} rounds; anew: {}):\n\n\
-         | | nothing to do | | one file changed | | everything | | peak memory | tasks run |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|---|\n",
-        workspace.tasks,
-        workspace.all_files(),
-        results.nothing[0].times.len(),
-        results.cold[0].times.len(),
-    );
-    for (at, site) in sites.iter().enumerate() {
-        text.push_str(&format!("| {} {}", site.tool.name, site.version));
-        for rows in [&results.nothing, &results.change, &results.cold] {
-            text.push_str(&format!(
-                " | {} | {} ×",
-                time(rows[at].percentile(50)),
-                short(rows[at].ratio(&rows[0]))
-            ));
-        }
-        let [nothing, change, cold] = results.ran[at].map(short);
-        text.push_str(&format!(" | {:.0} MB | {nothing}, {change}, {cold} |\n", results.peaks[at]));
-    }
-    text
-}
-
-fn time(time: Duration) -> String {
-    let ms = time.as_secs_f64() * 1e3;
-    if ms < 1000.0 { format!("{} ms", short(ms)) } else { format!("{} s", short(ms / 1e3)) }
-}
-
-/// Two digits at least, and none that mean nothing.
-fn short(number: f64) -> String {
-    if number == number.round() || number >= 100.0 {
-        format!("{number:.0}")
-    } else if number >= 10.0 {
-        format!("{number:.1}")
-    } else {
-        format!("{number:.2}")
-    }
+/// Lets all build in turns. What is prepared before each says how many tasks had run until then.
+fn discipline(sites: &[Site], rounds: Rounds, prepare: impl FnMut(&Site) -> usize) -> Vec<Discipline> {
+    let prepare = RefCell::new(prepare);
+    let before: Vec<Cell<usize>> = sites.iter().map(|_| Cell::new(0)).collect();
+    let ran: Vec<Cell<usize>> = sites.iter().map(|_| Cell::new(0)).collect();
+    let contenders = sites.iter().enumerate().map(|(at, site)| {
+        let (prepare, before, ran) = (&prepare, &before[at], &ran[at]);
+        Contender::new(site.tool.name, || site.build())
+            .prepare(move || before.set(prepare.borrow_mut()(site)))
+            .finish(move || ran.set(ran.get() + site.ran() - before.get()))
+    });
+    let rows = rounds::interleave(rounds, contenders.collect());
+    let all = rows.into_iter().zip(&ran);
+    all.map(|(row, ran)| Discipline { ran: ran.get() as f64 / row.times.len() as f64, row }).collect()
 }

@@ -14,6 +14,8 @@ use crate::support::{
 pub(crate) struct Tool {
     /// The program's name, and that of the outputs its tasks make.
     pub(crate) name: &'static str,
+    /// What people call it.
+    pub(crate) label: &'static str,
     /// Its version here; `None` where it is not installed.
     pub(crate) version: fn() -> Option<String>,
     /// Writes what it needs to know of a workspace.
@@ -24,6 +26,8 @@ pub(crate) struct Tool {
     env: &'static [(&'static str, &'static str)],
     /// Where it remembers things.
     memory: &'static [&'static str],
+    /// Whether it takes two time stamps within a second for the same.
+    pub(crate) whole_seconds: bool,
     /// How to end what it leaves running.
     stop: &'static [&'static str],
 }
@@ -32,6 +36,7 @@ pub(crate) struct Tool {
 pub(crate) static TOOLS: [Tool; 9] = [
     Tool {
         name: "devtask",
+        label: "devtask",
         version: || Some(env!("CARGO_PKG_VERSION").to_owned()),
         write: |workspace| workspace.for_devtask(Form::Flat),
         line: || {
@@ -42,15 +47,25 @@ pub(crate) static TOOLS: [Tool; 9] = [
     },
     Tool {
         name: "ninja",
+        label: "ninja",
         version: || version("ninja"),
         write: |workspace| workspace.for_ninja(Form::Flat),
         line: || line("ninja", &["--quiet"]),
         memory: &[".ninja_log", ".ninja_deps"],
         ..PLAIN
     },
-    Tool { name: "tup", version: || version("tup"), write: tup, line: || line("tup", &["--quiet"]), ..PLAIN },
+    Tool {
+        name: "tup",
+        label: "tup",
+        version: || version("tup"),
+        write: tup,
+        line: || line("tup", &["--quiet"]),
+        whole_seconds: true,
+        ..PLAIN
+    },
     Tool {
         name: "task",
+        label: "go-task",
         version: || version("task"),
         write: go_task,
         line: || line("task", &["--silent"]),
@@ -59,6 +74,7 @@ pub(crate) static TOOLS: [Tool; 9] = [
     },
     Tool {
         name: "mise",
+        label: "mise",
         version: || version("mise"),
         write: mise,
         line: || line("mise", &["run", "--quiet", "all"]),
@@ -75,6 +91,7 @@ pub(crate) static TOOLS: [Tool; 9] = [
     },
     Tool {
         name: "doit",
+        label: "doit",
         version: || version("doit"),
         write: doit,
         line: || line("doit", &["run", "-v0", "-n2", "-Pthread"]),
@@ -83,6 +100,7 @@ pub(crate) static TOOLS: [Tool; 9] = [
     },
     Tool {
         name: "turbo",
+        label: "turbo",
         version: || version("turbo"),
         write: turbo,
         line: || line("turbo", &["run", "build", "--output-logs=none", "--ui=stream"]),
@@ -92,15 +110,18 @@ pub(crate) static TOOLS: [Tool; 9] = [
     },
     Tool {
         name: "nx",
+        label: "nx",
         version: || version("nx"),
         write: nx,
         line: || line("nx", &["run-many", "-t", "build", "--outputStyle=static"]),
         env: &[("NX_TUI", "false"), ("NX_NO_CLOUD", "true")],
         memory: &[".nx/cache", ".nx/workspace-data"],
         stop: &["daemon", "--stop"],
+        ..PLAIN
     },
     Tool {
         name: "wireit",
+        label: "wireit",
         version: wireit_version,
         write: wireit,
         // It insists on being started by npm (or node, from 22 on).
@@ -111,8 +132,17 @@ pub(crate) static TOOLS: [Tool; 9] = [
     },
 ];
 
-const PLAIN: Tool =
-    Tool { name: "", version: || None, write: |_| (), line: Vec::new, env: &[], memory: &[], stop: &[] };
+const PLAIN: Tool = Tool {
+    name: "",
+    label: "",
+    version: || None,
+    write: |_| (),
+    line: Vec::new,
+    env: &[],
+    memory: &[],
+    whole_seconds: false,
+    stop: &[],
+};
 
 impl Tool {
     /// Readies a workspace for it.

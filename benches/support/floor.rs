@@ -7,14 +7,15 @@
 use std::{
     ffi::CStr,
     fs, iter,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
     process::ExitCode,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, openat, statat},
+    fs::{AtFlags, CWD, Dir, DirEntry, Mode, OFlags, openat, statat},
     io::read,
 };
 use xxhash_rust::xxh3::Xxh3;
@@ -41,6 +42,12 @@ pub(crate) fn hash(workspace: &Workspace) -> Program {
 }
 
 fn process(workspace: &Workspace, mode: &str) -> Program {
+    fs::write(workspace.root.join(".git/list"), list(workspace)).expect("the list");
+    Program::helper(&workspace.root, &[mode, ".git/list"])
+}
+
+/// The sources of this workspace: directories, each with the names in it, and an empty name.
+pub(crate) fn list(workspace: &Workspace) -> Vec<u8> {
     let mut list = Vec::new();
     for (dir, names) in workspace.directories() {
         for name in iter::once(&dir).chain(&names) {
@@ -49,26 +56,48 @@ fn process(workspace: &Workspace, mode: &str) -> Program {
         }
         list.push(0);
     }
-    fs::write(workspace.root.join(".git/list"), list).expect("the list");
-    Program::helper(&workspace.root, &[mode, ".git/list"])
+    list
+}
+
+/// The helper: does to what a list names what the mode says.
+pub(crate) fn main(mode: &str, args: &[String]) -> ExitCode {
+    let list = fs::read(&args[0]).expect("the list");
+    match mode {
+        STAT => stat_all(Path::new("."), &list),
+        _ => hash_all(Path::new("."), &list),
+    }
+    ExitCode::SUCCESS
 }
 
 /// Stats everything in a list.
-pub(crate) fn stat_main(args: &[String]) -> ExitCode {
-    over(&args[0], |dir, names| {
-        let dir = open(CWD, dir, DIRECTORY);
-        let stat = |name: &&CStr| statat(&dir, *name, AtFlags::SYMLINK_NOFOLLOW).expect("the file is there");
+pub(crate) fn stat_all(root: &Path, list: &[u8]) {
+    over(root, list, |dir, names| {
+        let stat = |name: &&CStr| statat(dir, *name, AtFlags::SYMLINK_NOFOLLOW).expect("the file is there");
         names.iter().map(|name| u64::from(stat(name).st_size != 0)).sum()
-    })
+    });
+}
+
+/// Lists the directories of a list and stats what is in them.
+pub(crate) fn list_all(root: &Path, list: &[u8]) {
+    over(root, list, |dir, _| {
+        let listed = open(dir, c".", OFlags::RDONLY | OFlags::DIRECTORY);
+        let entries = Dir::read_from(listed).expect("it can be listed").flatten();
+        let stat = |entry: DirEntry| {
+            statat(dir, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).expect("the file is there")
+        };
+        entries
+            .filter(|entry| !entry.file_name().to_bytes().starts_with(b"."))
+            .map(|entry| u64::from(stat(entry).st_size != 0))
+            .sum()
+    });
 }
 
 /// Reads and hashes everything in a list.
-pub(crate) fn hash_main(args: &[String]) -> ExitCode {
-    over(&args[0], |dir, names| {
-        let dir = open(CWD, dir, DIRECTORY);
+pub(crate) fn hash_all(root: &Path, list: &[u8]) {
+    over(root, list, |dir, names| {
         let mut buffer = vec![0; 64 << 10];
         let mut hash = |name: &&CStr| {
-            let file = open(&dir, name, OFlags::RDONLY);
+            let file = open(dir, name, OFlags::RDONLY);
             let mut hasher = Xxh3::new();
             loop {
                 match read(&file, &mut buffer).expect("it can be read") {
@@ -78,7 +107,7 @@ pub(crate) fn hash_main(args: &[String]) -> ExitCode {
             }
         };
         names.iter().map(&mut hash).sum()
-    })
+    });
 }
 
 #[cfg(target_os = "linux")]
@@ -91,14 +120,14 @@ fn open(dir: impl AsFd, name: &CStr, flags: OFlags) -> OwnedFd {
 }
 
 /// Does this to each directory of a list, on two threads; it says how many files it found.
-fn over(list: &str, each: impl Fn(&CStr, &[&CStr]) -> u64 + Sync) -> ExitCode {
-    let list = fs::read(list).expect("the list");
-    let directories = parse(&list);
+fn over(root: &Path, list: &[u8], each: impl Fn(BorrowedFd<'_>, &[&CStr]) -> u64 + Sync) {
+    let directories = parse(list);
+    let root = openat(CWD, root, DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect("the root is there");
     let next = AtomicUsize::new(0);
     let work = || {
         let mut found = 0;
         while let Some((dir, names)) = directories.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found += each(dir, names);
+            found += each(open(&root, dir, DIRECTORY).as_fd(), names);
         }
         found
     };
@@ -111,8 +140,8 @@ fn over(list: &str, each: impl Fn(&CStr, &[&CStr]) -> u64 + Sync) -> ExitCode {
             work() + other.join().expect("it does not fail")
         })
     };
-    let expected = directories.iter().map(|(_, names)| names.len() as u64).sum::<u64>();
-    if found == expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let expected: usize = directories.iter().map(|(_, names)| names.len()).sum();
+    assert_eq!(found, expected as u64, "every file is there");
 }
 
 fn parse(list: &[u8]) -> Vec<Directory<'_>> {

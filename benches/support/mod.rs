@@ -21,12 +21,14 @@ pub(crate) const RUN: [&str; 4] = ["run", "--quiet", "--outputs", "none"];
 /// So long after it was written a time stamp is trusted by everybody.
 pub(crate) const AGED: Duration = Duration::from_millis(2100);
 
+/// Two changes so far apart have different time stamps on every file system worth measuring on.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
+
 /// A bench starts itself for what has to be a process of its own: `Some` if this is such a start.
 pub(crate) fn helper() -> Option<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some(floor::STAT) => Some(floor::stat_main(&args[1..])),
-        Some(floor::HASH) => Some(floor::hash_main(&args[1..])),
+        Some(mode @ (floor::STAT | floor::HASH)) => Some(floor::main(mode, &args[1..])),
         Some(peak::PEAK) => Some(peak::main(&args[1..])),
         _ => None,
     }

@@ -12,22 +12,28 @@ use super::program::Program;
 /// The mode of the helper.
 pub(crate) const PEAK: &str = "--helper-peak";
 
-/// The peak of the largest process of this command, in MB.
+/// The peak of the largest process of this command, in MB; it must succeed.
 pub(crate) fn of(program: &Program) -> f64 {
-    let mut command = program.within(PEAK).command();
-    let output = command.stdout(Stdio::piped()).output().expect("the helper starts");
-    assert!(output.status.success(), "{:?}: {}", program.line, output.status);
-    let bytes: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
-    bytes / 1e6
+    let (peak, code) = and_code(program);
+    assert_eq!(code, 0, "{:?}", program.line);
+    peak
 }
 
-/// Runs the command, prints the peak in bytes, ends like it.
+/// The peak of the largest process of this command, in MB, and how it ended (-1: by a signal).
+pub(crate) fn and_code(program: &Program) -> (f64, i32) {
+    let output = program.within(PEAK).command().stdout(Stdio::piped()).output().expect("the helper starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
+    let mut next = || -> i64 { numbers.next().expect("the helper says two numbers") };
+    (next() as f64 / 1e6, i32::try_from(next()).expect("an exit code is small"))
+}
+
+/// Runs the command; prints the peak in bytes and the exit code.
 pub(crate) fn main(line: &[String]) -> ExitCode {
     let mut command = Command::new(&line[0]);
-    let status = command.args(&line[1..]).stdout(Stdio::null()).status();
-    let status = status.expect("it starts");
+    let status = command.args(&line[1..]).stdout(Stdio::null()).status().expect("it starts");
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the system counts");
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    println!("{}", usage.max_rss() * unit);
-    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    println!("{} {}", usage.max_rss() * unit, status.code().unwrap_or(-1));
+    ExitCode::SUCCESS
 }

@@ -8,12 +8,13 @@ pub(crate) struct Contender<'a> {
     name: String,
     prepare: Box<dyn FnMut() + 'a>,
     run: Box<dyn FnMut() + 'a>,
+    finish: Box<dyn FnMut() + 'a>,
 }
 
 impl<'a> Contender<'a> {
     /// What is timed.
     pub(crate) fn new(name: impl Into<String>, run: impl FnMut() + 'a) -> Self {
-        Self { name: name.into(), prepare: Box::new(|| ()), run: Box::new(run) }
+        Self { name: name.into(), prepare: Box::new(|| ()), run: Box::new(run), finish: Box::new(|| ()) }
     }
 
     /// What is done before each turn, not timed.
@@ -21,11 +22,18 @@ impl<'a> Contender<'a> {
         Self { prepare: Box::new(prepare), ..self }
     }
 
+    /// What is done after each turn, not timed.
+    pub(crate) fn finish(self, finish: impl FnMut() + 'a) -> Self {
+        Self { finish: Box::new(finish), ..self }
+    }
+
     fn turn(&mut self) -> Duration {
         (self.prepare)();
         let start = Instant::now();
         (self.run)();
-        start.elapsed()
+        let time = start.elapsed();
+        (self.finish)();
+        time
     }
 }
 
@@ -46,7 +54,7 @@ impl Rounds {
         if smoke {
             Self { least: 2, most: 2, ..Self::usual(false) }
         } else {
-            Self { least: 7, most: 50, budget: Duration::from_secs(6) }
+            Self { least: 7, most: 50, budget: Duration::from_secs(4) }
         }
     }
 }

@@ -10,6 +10,9 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 /// Files in one directory, at most.
 const PER_DIRECTORY: usize = 50;
 
+/// Marks a tree that was made to the end; its number changes with what is made.
+const COMPLETE: &str = ".git/complete-2";
+
 /// The task files to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -37,7 +40,7 @@ impl Workspace {
     pub(crate) fn of(name: &str, tasks: usize, files: usize) -> Self {
         let tmp = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         let workspace = Self { root: tmp.join(format!("{name}-{tasks}x{files}")), tasks, files };
-        let complete = workspace.root.join(".git/complete");
+        let complete = workspace.root.join(COMPLETE);
         if !complete.exists() {
             drop(fs::remove_dir_all(&workspace.root));
             workspace.make();

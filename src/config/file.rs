@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     declare,
     decode::{Decode, Decoder, Spanned},
@@ -66,7 +68,7 @@ pub struct Declared {
 }
 
 /// The `[settings]` of a file. Absent ones are left to whoever has a default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// How many tasks run at once; at least 1.
     pub jobs: Option<u32>,

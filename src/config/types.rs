@@ -317,7 +317,7 @@ macro_rules! words {
         $visibility:vis enum $name:ident { $( $(#[doc = $doc:literal])* $variant:ident = $word:literal, )* }
     ) => {
         $(#[doc = $about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         $visibility enum $name { $( $(#[doc = $doc])* $variant, )* }
 
         $crate::config::types::inline_schema!([] $name, |_generator| {

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::FileRow;
-use crate::model::{Digest, FileKind};
+use crate::{
+    model::{Digest, FileKind},
+    planted::{self, Fault},
+};
 
 /// The files of one directory, in the order of their names' bytes. Can be used again once it was taken from.
 #[derive(Debug, Default)]
@@ -20,7 +23,7 @@ impl DirectoryContent {
     /// Adds the next file.
     pub fn add(&mut self, name: &[u8], kind: FileKind, digest: Digest) {
         self.rows.extend_from_slice(&(name.len() as u64).to_le_bytes());
-        self.rows.extend_from_slice(name);
+        self.rows.extend_from_slice(if planted::is(Fault::NamesUnkeyed) { b"" } else { name });
         self.rows.extend_from_slice(&kind_tag(kind));
         self.rows.extend_from_slice(&digest.0.to_le_bytes());
     }
@@ -82,8 +85,9 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-const fn kind_tag(kind: FileKind) -> [u8; 2] {
+fn kind_tag(kind: FileKind) -> [u8; 2] {
     match kind {
+        FileKind::File { .. } if planted::is(Fault::ModeUnkeyed) => [0, 0],
         FileKind::File { executable } => [0, executable as u8],
         FileKind::Directory => [1, 0],
         FileKind::BrokenLink => [2, 0],

@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::Content;
-use crate::model::{Action, Digest, FileKind, Task, TaskName};
+use crate::{
+    model::{Action, Digest, FileKind, Task, TaskName},
+    planted::{self, Fault},
+};
 
 /// Stands for an output that is an object, whose keys are parts of their own.
 pub(super) const OBJECT: &[u8] = b"object";
@@ -108,10 +111,11 @@ impl Manifest {
         let mut manifest = Self { parts: BTreeMap::new(), files };
         manifest.add_declared(facts);
         manifest.add_environment(facts);
-        for handed in facts.upstream {
+        let upstream = if planted::is(Fault::UpstreamUnkeyed) { &[] } else { facts.upstream };
+        for handed in upstream {
             manifest.add_upstream(handed);
         }
-        manifest.add_exports(facts.upstream);
+        manifest.add_exports(upstream);
         manifest
     }
 

@@ -34,7 +34,8 @@ pub(super) fn build(declarations: Vec<Declaration>) -> Result<TaskGraph, Vec<Dia
     }
     let (tasks, places): (Vec<Task>, Vec<_>) = declarations.into_iter().map(|d| (d.task, d.place)).unzip();
     let order = topological(&graph, &tasks);
-    let builtin = (0..tasks.len()).map(|at| at >= declared).collect();
+    // There are two of them at most.
+    let builtin = (tasks.len() - declared) as u32;
     Ok(TaskGraph { tasks, places, builtin, by_name, edges: graph, order })
 }
 

@@ -7,12 +7,14 @@
 mod build;
 mod cycle;
 pub mod render;
+mod stored;
 
 use std::collections::HashMap;
 
 use petgraph::{Direction, graph::DiGraph, visit::EdgeRef as _};
 
 pub use build::{GraphBuilder, TaskDraft};
+pub(crate) use stored::Stored;
 
 use crate::{
     diagnostic::{Diagnostic, Place},
@@ -82,7 +84,8 @@ pub struct Edge {
 pub struct TaskGraph {
     tasks: Vec<Task>,
     places: Vec<Option<Place>>,
-    builtin: Vec<bool>,
+    /// How many tasks, counted from the end, no file declares.
+    builtin: u32,
     by_name: HashMap<TaskName, TaskId>,
     edges: DiGraph<(), Conditions>,
     order: Vec<TaskId>,
@@ -126,7 +129,7 @@ impl TaskGraph {
     /// Whether the task is a built-in event that no file declares.
     #[must_use]
     pub fn is_builtin(&self, id: TaskId) -> bool {
-        self.builtin[id.index()]
+        id.index() + self.builtin as usize >= self.tasks.len()
     }
 
     /// The id of the task with this name.

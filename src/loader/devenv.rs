@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Faults, Kind, LoadRequest, Loaded, Project, project, read::Reading};
+use super::{Faults, Kind, LoadRequest, Loaded, Observed, Project, project, read::Reading};
 use crate::{
     config::{Settings, parse_devenv},
     diagnostic::{Diagnostic, SourceId},
@@ -33,5 +33,6 @@ pub(super) fn load(
         sources: reading.sources,
         warnings: reading.diagnostics,
         files: reading.files,
+        observed: Observed::default(),
     })
 }

@@ -1,6 +1,6 @@
 //! The dotenv files of one task file.
 
-use std::{collections::BTreeMap, fs, io};
+use std::collections::BTreeMap;
 
 use super::read::Reading;
 use crate::config::{ProjectFile, Scope, normalise, parse_dotenv};
@@ -16,12 +16,12 @@ pub(super) fn variables(
     let mut variables = BTreeMap::new();
     for entry in paths {
         let path = normalise(&scope.dir.join(&entry.text));
-        if fs::metadata(&path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        if reading.world.is_missing(&path) {
             // Its appearance changes the result.
             reading.files.push(path);
             continue;
         }
-        match reading.file(&path) {
+        match reading.secret_file(&path) {
             Ok((source, text)) => {
                 let (read, faults) = parse_dotenv(source, &text);
                 variables.extend(read);

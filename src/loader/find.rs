@@ -10,11 +10,11 @@ use std::{
 use super::{
     LoadRequest,
     read::{self, Reading},
+    world::World,
 };
 use crate::{
     config::normalise,
     diagnostic::{Diagnostic, SourceId},
-    scan::read_regular,
 };
 
 /// The names a task file can have, the preferred one first.
@@ -58,13 +58,15 @@ pub(super) fn find(request: &LoadRequest, reading: &mut Reading) -> Option<Found
     if let Some(file) = &request.file {
         return named(&normalise(&request.start_dir.join(file)), reading);
     }
-    if let Err(error) = fs::metadata(&request.start_dir) {
+    if reading.world.device(&request.start_dir).is_none()
+        && let Err(error) = fs::metadata(&request.start_dir)
+    {
         reading.diagnostics.push(read::unreadable(&request.start_dir, &error));
         return None;
     }
     let mut looked_in = Vec::new();
-    for dir in ancestors(&request.start_dir, request.home.as_deref()) {
-        match in_directory(&dir) {
+    for dir in ancestors(&request.start_dir, request.home.as_deref(), &reading.world) {
+        match in_directory(&dir, &reading.world) {
             Ok(Some(file)) => return Some(Found::Devtask(file)),
             Ok(None) => looked_in.push(dir),
             Err(fault) => {
@@ -90,7 +92,7 @@ fn named(file: &Path, reading: &mut Reading) -> Option<Found> {
         return Some(Found::Devtask(file.to_owned()));
     }
     // A file of our own is read again when its project is loaded, from there with its faults.
-    match read_regular(file, read::LIMIT) {
+    match reading.world.read(file) {
         Ok(bytes) if first_byte(&bytes) == Some(b'[') => {
             let root = file.parent().unwrap_or(file).to_owned();
             devenv_file(file, root, reading)
@@ -118,8 +120,8 @@ fn devenv_file(file: &Path, root: PathBuf, reading: &mut Reading) -> Option<Foun
 ///
 /// # Errors
 /// If there are two.
-pub(super) fn in_directory(dir: &Path) -> Result<Option<PathBuf>, Box<Diagnostic>> {
-    let present = |name: &&str| fs::symlink_metadata(dir.join(name)).is_ok();
+pub(super) fn in_directory(dir: &Path, world: &World) -> Result<Option<PathBuf>, Box<Diagnostic>> {
+    let present = |name: &&str| world.is_present(&dir.join(name));
     let found: Vec<PathBuf> = NAMES.iter().filter(|n| present(n)).map(|name| dir.join(name)).collect();
     match found.as_slice() {
         [] => Ok(None),
@@ -135,39 +137,29 @@ pub(super) fn in_directory(dir: &Path) -> Result<Option<PathBuf>, Box<Diagnostic
 
 /// The directories that are looked in: upward from `start`, within its file system, and within `home`
 /// where `start` lies beneath it.
-pub(super) fn ancestors(start: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+pub(super) fn ancestors(start: &Path, home: Option<&Path>, world: &World) -> Vec<PathBuf> {
     let start = normalise(start);
     // Links may lead to either of them.
-    let home = home.map(read::canonical).filter(|home| read::canonical(&start).starts_with(home));
-    let device = device(&start);
+    let home = home.map(|home| world.canonical(home));
+    let home = home.filter(|home| world.canonical(&start).starts_with(home));
+    let device = world.device(&start);
     let mut list = Vec::new();
     for dir in start.ancestors() {
-        if self::device(dir) != device {
+        if world.device(dir) != device {
             break;
         }
         list.push(dir.to_owned());
-        if home.as_ref().is_some_and(|home| *home == read::canonical(dir)) {
+        if home.as_ref().is_some_and(|home| *home == world.canonical(dir)) {
             break;
         }
     }
     list
 }
 
-#[cfg(unix)]
-fn device(dir: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(dir).ok().map(|m| m.dev())
-}
-
-#[cfg(not(unix))]
-fn device(_: &Path) -> Option<u64> {
-    None
-}
-
 /// The root of the git repository `dir` lies in: where `.git` is, a directory or, in worktrees and
 /// submodules, a file.
-pub(super) fn git_root(dir: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    ancestors(dir, home).into_iter().find(|dir| fs::symlink_metadata(dir.join(".git")).is_ok())
+pub(super) fn git_root(dir: &Path, home: Option<&Path>, world: &World) -> Option<PathBuf> {
+    ancestors(dir, home, world).into_iter().find(|dir| world.is_present(&dir.join(".git")))
 }
 
 enum Variables {

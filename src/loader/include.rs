@@ -9,7 +9,7 @@ use std::{
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::WalkBuilder;
 
-use super::{find, read};
+use super::{find, read, world::World};
 use crate::{
     config::{Text, normalise},
     diagnostic::Diagnostic,
@@ -18,13 +18,13 @@ use crate::{
 /// The task files an entry of `include` names, in order of their paths, and what is wrong with it.
 /// `dir` is the directory of the file that includes. Globs pass over what git ignores and what a dot
 /// hides, unless a segment of them begins with a dot.
-pub(super) fn files(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>) {
+pub(super) fn files(entry: &Text, dir: &Path, world: &World) -> (Vec<PathBuf>, Vec<Diagnostic>) {
     if !entry.text.contains(['*', '?', '[', '{']) {
-        return literal(entry, &normalise(&dir.join(&entry.text)));
+        return literal(entry, &normalise(&dir.join(&entry.text)), world);
     }
     let (base, glob) = split(&entry.text);
-    let matcher = match GlobBuilder::new(&glob).literal_separator(true).build() {
-        Ok(glob) => glob.compile_matcher(),
+    let matcher = match compiled(&glob) {
+        Ok(matcher) => matcher,
         Err(error) => {
             let message = format!("`{}` is no pattern: {}", entry.text, error.kind());
             let fault = Diagnostic::error("bad-glob", message).at(Some(&entry.place), "");
@@ -34,12 +34,15 @@ pub(super) fn files(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>)
     let base = normalise(&dir.join(base));
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     let (directories, endless) = directories(&base, &glob, &matcher);
+    if endless.is_empty() {
+        world.note_directories(&base, &glob, &directories);
+    }
     for file in endless {
         let error = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
         faults.push(read::unreadable(&file, &error).at(Some(&entry.place), "looked at for this"));
     }
     for dir in directories {
-        match find::in_directory(&dir) {
+        match find::in_directory(&dir, world) {
             Ok(file) => found.extend(file),
             Err(fault) => faults.push(fault.at(Some(&entry.place), "included here")),
         }
@@ -50,8 +53,8 @@ pub(super) fn files(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>)
     (found, faults)
 }
 
-fn literal(entry: &Text, dir: &Path) -> (Vec<PathBuf>, Vec<Diagnostic>) {
-    let fault = match find::in_directory(dir) {
+fn literal(entry: &Text, dir: &Path, world: &World) -> (Vec<PathBuf>, Vec<Diagnostic>) {
+    let fault = match find::in_directory(dir, world) {
         Ok(Some(file)) => return (vec![file], Vec::new()),
         Err(fault) => fault.at(Some(&entry.place), "included here"),
         Ok(None) => {
@@ -80,6 +83,16 @@ fn split(glob: &str) -> (&str, String) {
     let special = glob.find(['*', '?', '[', '{']).unwrap_or(glob.len());
     let cut = glob[..special].rfind('/').map_or(0, |slash| slash + 1);
     (&glob[..cut], glob[cut..].trim_end_matches('/').to_owned())
+}
+
+fn compiled(glob: &str) -> Result<GlobMatcher, globset::Error> {
+    Ok(GlobBuilder::new(glob).literal_separator(true).build()?.compile_matcher())
+}
+
+/// The directories a glob beneath `base` means; none where that cannot be told.
+pub(super) fn directories_of(base: &Path, glob: &str) -> Option<Vec<PathBuf>> {
+    let (found, endless) = directories(base, glob, &compiled(glob).ok()?);
+    endless.is_empty().then_some(found)
 }
 
 /// The directories a glob matches, and the files of rules that must not be read: the walker would wait for
@@ -119,7 +132,7 @@ fn directories(base: &Path, glob: &str, matcher: &GlobMatcher) -> (Vec<PathBuf>,
 fn endless_rules(dir: &Path) -> Option<PathBuf> {
     let endless = |path: &PathBuf| {
         let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
-        special && read::canonical(path) != Path::new("/dev/null")
+        special && fs::canonicalize(path).ok().as_deref() != Some(Path::new("/dev/null"))
     };
     [".gitignore", ".ignore", ".git/info/exclude"].map(|name| dir.join(name)).into_iter().find(endless)
 }

@@ -9,14 +9,18 @@ mod devenv;
 mod dotenv;
 mod find;
 mod include;
+mod kept;
 mod project;
 mod read;
 mod tree;
+mod world;
 
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Settings, normalise},
@@ -24,7 +28,9 @@ use crate::{
     model::Declaration,
 };
 use find::Found;
+pub use kept::{Keeper, Resolved};
 use read::Reading;
+use world::{Observation, World};
 
 /// What is to be loaded.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +59,7 @@ pub enum Kind {
 }
 
 /// A task file that was loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// Its name: the namespace of its tasks.
     pub name: String,
@@ -84,7 +90,13 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// Every file this depends on: task files and dotenv files, also dotenv files that do not exist.
     pub files: Vec<PathBuf>,
+    /// What this rests on, if it may be kept.
+    pub(crate) observed: Observed,
 }
+
+/// Every question that was put to the world while loading, with its answer; none if the result must not be kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observed(Option<Vec<Observation>>);
 
 /// Why nothing can run, and what could be read nevertheless, so that the faults of the graph can be
 /// reported together with these.
@@ -119,15 +131,17 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Box<Faults>> {
 }
 
 /// The project whose directory is the nearest one above `start_dir`.
-fn current_project(projects: &[Project], start_dir: &Path) -> Option<String> {
-    let start = read::canonical(start_dir);
+fn current_project(projects: &[Project], start_dir: &Path, world: &World) -> Option<String> {
+    let start = world.canonical(start_dir);
     projects
         .iter()
-        .map(|project| (read::canonical(&project.dir), project))
+        .map(|project| (world.canonical(&project.dir), project))
         .filter(|(dir, _)| start.starts_with(dir))
         .max_by_key(|(dir, _)| dir.components().count())
         .map(|(_, project)| project.name.clone())
 }
 
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use super::{
-    Faults, Kind, LoadRequest, Loaded, Project, current_project, dotenv, find,
+    Faults, Kind, LoadRequest, Loaded, Observed, Project, current_project, dotenv, find,
     read::Reading,
     tree::{Member, Tree},
 };
@@ -29,11 +29,12 @@ pub(super) fn load(request: &LoadRequest, file: &Path, mut reading: Reading) -> 
         root,
         kind: Kind::Devtask,
         declarations: joined.declarations,
-        current_project: current_project(&joined.projects, &request.start_dir),
+        current_project: current_project(&joined.projects, &request.start_dir, &reading.world),
         projects: joined.projects,
         settings: joined.settings,
         sources: reading.sources,
         warnings: reading.diagnostics,
+        observed: Observed(reading.world.observed()),
         files: reading.files,
     })
 }
@@ -66,7 +67,7 @@ impl Joined {
         let dir = file_dir(&member.path);
         let is_root = self.projects.is_empty();
         let name = self.name(member, dir, reading);
-        let git_root = find::git_root(dir, home);
+        let git_root = find::git_root(dir, home, &reading.world);
         let scope = Scope { project: &name, is_root, dir, root, git_root: git_root.as_deref() };
         let variables = dotenv::variables(&member.file, &scope, reading);
         let declared = member.file.declare(&scope, &variables);

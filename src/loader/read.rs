@@ -1,20 +1,16 @@
 //! Reading files, and what is kept of it: texts, faults, the list of files.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::Faults;
+use super::{Faults, world::World};
 use crate::{
     diagnostic::{Diagnostic, Place, Source, SourceId, Sources},
     model::Declaration,
-    scan::read_regular,
 };
-
-/// More bytes than this are no task file, whatever they are.
-pub(super) const LIMIT: u64 = 64 << 20;
 
 /// What has been read so far.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +23,8 @@ pub(super) struct Reading {
     pub diagnostics: Vec<Diagnostic>,
     /// The files.
     pub files: Vec<PathBuf>,
+    /// Whom everything is asked.
+    pub world: World,
 }
 
 impl Reading {
@@ -35,10 +33,28 @@ impl Reading {
     /// # Errors
     /// The fault, for the caller to place or to drop.
     pub(super) fn file(&mut self, path: &Path) -> Result<(SourceId, Arc<str>), Box<Diagnostic>> {
+        let bytes = self.world.read(path);
+        self.decoded(path, bytes)
+    }
+
+    /// [`file`](Self::file) for one that may hold secrets.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub(super) fn secret_file(&mut self, path: &Path) -> Result<(SourceId, Arc<str>), Box<Diagnostic>> {
+        let bytes = self.world.read_secret(path);
+        self.decoded(path, bytes)
+    }
+
+    fn decoded(
+        &mut self,
+        path: &Path,
+        bytes: io::Result<Vec<u8>>,
+    ) -> Result<(SourceId, Arc<str>), Box<Diagnostic>> {
         if !self.files.iter().any(|known| known == path) {
             self.files.push(path.to_owned());
         }
-        let bytes = read_regular(path, LIMIT).map_err(|e| Box::new(unreadable(path, &e)))?;
+        let bytes = bytes.map_err(|e| Box::new(unreadable(path, &e)))?;
         let text = String::from_utf8(bytes).map_err(|e| Box::new(self.not_utf8(path, &e)))?;
         Ok(self.text(self.shown(path), Some(path.to_owned()), &text))
     }
@@ -91,9 +107,4 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         io::ErrorKind::PermissionDenied => fault.hint("check its permissions"),
         _ => fault,
     }
-}
-
-/// The path without links, or as it is where the system cannot tell.
-pub(super) fn canonical(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -6,11 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    find, include,
-    project::file_dir,
-    read::{Reading, canonical},
-};
+use super::{find, include, project::file_dir, read::Reading, world::World};
 use crate::{
     config::{ProjectFile, parse_json, parse_toml},
     diagnostic::Diagnostic,
@@ -41,8 +37,8 @@ impl Tree {
     /// do not include it are no part of it, and their faults are not ours, except where a fault hides
     /// what a file includes.
     pub(super) fn around(file: &Path, home: Option<&Path>, reading: &mut Reading) -> Self {
-        for dir in find::ancestors(file_dir(file), home).iter().skip(1).rev() {
-            let (candidate, fault) = match find::in_directory(dir) {
+        for dir in find::ancestors(file_dir(file), home, &reading.world).iter().skip(1).rev() {
+            let (candidate, fault) = match find::in_directory(dir, &reading.world) {
                 Ok(None) => continue,
                 Ok(Some(candidate)) => (candidate, None),
                 Err(fault) => (dir.join(find::NAMES[0]), Some(*fault)),
@@ -50,7 +46,7 @@ impl Tree {
             // Kept apart: only the tree that is taken leaves texts and faults behind.
             let mut attempt = reading.clone();
             let mut tree = Self::beneath(&candidate, &mut attempt);
-            let holds = tree.holds(file);
+            let holds = tree.holds(file, &reading.world);
             if holds || tree.hides_what_it_includes() {
                 tree.complete &= holds;
                 attempt.diagnostics.extend(fault);
@@ -73,9 +69,9 @@ impl Tree {
     }
 
     /// Whether the root includes `file`, directly or through others.
-    fn holds(&self, file: &Path) -> bool {
-        let file = canonical(file);
-        self.members.iter().skip(1).any(|member| canonical(&member.path) == file)
+    fn holds(&self, file: &Path, world: &World) -> bool {
+        let file = world.canonical(file);
+        self.members.iter().skip(1).any(|member| world.canonical(&member.path) == file)
     }
 
     /// Whether the root cannot be read far enough to know what it includes.
@@ -101,7 +97,7 @@ impl Builder<'_> {
     fn visit(&mut self, root: &Path) {
         let mut waiting = vec![root.to_owned()];
         while let Some(path) = waiting.pop() {
-            if !self.seen.insert(canonical(&path)) {
+            if !self.seen.insert(self.reading.world.canonical(&path)) {
                 continue;
             }
             let Some(file) = self.read(&path) else { continue };
@@ -130,7 +126,7 @@ impl Builder<'_> {
     fn included(&mut self, path: &Path, file: &ProjectFile) -> Vec<PathBuf> {
         let mut list = Vec::new();
         for entry in file.include() {
-            let (found, faults) = include::files(&entry, file_dir(path));
+            let (found, faults) = include::files(&entry, file_dir(path), &self.reading.world);
             self.complete &= !faults.iter().any(Diagnostic::is_error);
             self.reading.diagnostics.extend(faults);
             list.extend(found);

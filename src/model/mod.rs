@@ -3,6 +3,7 @@
 //! Floor 1. Plain data with the rules that belong to the data itself; it knows no file, no clock, no
 //! process, and imports no other room.
 
+pub(crate) mod bytes;
 mod condition;
 mod declaration;
 mod digest;

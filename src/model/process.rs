@@ -3,10 +3,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::Written;
 
 /// The declaration of a process, beside the fields it shares with every task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// Whether `up` without names starts it (`start.enable`).
     pub autostart: bool,
@@ -37,7 +39,7 @@ impl ProcessSpec {
 }
 
 /// A readiness probe and its timing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// What is asked.
     pub kind: ProbeKind,
@@ -56,7 +58,7 @@ pub struct Probe {
 }
 
 /// What a probe asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ProbeKind {
     /// A shell command exits with 0.
     Exec(Written<String>),
@@ -85,7 +87,7 @@ pub enum ProbeKind {
 }
 
 /// When a process is restarted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     /// After which exits.
     pub on: RestartOn,
@@ -96,7 +98,7 @@ pub struct Restart {
 }
 
 /// After which exits a process is restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartOn {
     /// After none.
     Never,
@@ -107,7 +109,7 @@ pub enum RestartOn {
 }
 
 /// How a process is stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shutdown {
     /// The signal number sent first.
     pub signal: i32,
@@ -116,7 +118,7 @@ pub struct Shutdown {
 }
 
 /// Files whose change restarts a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchFiles {
     /// Paths to look at.
     pub paths: Vec<Written<String>>,
@@ -127,7 +129,7 @@ pub struct WatchFiles {
 }
 
 /// A socket opened for a process before it starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
     /// Its name in `LISTEN_FDNAMES`.
     pub name: String,
@@ -136,7 +138,7 @@ pub struct Listen {
 }
 
 /// What a listening socket is bound to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListenKind {
     /// A TCP address, `host:port`.
     Tcp {
@@ -153,7 +155,7 @@ pub enum ListenKind {
 }
 
 /// A watchdog that the process has to feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watchdog {
     /// The longest silence.
     pub interval: Duration,
@@ -162,7 +164,7 @@ pub struct Watchdog {
 }
 
 /// A port allocated for a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// The port tried first.
     pub allocate: u16,

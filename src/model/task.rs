@@ -7,18 +7,63 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ProcessSpec, TaskName};
 
 /// Something as its file has it, and with `${…}` substituted. The key is made from what was written,
 /// so that a moved tree stays fresh (spec section 4.1); what runs is the value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(
+    from = "Pair<T>",
+    into = "Pair<T>",
+    bound = "T: Clone + PartialEq + Serialize + serde::de::DeserializeOwned"
+)]
 pub struct Written<T> {
     /// As written.
     pub written: T,
     /// After substitution.
     pub value: T,
+}
+
+/// [`Written`] without saying the same twice: mostly nothing is substituted.
+#[derive(Serialize, Deserialize)]
+struct Pair<T>(T, Option<T>);
+
+impl<T: PartialEq> From<Written<T>> for Pair<T> {
+    fn from(Written { written, value }: Written<T>) -> Self {
+        let other = (written != value).then_some(value);
+        Self(written, other)
+    }
+}
+
+impl<T: Clone> From<Pair<T>> for Written<T> {
+    fn from(Pair(written, other): Pair<T>) -> Self {
+        let value = other.unwrap_or_else(|| written.clone());
+        Self { written, value }
+    }
+}
+
+/// JSON within formats that do not describe themselves.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+
+    use super::{Map, Value, Written};
+
+    type Input = Option<Written<Map<String, Value>>>;
+
+    pub(super) fn serialize<S: Serializer>(input: &Input, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |map| serde_json::to_string(map).map_err(S::Error::custom);
+        let texts = input.as_ref().map(|i| Ok((text(&i.written)?, text(&i.value)?))).transpose()?;
+        texts.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Input, D::Error> {
+        let texts = Option::<(String, String)>::deserialize(deserializer)?;
+        let map = |text: String| serde_json::from_str(&text).map_err(D::Error::custom);
+        texts.map(|(written, value)| Ok(Written { written: map(written)?, value: map(value)? })).transpose()
+    }
 }
 
 impl<T: Clone> Written<T> {
@@ -35,7 +80,7 @@ impl From<&str> for Written<String> {
 }
 
 /// What a task executes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Action {
     /// Nothing: it only gathers edges (`devenv:enterShell`).
     None,
@@ -46,7 +91,7 @@ pub enum Action {
 }
 
 /// Who runs script text (spec section 1.2, `package` and `binary`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interpreter {
     /// A program name looked up on `PATH`, or a path (a program, or a directory with `bin/`).
     pub package: Written<String>,
@@ -61,7 +106,7 @@ impl Default for Interpreter {
 }
 
 /// Whether a task ends by itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TaskKind {
     /// It runs to its end.
     OneShot,
@@ -70,7 +115,7 @@ pub enum TaskKind {
 }
 
 /// One task. Built by the loader from task files, or by hand with [`Task::shell`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Global name.
     pub name: TaskName,
@@ -97,6 +142,7 @@ pub struct Task {
     /// Where it runs: absolute.
     pub cwd: PathBuf,
     /// JSON for `$DEVENV_TASK_INPUT`.
+    #[serde(with = "as_text")]
     pub input: Option<Written<Map<String, Value>>>,
     /// Its own variables.
     pub env: BTreeMap<String, Written<String>>,

@@ -39,11 +39,12 @@ pub(super) struct Link {
     pub(super) status: Status,
 }
 
-/// What following a link would look at: the same again shows nothing new.
+/// What following a link would look at for one set: the same again shows nothing new. Other sets of the walk
+/// have no say: what a set matches must not depend on who asks at the same time.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Followed {
-    pub(super) directory: Inode,
-    pub(super) active: Arc<[Active]>,
+    directory: Inode,
+    active: Vec<Active>,
 }
 
 impl Link {
@@ -52,17 +53,37 @@ impl Link {
         &self.item.path
     }
 
-    /// What following it would look at; `None` if patterns begin beneath it, which then want to be met.
-    pub(super) fn target(&self) -> Option<Followed> {
-        let Item { beginning, active, .. } = &self.item;
-        beginning.is_none().then(|| Followed { directory: self.status.inode, active: active.clone() })
+    /// Takes away the globs of every set for which following it is not `worth` it, and returns them. Where
+    /// patterns begin beneath it, those want to be met.
+    pub(super) fn give_up(&mut self, mut worth: impl FnMut(Followed) -> bool) -> Vec<Active> {
+        if self.item.beginning.is_some() {
+            return Vec::new();
+        }
+        let mut sets: Vec<usize> = self.item.active.iter().map(|active| active.id.set).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        let target = |set| Followed { directory: self.status.inode, active: of_set(&self.item.active, set) };
+        sets.retain(|&set| !worth(target(set)));
+        let (given_up, kept) = self.item.active.iter().partition(|active| sets.contains(&active.id.set));
+        let kept: Vec<Active> = kept;
+        self.item.active = kept.into();
+        given_up
     }
 
-    /// Whether it leads back to where the walk came from.
-    pub(super) fn is_loop(&self) -> bool {
-        let Some(target) = self.target() else { return false };
-        let above = std::iter::successors(self.item.above.as_deref(), |above| above.above.as_deref());
-        above.map(|above| &above.entered).any(|entered| *entered == target)
+    /// Whether it leads back to where the walk for a set came from.
+    pub(super) fn is_loop(above: Option<&Above>, target: &Followed) -> bool {
+        let set = target.active.first().map(|active| active.id.set);
+        let mut all = std::iter::successors(above, |above| above.above.as_deref());
+        let was_there = |above: &Above| {
+            let active = || set.map(|set| of_set(&above.active, set)).unwrap_or_default();
+            above.directory == target.directory && active() == target.active
+        };
+        all.any(was_there)
+    }
+
+    /// Whether there is a reason left to follow it.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.item.beginning.is_some() || !self.item.active.is_empty()
     }
 
     pub(super) fn into_item(self) -> Item {
@@ -70,9 +91,14 @@ impl Link {
     }
 }
 
+fn of_set(active: &[Active], set: usize) -> Vec<Active> {
+    active.iter().filter(|active| active.id.set == set).copied().collect()
+}
+
 /// A directory that was entered, and with what: who meets it again in the same state goes in circles
 /// (hazard A14).
 pub(super) struct Above {
-    pub(super) entered: Followed,
+    pub(super) directory: Inode,
+    pub(super) active: Arc<[Active]>,
     pub(super) above: Option<Arc<Above>>,
 }

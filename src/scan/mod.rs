@@ -26,7 +26,7 @@ mod walk;
 
 pub use compare::same_identities;
 pub use name::{directory_key, relative_name};
-pub use regular::read_regular;
+pub use regular::{read_regular, read_regular_identified};
 pub use survey::{Sight, Wanted, set_key};
 pub use table::{Clock, FileEntry, FileSet, FileTable, Memory, NoMemory, TableOptions, system_now_ns};
 pub use trail::{Fact, Trail};

@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     ffi::{CStr, OsStr},
+    iter::Peekable,
     num::NonZero,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
@@ -15,22 +16,26 @@ use std::{
     },
 };
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 
 use super::{
     hash::{self, Job, Reading},
     name::relative_name,
     system::{self, Status},
-    table::{Directory, FileTable, Memory, lock},
+    table::{Directory, FileTable, Memory, Rows},
     trail::{Fact, Trail, TrailDirectory, key_path},
 };
 use crate::{
     fingerprint::{Content, DirectoryContent},
     model::{Digest, FileKind, StatIdentity},
+    planted::{self, Fault},
 };
 
 /// How many stops a thread takes at once.
 const AT_ONCE: usize = 8;
+
+/// So many files are asked for by their paths for what opening their directory costs.
+const FEW: usize = 3;
 
 /// How many names one thread looks at for what starting another costs.
 const ALONE: usize = 2_000;
@@ -110,18 +115,19 @@ impl FileTable {
 
     /// The content of one directory of a trail, by what has just been learnt of its files.
     fn content_of(&self, key: &[u8], directory: &TrailDirectory) -> Outcome {
-        let known = self.directory(key, &*self.memory);
-        let (known, mut content) = (lock(&known), DirectoryContent::default());
-        let mut learnt = Learnt::of(&known);
-        for (name, is_directory) in directory.names.iter() {
-            if is_directory {
-                content.add(name.to_bytes(), FileKind::Directory, hash::digest_of_kind(FileKind::Directory));
-            } else {
-                let Some(file) = learnt.find(name.to_bytes()) else { return Outcome::Moved };
-                content.add(name.to_bytes(), kind_of(&file.identity), file.digest);
+        self.show(key, &*self.memory, |known| {
+            let (mut content, mut learnt) = (DirectoryContent::default(), Learnt::of(known));
+            for (name, is_directory) in directory.names.iter() {
+                let name = name.to_bytes();
+                if is_directory {
+                    content.add(name, FileKind::Directory, hash::digest_of_kind(FileKind::Directory));
+                } else {
+                    let Some(file) = learnt.find(name) else { return Outcome::Moved };
+                    content.add(name, kind_of(&file.identity), file.digest);
+                }
             }
-        }
-        Outcome::Same(content.take())
+            Outcome::Same(content.take())
+        })
     }
 }
 
@@ -260,42 +266,76 @@ impl Walker<'_, '_> {
         content: &mut DirectoryContent,
         unread: &mut Vec<Unread>,
     ) -> Vec<Outcome> {
-        let Ok(Some((fd, status))) = system::open_to_stat(&self.root, key_path(key)) else {
-            return vec![Outcome::Moved; visits.len()];
+        let open = match visits {
+            // Opening it is only worth it for its stamps, or for more files.
+            [visit] if visit.directory.listed.is_none() && visit.directory.names.iter().count() < FEW => None,
+            _ => match system::open_to_stat(&self.root, key_path(key)) {
+                Ok(Some(open)) => Some(open),
+                _ => return vec![Outcome::Moved; visits.len()],
+            },
         };
-        let known = self.table.directory(key, self.memory);
-        let known = lock(&known);
-        let mut look = Look { fd: &fd, known: &known, seen: (visits.len() > 1).then(HashMap::new) };
+        let place = match &open {
+            Some((fd, _)) => Place::Open(fd),
+            None => Place::Beneath(&self.root, key),
+        };
+        let identity = open.as_ref().map(|(_, status)| status.identity);
+        self.table.show(key, self.memory, |known| {
+            let look = Look { place, known, seen: (visits.len() > 1).then(HashMap::new) };
+            self.compare(key, visits, look, identity, content, unread)
+        })
+    }
+
+    /// Compares what everyone who comes to a directory expects with what is there.
+    fn compare<'v>(
+        &self,
+        key: &[u8],
+        visits: &'v [Visit<'_>],
+        mut look: Look<'_, 'v>,
+        identity: Option<StatIdentity>,
+        content: &mut DirectoryContent,
+        unread: &mut Vec<Unread>,
+    ) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(visits.len());
         for visit in visits {
             let wanted = visit.directory;
             let twin = || visits[..outcomes.len()].iter().position(|v| v.directory == wanted);
-            outcomes.push(if wanted.listed.is_some_and(|listed| listed != status.identity) {
-                Outcome::Moved
-            } else if let Some(twin) = twin() {
-                outcomes[twin]
-            } else {
-                let first = unread.len();
-                let outcome = look.at(wanted, content, |name, size| {
-                    let name = OsStr::from_bytes(name.to_bytes());
-                    unread
-                        .push(Unread { path: self.table.root.join(OsStr::from_bytes(key)).join(name), size });
-                });
-                if outcome == Outcome::Moved {
-                    // Somebody else will look at these files in another way.
-                    unread.truncate(first);
-                    content.take();
-                }
-                outcome
-            });
+            outcomes.push(
+                if wanted.listed.is_some() && wanted.listed != identity && !planted::is(Fault::TrailsBlind) {
+                    Outcome::Moved
+                } else if let Some(twin) = twin() {
+                    outcomes[twin]
+                } else {
+                    let first = unread.len();
+                    let outcome = look.at(wanted, content, |name, size| {
+                        let name = OsStr::from_bytes(name.to_bytes());
+                        unread.push(Unread {
+                            path: self.table.root.join(OsStr::from_bytes(key)).join(name),
+                            size,
+                        });
+                    });
+                    if outcome == Outcome::Moved {
+                        // Somebody else will look at these files in another way.
+                        unread.truncate(first);
+                        content.take();
+                    }
+                    outcome
+                },
+            );
         }
         outcomes
     }
 }
 
-/// An open directory, and what is known of it.
+/// Where the files of a directory are asked for.
+enum Place<'a> {
+    Open(&'a OwnedFd),
+    /// The open root, and the key of the directory.
+    Beneath(&'a OwnedFd, &'a [u8]),
+}
+
+/// A directory, and what is known of it.
 struct Look<'a, 't> {
-    fd: &'a OwnedFd,
+    place: Place<'a>,
     known: &'a Directory,
     /// What was seen already, if several come here.
     seen: Option<HashMap<&'t CStr, Option<Status>>>,
@@ -336,17 +376,22 @@ impl<'t> Look<'_, 't> {
     }
 
     fn status(&mut self, name: &'t CStr) -> Option<Status> {
-        let fd = self.fd.as_fd();
+        let ask = || match self.place {
+            Place::Open(fd) => system::target_at(fd, name),
+            Place::Beneath(root, key) => {
+                system::target_at(root, key_path(key).join(OsStr::from_bytes(name.to_bytes())))
+            }
+        };
         match &mut self.seen {
-            None => system::target_at(fd, name),
-            Some(seen) => *seen.entry(name).or_insert_with(|| system::target_at(fd, name)),
+            None => ask(),
+            Some(seen) => *seen.entry(name).or_insert_with(ask),
         }
     }
 }
 
 /// What is known of the files of a directory, for who asks in the order of their names.
 struct Learnt<'a> {
-    rest: std::iter::Peekable<Box<dyn Iterator<Item = (&'a [u8], crate::model::Learnt)> + 'a>>,
+    rest: Peekable<Rows<'a>>,
 }
 
 impl<'a> Learnt<'a> {

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use super::system::Status;
-use crate::model::FileKind;
+use crate::model::{FileKind, StatIdentity};
 
 /// The content of a regular file of at most `limit` bytes. Never waits for the writer of a FIFO, and never
 /// reads a device that has no end.
@@ -20,6 +20,14 @@ use crate::model::FileKind;
 /// # Errors
 /// The system's; for anything but a regular file (a link to one counts as one), and for a larger one.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_regular_identified(path, limit).map(|(content, _)| content)
+}
+
+/// [`read_regular`], with the identity the file had when it was opened.
+///
+/// # Errors
+/// As [`read_regular`].
+pub fn read_regular_identified(path: &Path, limit: u64) -> io::Result<(Vec<u8>, StatIdentity)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty());
     // A socket, or a device without a driver, cannot even be opened.
@@ -39,7 +47,7 @@ pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
             format!("it is larger than {} MiB", limit >> 20),
         ));
     }
-    Ok(content)
+    Ok((content, status.identity))
 }
 
 fn no_regular_file() -> io::Error {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     fingerprint::{Content, DirectoryContent},
-    model::{Digest, FileKind, StatIdentity},
+    model::{Digest, FileKind, Learnt, StatIdentity},
     pattern::PatternSet,
 };
 
@@ -59,6 +59,12 @@ impl Sight {
     #[must_use]
     pub const fn content(&self) -> Digest {
         self.content
+    }
+
+    /// Whether the trail of an earlier walk led there.
+    #[must_use]
+    pub const fn is_along_trail(&self) -> bool {
+        matches!(self.known, Known::Trail(_))
     }
 
     /// What could not be looked at or read.
@@ -178,9 +184,9 @@ impl FileTable {
         let mut entries = Vec::new();
         for directory in &trail.directories {
             let path = self.root.join(OsStr::from_bytes(&directory.key));
-            let known = self.directory(&directory.key, &*self.memory);
-            let known = lock(&known);
-            let learnt: HashMap<&[u8], crate::model::Learnt> = known.learnt().collect();
+            let learnt: HashMap<Vec<u8>, Learnt> = self.show(&directory.key, &*self.memory, |known| {
+                known.learnt().map(|(name, learnt)| (name.to_owned(), learnt)).collect()
+            });
             for (name, is_directory) in directory.names.iter() {
                 let path: Arc<Path> = path.join(OsStr::from_bytes(name.to_bytes())).into();
                 entries.push(if is_directory {

@@ -137,16 +137,17 @@ pub(super) fn open_to_stat(at: impl AsFd, path: &Path) -> Result<Option<(OwnedFd
 /// On others (network, FUSE, Windows' disks) they may come late or never.
 #[cfg(target_os = "linux")]
 pub(super) fn keeps_stamps(directory: impl AsFd) -> bool {
-    const EXT: i64 = 0xEF53;
-    const XFS: i64 = 0x5846_5342;
-    const BTRFS: i64 = 0x9123_683E;
-    const TMPFS: i64 = 0x0102_1994;
-    const OVERLAY: i64 = 0x794C_7630;
-    const F2FS: i64 = 0xF2F5_2010;
-    const ZFS: i64 = 0x2FC1_2FC1;
-    const BCACHEFS: i64 = 0xCA45_1A4E;
+    // Their width differs between machines.
+    const EXT: i128 = 0xEF53;
+    const XFS: i128 = 0x5846_5342;
+    const BTRFS: i128 = 0x9123_683E;
+    const TMPFS: i128 = 0x0102_1994;
+    const OVERLAY: i128 = 0x794C_7630;
+    const F2FS: i128 = 0xF2F5_2010;
+    const ZFS: i128 = 0x2FC1_2FC1;
+    const BCACHEFS: i128 = 0xCA45_1A4E;
     let known = [EXT, XFS, BTRFS, TMPFS, OVERLAY, F2FS, ZFS, BCACHEFS];
-    rustix::fs::fstatfs(directory).is_ok_and(|found| known.contains(&(found.f_type as i64)))
+    rustix::fs::fstatfs(directory).is_ok_and(|found| known.contains(&wide(found.f_type)))
 }
 
 /// Whether stamps of directories can be trusted there: on a local disk.

@@ -117,6 +117,9 @@ pub(super) struct Directory {
     changed: bool,
 }
 
+/// What was learnt of files, by their names.
+pub(super) type Rows<'a> = Box<dyn Iterator<Item = (&'a [u8], Learnt)> + 'a>;
+
 #[derive(Default)]
 struct Open {
     /// Sorted by name.
@@ -197,10 +200,17 @@ impl FileTable {
         if let Some(known) = lock(&self.directories).get(key) {
             return Arc::clone(known);
         }
-        let recalled = memory.recall(key).unwrap_or_default();
-        let directory = Directory { remembered: recalled, ..Directory::default() };
-        let mut all = lock(&self.directories);
-        Arc::clone(all.entry(key.to_owned()).or_insert_with(|| Arc::new(Mutex::new(directory))))
+        let directory = Arc::new(Mutex::new(Directory::recalled(key, memory)));
+        Arc::clone(lock(&self.directories).entry(key.to_owned()).or_insert(directory))
+    }
+
+    /// Shows what is known of a directory, without keeping it: most are looked at once.
+    pub(super) fn show<R>(&self, key: &[u8], memory: &dyn Memory, to: impl FnOnce(&Directory) -> R) -> R {
+        let known = lock(&self.directories).get(key).map(Arc::clone);
+        match known {
+            Some(known) => to(&lock(&known)),
+            None => to(&Directory::recalled(key, memory)),
+        }
     }
 
     /// Reads files, and keeps what was read.
@@ -283,6 +293,10 @@ impl fmt::Debug for FileTable {
 }
 
 impl Directory {
+    fn recalled(key: &[u8], memory: &dyn Memory) -> Self {
+        Self { remembered: memory.recall(key).unwrap_or_default(), ..Self::default() }
+    }
+
     fn open(&mut self) -> &mut Open {
         let known = |(name, learnt): (&[u8], Learnt)| Known { name: name.to_owned(), learnt, seen: false };
         let open = || Open { files: self.remembered.files().map(known).collect(), last: 0 };
@@ -290,7 +304,7 @@ impl Directory {
     }
 
     /// What was learnt of the files, in the order of their names.
-    pub(super) fn learnt(&self) -> Box<dyn Iterator<Item = (&[u8], Learnt)> + '_> {
+    pub(super) fn learnt(&self) -> Rows<'_> {
         match &self.open {
             None => Box::new(self.remembered.files()),
             Some(open) => Box::new(open.files.iter().map(|f| (f.name.as_slice(), f.learnt))),

@@ -21,7 +21,7 @@ use super::{
     table::is_racy,
     walk::{Entry, Matched},
 };
-use crate::model::{FileKind, StatIdentity};
+use crate::model::{FileKind, StatIdentity, bytes};
 
 /// What one walk for one pattern set rested on. Kept by whoever has a memory, under a key that stands for
 /// the set.
@@ -39,6 +39,7 @@ pub struct Trail {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TrailDirectory {
     /// Its key in the stat cache.
+    #[serde(with = "bytes")]
     pub(super) key: Vec<u8>,
     /// Its identity when it was listed; none if its listing does not matter.
     pub(super) listed: Option<StatIdentity>,
@@ -47,7 +48,7 @@ pub(super) struct TrailDirectory {
 
 /// What the set matches in one directory, sorted. Of each: what it is (1 byte), its name, a NUL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TrailNames(Vec<u8>);
+pub(super) struct TrailNames(#[serde(with = "bytes")] Vec<u8>);
 
 const FILE: u8 = b'f';
 const DIRECTORY: u8 = b'd';

@@ -17,7 +17,7 @@ use rustix::{
 use super::{
     beginnings::{Beginning, Beginnings},
     git::{Listed, Rules},
-    item::{Above, Active, Followed, Item, Link},
+    item::{Above, Active, Item, Link},
     system::{self, Inode, Names, Status},
     trail::{Fact, Notes},
     walk::{Entry, Problem, Walk},
@@ -152,10 +152,16 @@ impl<'a> Visitor<'a> {
                     Err(errno) => self.report(&item.active, &item.path, errno),
                 }
                 self.names = names;
+                return;
             }
-            Ok(_) => {}
+            // The state directory under another name.
+            Ok(Some(_)) => return,
+            Ok(None) => {}
             Err(errno) => self.report(&item.active, &item.path, errno),
         }
+        // What cannot be listed may be entered all the same.
+        let mut place = Place { item: &item, directory: None, rules: None, above: item.above.clone() };
+        self.visit_beginnings(&mut place, &[], open);
     }
 
     /// Notes for every set that looks for something in a directory that its listing counts.
@@ -180,8 +186,8 @@ impl<'a> Visitor<'a> {
 
     fn visit_listed(&mut self, item: &Item, fd: &OwnedFd, inode: Inode, names: &Names, open: &mut Vec<Item>) {
         self.seen += names.len();
-        let entered = Followed { directory: inode, active: item.active.clone() };
-        let above = Some(Arc::new(Above { entered, above: item.above.clone() }));
+        let above = Above { directory: inode, active: item.active.clone(), above: item.above.clone() };
+        let above = Some(Arc::new(above));
         let rules = self.rules_of_listed(item, names);
         let mut place = Place { item, directory: Some(fd.as_fd()), rules, above };
         let mut listed = Vec::new();
@@ -225,10 +231,17 @@ impl<'a> Visitor<'a> {
         if active.iter().any(|active| !self.glob(*active).is_negated()) {
             match self.status(place, entry, &active) {
                 Ok(Some(status)) => self.settle(place, entry, status, &mut active, open),
-                // A file that is no match is not asked for; nothing that may come there can be one either.
-                Ok(None) if entry.kind == FileType::RegularFile => {}
-                Ok(None) => self.note_fact(entry, Fact::Absent, &active),
-                Err(errno) => self.report(&active, entry.path, errno),
+                Ok(None) => {
+                    // A file that is no match is not asked for; nothing that may come there can be one either.
+                    if entry.kind != FileType::RegularFile {
+                        self.note_fact(entry, Fact::Absent, &active);
+                    }
+                    self.note_nothing_beneath(entry);
+                }
+                Err(errno) => {
+                    self.report(&active, entry.path, errno);
+                    self.note_nothing_beneath(entry);
+                }
             }
         } else if self.is_wanted(entry) {
             open.push(place.enter(entry, &active));
@@ -303,6 +316,7 @@ impl<'a> Visitor<'a> {
             if status.linked || entry.beginning.is_some() {
                 self.note_fact(entry, Fact::Is(status.identity), &dropped);
             }
+            self.note_nothing_beneath(entry);
         } else if status.linked {
             self.positive(active).for_each(|set| self.found[set].notes.untraceable = true);
         }
@@ -334,24 +348,43 @@ impl<'a> Visitor<'a> {
         }
     }
 
+    /// Notes for every glob that begins beneath an entry that cannot be entered that there is nothing.
+    fn note_nothing_beneath(&mut self, entry: &Candidate<'_>) {
+        let walk = self.walk;
+        let mut waiting: Vec<usize> = entry.beginning.into_iter().collect();
+        while let Some(at) = waiting.pop() {
+            for child in walk.beginnings.wanted_children(at) {
+                for id in &walk.beginnings.get(child).globs {
+                    let glob = &walk.sets[id.set].globs()[id.glob];
+                    self.found[id.set].notes.facts.push((glob.prefix().to_owned(), Fact::Absent));
+                }
+                waiting.push(child);
+            }
+        }
+    }
+
     fn open_or_defer(&mut self, item: Item, status: Status, open: &mut Vec<Item>) {
         if !status.linked {
             return open.push(item);
         }
-        let link = Link { item, status };
-        if link.is_loop() {
-            self.note_link(&link);
-        } else {
+        let mut link = Link { item, status };
+        let above = link.item.above.clone();
+        let loops = link.give_up(|target| !Link::is_loop(above.as_deref(), &target));
+        self.note_link(&link, &loops);
+        if link.is_wanted() {
             self.links.push(link);
         }
     }
 
-    /// Notes a link that is not followed because what it leads to is looked at under another name: there
-    /// its content counts, and here that it is there.
-    pub(super) fn note_link(&mut self, link: &Link) {
-        let Link { item, status } = link;
+    /// Notes a link that is not followed for these globs because what it leads to is looked at under another
+    /// name: there its content counts, and here that it is there.
+    pub(super) fn note_link(&mut self, link: &Link, given_up: &[Active]) {
+        if given_up.is_empty() {
+            return;
+        }
+        let status = &link.status;
         let path: Arc<Path> = link.path().into();
-        for active in item.active.iter() {
+        for active in given_up {
             if !self.goes_on(*active) {
                 continue;
             }

@@ -147,17 +147,17 @@ impl Scanner {
     }
 }
 
-/// Decides which links to follow: in the order of their paths, so that the answer never depends on who was
-/// faster; and of several that lead to the same directory for the same patterns only the first, as packages
-/// that link to each other have more paths than anybody can walk.
+/// Decides for which sets to follow links: in the order of their paths, so that the answer never depends on
+/// who was faster; and of several that lead to the same directory for the same patterns only the first, as
+/// packages that link to each other have more paths than anybody can walk.
 fn follow(visitors: &mut [Visitor<'_>], followed: &mut HashSet<Followed>, open: &mut Vec<Item>) {
     let mut links: Vec<Link> = visitors.iter_mut().flat_map(Visitor::take_links).collect();
     links.sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str()));
-    for link in links {
-        if link.target().is_none_or(|target| followed.insert(target)) {
+    for mut link in links {
+        let given_up = link.give_up(|target| followed.insert(target));
+        visitors[0].note_link(&link, &given_up);
+        if link.is_wanted() {
             open.push(link.into_item());
-        } else {
-            visitors[0].note_link(&link);
         }
     }
 }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     event::{Decided, Finished, LastSuccess, RunStatus, What},
-    model::{Outcome, Reason, TaskId, TaskSet},
+    model::{Outcome, Reason, TaskId, TaskName, TaskSet},
     plan::Plan,
     schedule::{Effect, Observation, Options, Scheduler, Verdict},
     store::{Batch, TaskRecord},
@@ -64,12 +64,15 @@ pub(crate) struct Driver {
     saver: Saver,
     /// What is saved at the end of the run.
     unhurried: Batch,
+    /// What is to start as soon as there is a runtime; none once there is one.
+    due: Option<Vec<Judged>>,
     running: HashMap<TaskId, watch::Sender<Orders>>,
     orders: Orders,
     began: (mpsc::UnboundedSender<TaskId>, mpsc::UnboundedReceiver<TaskId>),
     warned: std::collections::HashSet<(TaskId, String)>,
     summary: RunSummary,
     interrupted: bool,
+    started: Instant,
 }
 
 /// What some work came to.
@@ -100,24 +103,54 @@ impl Driver {
             work: JoinSet::new(),
             saver: Saver::new(Arc::clone(&run)),
             unhurried: Batch::new(),
+            due: Some(Vec::new()),
             running: HashMap::new(),
             orders: Orders::default(),
             began: mpsc::unbounded_channel(),
             warned: std::collections::HashSet::new(),
             summary: RunSummary::new(run.id.clone()),
             interrupted: false,
+            started: Instant::now(),
             run,
         }
     }
 
-    /// Runs to the end.
-    pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
-        let started = Instant::now();
+    /// Takes up what is known, and says what is planned.
+    pub(crate) fn begin(&mut self) {
         self.recall_unscheduled();
         self.announce();
+    }
+
+    /// One round of judging on this thread, without a runtime. False: that leads no further, because the run is
+    /// over or something has to start.
+    pub(crate) fn look(&mut self) -> bool {
+        self.pump();
+        if self.questions.is_empty() || self.due.as_ref().is_none_or(|due| !due.is_empty()) {
+            return false;
+        }
+        let questions = std::mem::take(&mut self.questions);
+        self.all_judged(judge::judge(&self.run.shared, questions));
+        true
+    }
+
+    /// Ends the run here, if it is over and leaves nothing to be saved.
+    pub(crate) fn end_here(&mut self) -> Option<RunSummary> {
+        if !self.scheduler.is_done() {
+            return None;
+        }
+        self.gather_unsaved();
+        self.unhurried.is_empty().then(|| self.tell_end())
+    }
+
+    /// Runs to the end.
+    pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
+        for judged in self.due.take().into_iter().flatten() {
+            self.launch(judged);
+        }
         let mut listening = true;
         loop {
             self.pump();
+            self.ask();
             // A look at files that nobody waits for any more is left to itself.
             if self.running.is_empty() && self.scheduler.is_done() {
                 break;
@@ -133,7 +166,7 @@ impl Driver {
                 },
             }
         }
-        self.conclude(started).await
+        self.conclude().await
     }
 
     /// What unscheduled upstream tasks (`--mode single`) handed on when they last succeeded: a task must
@@ -181,6 +214,10 @@ impl Driver {
                 verdict.snapshot = None;
             }
         }
+    }
+
+    /// Has the questions answered on a thread of their own.
+    fn ask(&mut self) {
         if !self.questions.is_empty() {
             let questions = std::mem::take(&mut self.questions);
             let shared = Arc::clone(&self.run.shared);
@@ -239,13 +276,7 @@ impl Driver {
 
     fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
-            Ok(Done::Judged(all)) => {
-                for judged in all {
-                    self.judged(judged);
-                    // While its snapshot is new.
-                    self.carry_out();
-                }
-            }
+            Ok(Done::Judged(all)) => self.all_judged(all),
             Ok(Done::Executed(executed)) => self.executed(*executed),
             // A panic in our own code: the run cannot be trusted to go on.
             Err(error) => {
@@ -256,6 +287,14 @@ impl Driver {
                 self.obey(Command::Kill);
                 self.abandon_running();
             }
+        }
+    }
+
+    fn all_judged(&mut self, all: Vec<Judged>) {
+        for judged in all {
+            self.judged(judged);
+            // While its snapshot is new.
+            self.carry_out();
         }
     }
 
@@ -333,9 +372,17 @@ impl Driver {
 
     fn start(&mut self, id: TaskId) {
         let Some(judged) = self.verdicts.remove(&id) else { return };
-        if self.run.request.dry_run {
-            return self.pretend(judged);
+        match &mut self.due {
+            _ if self.run.request.dry_run => self.pretend(judged),
+            Some(due) => due.push(judged),
+            None => self.launch(judged),
         }
+    }
+
+    fn launch(&mut self, judged: Judged) {
+        let id = judged.id;
+        // Why it runs is known whatever becomes of us once it does.
+        self.run.emitter.flush();
         let (orders, heard) = watch::channel(self.orders);
         self.running.insert(id, orders);
         let start = Start {
@@ -454,56 +501,57 @@ impl Driver {
         }
     }
 
-    /// Whether what a task hands on may rest on disk: only that of tasks that can be skipped (spec section 8).
-    fn may_rest(&self, id: TaskId) -> bool {
-        self.run.shared.graph.task(id).can_be_fresh()
+    /// Whatever is saved at the end and not before.
+    fn gather_unsaved(&mut self) {
+        if !self.run.request.dry_run
+            && let Some(learnt) = self.run.shared.stat_cache_changes()
+        {
+            self.unhurried.append(learnt);
+        }
     }
 
     /// Makes durable what is not yet, in one transaction with the end of the run.
-    async fn save_the_rest(&mut self) {
-        let mut batch = std::mem::take(&mut self.unhurried);
-        if let Some(learnt) = self.run.shared.stat_cache_changes() {
-            batch.append(learnt);
-        }
+    async fn conclude(mut self) -> RunSummary {
+        self.gather_unsaved();
         // Should some task that began have no record, after a failure of our own, the next run asks the journal.
         if self.run.has_begun() && self.run.starts.load(Ordering::Relaxed) == 0 {
-            batch.end_run();
+            self.unhurried.end_run();
         }
-        self.saver.finish(batch).await;
+        self.saver.finish(std::mem::take(&mut self.unhurried)).await;
+        self.tell_end()
     }
 
-    async fn conclude(mut self, started: Instant) -> RunSummary {
+    fn tell_end(&mut self) -> RunSummary {
         if !self.run.request.dry_run {
-            self.save_the_rest().await;
             runlog::prune(&self.run.shared.state_dir);
         }
-        let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
-        for (_, outcome) in &self.summary.outcomes {
-            *counts.entry(*outcome).or_default() += 1;
-        }
-        self.summary.not_saved = self.run.why_not_saved();
-        self.summary.status = match (self.interrupted, self.summary.failed) {
+        let mut summary = std::mem::replace(&mut self.summary, RunSummary::new(String::new()));
+        summary.not_saved = self.run.why_not_saved();
+        summary.status = match (self.interrupted, summary.failed) {
             (true, _) => RunStatus::Interrupted,
             (false, true) => RunStatus::Failed,
             (false, false) => RunStatus::Succeeded,
         };
-        self.summary.duration = started.elapsed();
-        for (task, text) in std::mem::take(&mut self.summary.messages) {
-            let rests = self.run.shared.graph.id(task.as_str()).is_some_and(|id| self.may_rest(id));
-            let message = What::Message { task: task.clone(), text: text.clone() };
-            if rests {
-                self.run.emitter.emit(message)
-            } else {
-                self.run.emitter.emit_unlogged(message)
-            }
-            self.summary.messages.push((task, text));
+        summary.duration = self.started.elapsed();
+        summary.messages.iter().for_each(|(task, text)| self.tell_message(task, text));
+        let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
+        for (_, outcome) in &summary.outcomes {
+            *counts.entry(*outcome).or_default() += 1;
         }
         self.run.emitter.emit(What::RunFinished {
             counts,
-            status: self.summary.status,
-            duration_ms: self.summary.duration.as_secs_f64() * 1000.0,
+            status: summary.status,
+            duration_ms: summary.duration.as_secs_f64() * 1000.0,
         });
         self.run.emitter.finish();
-        self.summary
+        summary
+    }
+
+    /// Only what tasks say that can be skipped may rest on disk (spec section 8).
+    fn tell_message(&self, task: &TaskName, text: &str) {
+        let graph = &self.run.shared.graph;
+        let rests = graph.id(task.as_str()).is_some_and(|id| graph.task(id).can_be_fresh());
+        let message = What::Message { task: task.clone(), text: text.to_owned() };
+        if rests { self.run.emitter.emit(message) } else { self.run.emitter.emit_unlogged(message) }
     }
 }

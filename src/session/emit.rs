@@ -41,11 +41,6 @@ impl Emitter {
         let _ = self.to.send((event, None));
     }
 
-    /// Brings what has been told so far to the log: the process may be killed by what comes next.
-    pub(crate) fn flush(&self) {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).flush();
-    }
-
     /// Tells what must not rest on disk (spec section 8).
     pub(crate) fn emit_unlogged(&self, what: What) {
         let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, None));
@@ -67,6 +62,11 @@ impl Emitter {
         let _ = self.to.send((event, room));
         // All places are free once everything that took one has been read.
         let _ = self.lines.acquire_many(ALL_PLACES).await;
+    }
+
+    /// Puts into the log's file what waits: what follows may be the end of this process.
+    pub(crate) fn flush(&self) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).flush();
     }
 
     /// Completes the log.

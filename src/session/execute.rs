@@ -29,6 +29,7 @@ use super::{
 use crate::{
     event::Finished,
     model::{Action, Outcome, Reason, Task, TaskId},
+    planted::{self, Fault},
     process::{Ended, EndedBy, Exit, TaskFiles, Timeout},
     scan::FileSet,
     store::{Batch, RecordState, TaskRecord},
@@ -203,7 +204,7 @@ impl Execution {
     /// Point 2: from here on, and until point 5, no one may take the task for fresh. If that cannot be
     /// made durable the store is gone, and with it the old record.
     async fn say_begun(&mut self) -> Result<(), Failure> {
-        if !self.task().is_keyed() {
+        if !self.task().is_keyed() || planted::is(Fault::RecordKept) {
             return Ok(());
         }
         self.begun = true;
@@ -381,7 +382,9 @@ impl Execution {
             Err(failure) => (Outcome::Failed, failure.error, None),
         };
         let not_fresh = match outcome {
-            Outcome::Succeeded if self.task().is_keyed() => self.changed_meanwhile().await,
+            Outcome::Succeeded if self.task().is_keyed() && !planted::is(Fault::NoSecondLook) => {
+                self.changed_meanwhile().await
+            }
             _ => None,
         };
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());

@@ -32,6 +32,16 @@ pub(crate) fn harvest(
     Ok(HandedOn { exports: last_of_each(all), messages, output })
 }
 
+/// Names and values.
+type Exports = Vec<(String, Vec<u8>)>;
+
+/// The exports and the messages that [`harvest`] takes from a task's files, or why the task fails. For fuzzing.
+#[doc(hidden)]
+pub fn harvested(output: &[u8], exports: &[u8], listed: &[u8]) -> Result<(Exports, Vec<String>), String> {
+    let handed = harvest(Some(output), Some(exports), Some(listed)).map_err(|e| e.to_string())?;
+    Ok((handed.exports, handed.messages))
+}
+
 /// The exports of a file.
 fn parse_exports(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, HarvestFault> {
     let fields: Vec<&[u8]> = match bytes.trim_ascii_end() {

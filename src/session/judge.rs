@@ -25,6 +25,7 @@ use crate::{
     fingerprint::{Content, Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
     model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
     pattern::{PatternKind, PatternSet},
+    planted::{self, Fault},
     process::find_program,
     scan::{FileSet, Problem, Sight, relative_name, same_identities},
     store::{RecordState, Success, TaskRecord},
@@ -264,7 +265,7 @@ impl Cause<'_> {
         let Some(TaskRecord { state: RecordState::Fresh, success: Some(success), .. }) = record else {
             return false;
         };
-        let outputs = seen.outputs.as_ref();
+        let outputs = seen.outputs.as_ref().filter(|_| !planted::is(Fault::OutputsUnchecked));
         !self.question.force
             && self.question.upstream_would_run.is_none()
             && seen.problems().next().is_none()
@@ -295,7 +296,8 @@ impl Cause<'_> {
                     let files = differing(&earlier.files, &now.files);
                     changed.extend(files.into_iter().map(|(row, _)| self.shared.absolute(&row.path)));
                 }
-                if let (Some(success), Some(outputs)) = (&record.success, &seen.outputs) {
+                let outputs = seen.outputs.as_ref().filter(|_| !planted::is(Fault::OutputsUnchecked));
+                if let (Some(success), Some(outputs)) = (&record.success, outputs) {
                     reasons.extend(self.output_reasons(success.outputs, outputs));
                 }
                 if reasons.is_empty() && !same {
@@ -403,7 +405,11 @@ pub(crate) fn rows(shared: &Shared, files: &FileSet) -> Vec<FileRow> {
     let row = |e: &crate::scan::FileEntry| FileRow {
         path: relative_name(&shared.root, &e.path),
         kind: e.kind,
-        digest: e.digest,
+        digest: if planted::is(Fault::TimesKeyed) {
+            Digest(e.identity.mtime_ns.cast_unsigned())
+        } else {
+            e.digest
+        },
     };
     let mut rows: Vec<FileRow> = files.entries.iter().map(row).collect();
     rows.sort_by(|a, b| a.path.cmp(&b.path));

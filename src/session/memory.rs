@@ -2,6 +2,7 @@
 //! and given up, never trusted, once it cannot be written.
 
 use std::{
+    collections::HashSet,
     error::Error as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -25,6 +26,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a task that no file declares is remembered, in milliseconds.
+/// So many trails nobody needs do not matter.
+const SPARE_TRAILS: u64 = 256;
 const MONTH_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// What explains the record of a task: read only when a difference has to be put into words.
@@ -242,6 +245,25 @@ impl Memory {
             // Written before the store is closed; if it cannot be, the next session tries again.
             writer.submit_then(batch, drop);
         }
+    }
+
+    /// Forgets trails of sets nobody has any more, once they are more than the others. `known` are the keys of
+    /// those somebody has.
+    pub(crate) fn forget_trails(&self, known: impl FnOnce() -> HashSet<[u8; 16]>, usual: usize) {
+        let held = self.held();
+        let Held::Writing(writer) = &*held else { return };
+        let Ok(snapshot) = writer.reader().snapshot() else { return };
+        let few = snapshot.count(Table::Trails).is_ok_and(|count| count <= 2 * usual as u64 + SPARE_TRAILS);
+        if few {
+            return;
+        }
+        let (known, mut batch) = (known(), Batch::new());
+        for key in snapshot.keys(Table::Trails).unwrap_or_default() {
+            if !key.as_slice().try_into().is_ok_and(|key: [u8; 16]| known.contains(&key)) {
+                batch.delete(Table::Trails, &key);
+            }
+        }
+        writer.submit_then(batch, drop);
     }
 
     /// Closes the store, and says what the user should know of it.

@@ -7,6 +7,7 @@
 //! | file | story |
 //! |---|---|
 //! | `drive` | effects out, observations in: one run from start to summary |
+//! | `judging` | the same without a runtime, as long as nothing has to be executed |
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
 //! | `unmatched` | globs that match nothing, and what they would match elsewhere |
 //! | `execute` | one task by the record protocol (hazards, section 0) |
@@ -25,6 +26,7 @@ mod environment;
 mod execute;
 mod harvest;
 mod judge;
+mod judging;
 mod launch;
 mod memory;
 mod open;
@@ -44,8 +46,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::mpsc;
-
+#[doc(hidden)]
+pub use harvest::harvested;
+pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
 pub use request::{LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
@@ -134,6 +137,31 @@ impl Session {
     /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`],
     /// [`SessionError::Busy`] while another run of this session is under way.
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
+        Ok(self.judge(request)?.into_pending().go_on())
+    }
+
+    /// Starts a run that judges on the calling thread and needs no runtime before something has to be executed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use devtask::{Request, Session, Task, TaskGraph};
+    ///
+    /// # let root = tempfile::tempdir()?;
+    /// let graph = TaskGraph::builder().task(Task::shell("app:gen", "make gen").exec_if_modified(["x"])).build()?;
+    /// let session = Session::builder(graph).root(root.path()).open_blocking()?;
+    /// let judging = session.judge(Request::run(["app:gen"]))?;
+    /// match judging.finish() {
+    ///     Ok(summary) => println!("nothing to do: {:?}", summary.outcomes),
+    ///     // `pending.go_on()` within a runtime executes it.
+    ///     Err(pending) => drop(pending),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn judge(&self, request: Request) -> Result<Judging, SessionError> {
         if self.shared.read_only && !request.dry_run {
             return Err(SessionError::ReadOnly);
         }
@@ -154,9 +182,9 @@ impl Session {
         let keyed = keyed.map(|task| task.name.to_string()).collect();
         let shared = Arc::clone(&self.shared);
         let run = Arc::new(RunContext::new(shared, request, id, roots, keyed, emitter, turn));
-        let (commands, heard) = mpsc::unbounded_channel();
-        let driver = tokio::spawn(Driver::new(run, plan, records).drive(heard));
-        Ok(Run { events, commands: RunControl(commands), driver: Some(driver), reading: None })
+        let mut driver = Driver::new(run, plan, records);
+        driver.begin();
+        Ok(Judging::new(driver, events))
     }
 
     /// The tasks these names select; without names the default selection (spec section 1.1).
@@ -202,12 +230,16 @@ impl Session {
     pub async fn close(self) -> Result<Vec<String>, String> {
         self.end_children(execute::GRACE).await;
         let shared = Arc::clone(&self.shared);
-        let closed = tokio::task::spawn_blocking(move || {
-            shared.memory.forget_unseen(|name| shared.graph.id(name).is_some());
-            shared.memory.close()
-        })
-        .await;
+        let closed = tokio::task::spawn_blocking(move || shared.close_memory()).await;
         closed.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// [`close`](Self::close) without a runtime, for a session that has executed nothing.
+    ///
+    /// # Errors
+    /// Why results were not saved.
+    pub fn close_blocking(self) -> Result<Vec<String>, String> {
+        self.shared.close_memory()
     }
 
     fn refuse_processes(&self, plan: &Plan, request: &Request) -> Result<(), SessionError> {

@@ -202,7 +202,11 @@ impl SessionBuilder {
         opened.unwrap_or_else(|error| Err(SessionError::Internal(error.to_string())))
     }
 
-    fn open_blocking(mut self) -> Result<Session, SessionError> {
+    /// [`open`](Self::open) on the calling thread; needs no runtime.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_blocking(mut self) -> Result<Session, SessionError> {
         let root = self
             .root
             .canonicalize()

@@ -11,6 +11,7 @@ use crate::{
     event::Finished,
     fingerprint::FileRow,
     model::{Action, Digest, Outcome, Reason},
+    planted::{self, Fault},
     process::{Ended, Exit},
     store::{Batch, RecordState, Success, Table, TaskRecord},
 };
@@ -44,9 +45,11 @@ impl Execution {
     }
 
     fn success(&self, left: &Left, outputs: Option<Digest>) -> Success {
+        let earlier = self.start.record.as_ref().and_then(|r| r.success.clone());
+        let kept = earlier.filter(|_| planted::is(Fault::OldOutputKept)).and_then(|s| s.output);
         Success {
             key: self.start.snapshot.as_ref().map_or(Digest(0), |s| s.manifest.key()),
-            output: left.handed.output.as_ref().map(Value::to_string),
+            output: left.handed.output.as_ref().map(Value::to_string).or(kept),
             exports: left.handed.exports.clone(),
             messages: left.handed.messages.clone(),
             outputs,

@@ -71,6 +71,14 @@ impl Shared {
         self.table.look(&self.scanner, &wanted, self.threads)
     }
 
+    /// Forgets the trails of sets that no task has any more.
+    pub(crate) fn forget_trails(&self) {
+        let tasks = || self.graph.ids().map(|id| self.graph.task(id));
+        let keys = |task| [PatternKind::Inputs, PatternKind::Outputs].map(|kind| set_key(self, task, kind));
+        let known = || tasks().flat_map(keys).map(|key| key.0.to_le_bytes()).collect();
+        self.memory.forget_trails(known, 2 * self.graph.len());
+    }
+
     /// The files of a set, as they were seen.
     pub(crate) fn files(&self, id: TaskId, kind: PatternKind, sight: &Sight) -> Arc<FileSet> {
         self.table.files_of(sight).unwrap_or_else(|| {
@@ -133,6 +141,12 @@ impl Shared {
     /// The path a name in a manifest stands for.
     pub(crate) fn absolute(&self, name: &[u8]) -> PathBuf {
         self.root.join(std::ffi::OsStr::from_bytes(name))
+    }
+
+    /// Closes the store, and says what the user should know of it.
+    pub(crate) fn close_memory(&self) -> Result<Vec<String>, String> {
+        self.memory.forget_unseen(|name| self.graph.id(name).is_some());
+        self.memory.close()
     }
 
     /// What the file table has learnt, ready to be saved; none if there is nothing new.

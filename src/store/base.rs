@@ -30,8 +30,9 @@ pub(super) const SCHEMA: u64 = 3;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
 
-/// The most memory redb may use for pages.
-const CACHE: usize = 64 * 1024 * 1024;
+/// The most memory redb may use for pages: of a writer, and of a reader, who reads most pages once.
+pub(super) const CACHE: usize = 64 * 1024 * 1024;
+const READERS_CACHE: usize = 4 * 1024 * 1024;
 
 /// Length of the part of redb's header that says whether the file was closed cleanly, and the bit that says it.
 const HEADER: usize = 10;
@@ -105,13 +106,13 @@ pub(super) type Opener = Arc<dyn Fn(&Path) -> Result<Database, Fault> + Send + S
 /// Opens the file as it is on disk.
 pub(super) fn open_file(path: &Path) -> Result<Database, Fault> {
     let file = StateDir::open_file(path, true)?;
-    builder().create_file(file).map_err(fault)
+    builder(CACHE).create_file(file).map_err(fault)
 }
 
 /// The settings every handle has.
-pub(super) fn builder() -> Builder {
+pub(super) fn builder(cache: usize) -> Builder {
     let mut builder = Builder::new();
-    builder.set_cache_size(CACHE);
+    builder.set_cache_size(cache);
     builder
 }
 
@@ -137,7 +138,7 @@ impl Base {
             if file_len(path)? == 0 {
                 return Ok(Self::Empty);
             }
-            let db = builder().open_read_only(path).map_err(fault)?;
+            let db = builder(READERS_CACHE).open_read_only(path).map_err(fault)?;
             check_schema(&db)?;
             // A run did not come to its end: which tasks it had begun has to be written down first.
             if is_under_way(&db)? { Err(Fault::Unclean) } else { Ok(Self::ReadOnly(db)) }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableError};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -101,6 +101,14 @@ impl Snapshot {
             let Some(stored) = rows.get(key).map_err(fault)? else { return Ok(None) };
             Ok(self.decode(table, key, stored.value()))
         })
+    }
+
+    /// How many keys `table` has.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn count(&self, table: Table) -> Result<u64, StoreError> {
+        self.look(table, |rows| rows.len().map_err(fault))
     }
 
     /// All keys of `table`, in order.

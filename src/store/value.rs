@@ -19,10 +19,29 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     value: &T,
 ) -> Result<Vec<u8>, StoreError> {
     let bytes = postcard::to_extend(value, vec![FRAME]);
-    let mut bytes = bytes.map_err(|e| StoreError::Encode(e.to_string()))?;
-    let sum = checksum(table, key, &bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    Ok(bytes)
+    bytes.map(|framed| seal(table, key, framed)).map_err(|e| StoreError::Encode(e.to_string()))
+}
+
+/// Adds the checksum.
+fn seal(table: Table, key: &[u8], mut framed: Vec<u8>) -> Vec<u8> {
+    let sum = checksum(table, key, &framed);
+    framed.extend_from_slice(&sum.to_le_bytes());
+    framed
+}
+
+/// What the store gives for these postcard bytes, had it stored them under `key`: the way of damage that no
+/// checksum finds. For fuzzing.
+#[doc(hidden)]
+#[must_use]
+pub fn decode_body<T: DeserializeOwned>(table: Table, key: &[u8], body: &[u8]) -> Option<T> {
+    decode(table, key, &seal(table, key, [&[FRAME], body].concat()))
+}
+
+/// What the store gives for these bytes, as they stand in the file. For fuzzing.
+#[doc(hidden)]
+#[must_use]
+pub fn decode_stored<T: DeserializeOwned>(table: Table, key: &[u8], stored: &[u8]) -> Option<T> {
+    decode(table, key, stored)
 }
 
 /// The value, unless the bytes are not exactly what was stored under this key of this table.

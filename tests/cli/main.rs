@@ -11,7 +11,6 @@ mod freshness;
 mod history;
 mod hostile;
 mod looking;
-mod promise;
 mod protocol;
 mod review;
 mod run;

@@ -3,4 +3,5 @@
 mod oracle;
 mod support;
 mod table;
+mod trails;
 mod walk;

@@ -39,11 +39,13 @@ impl Gate {
 
     /// Waits until the task is at the gate.
     pub(crate) fn wait(&mut self) {
-        let arrived = &mut self.arrived;
-        eventually("the task comes to its gate", || {
-            let mut bytes = [0; 5];
-            matches!(arrived.read(&mut bytes), Ok(n) if n > 0)
-        });
+        eventually("the task comes to its gate", || self.is_reached());
+    }
+
+    /// Whether the task is at the gate; each arrival is told once.
+    pub(crate) fn is_reached(&mut self) -> bool {
+        let mut bytes = [0; 5];
+        matches!(self.arrived.read(&mut bytes), Ok(n) if n > 0)
     }
 
     /// Lets it pass.

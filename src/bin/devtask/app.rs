@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{self, IsTerminal as _, stderr, stdout},
-    os::unix::ffi::OsStrExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use devtask::{
     Session, TaskGraph,
     config::{Color, Settings, parse_toml},
     diagnostic::{Diagnostic, Source, Sources},
-    loader::{Faults, Kind, LoadRequest, Loaded, load},
+    loader::{Faults, Keeper, Kind, LoadRequest, Loaded, Resolved, load},
     scan::read_regular,
     session::{SessionBuilder, SessionError, Wait},
 };
@@ -143,15 +143,46 @@ impl App {
         }
     }
 
+    /// What the last invocation loaded, if nothing of that can have changed.
+    fn recall(&self) -> Option<Tree> {
+        if self.globals.refresh_task_cache {
+            return None;
+        }
+        let state_dir = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
+        let Resolved { loaded, graph } = keeper()?.find(&self.load_request(), state_dir.as_deref())?;
+        Some(Tree { loaded, graph: Arc::new(graph) })
+    }
+
+    /// Keeps what was loaded for the next invocation, in a state directory that is ours.
+    pub(crate) fn keep(&self, tree: &Tree, state_dir: &Path) {
+        if let Some(keeper) = keeper() {
+            keeper.keep(&self.load_request(), &tree.loaded, &tree.graph, state_dir);
+        }
+    }
+
     /// Loads without a word about faults.
     pub(crate) fn load_quietly(&mut self) -> Result<Tree, Exit> {
+        if let Some(tree) = self.recall() {
+            return Ok(tree);
+        }
         let mut loaded = load(&self.load_request()).map_err(|_| Exit::Usage)?;
         let graph = TaskGraph::build(std::mem::take(&mut loaded.declarations)).map_err(|_| Exit::Usage)?;
         Ok(Tree { loaded, graph: Arc::new(graph) })
     }
 
-    /// Loads the task files and builds their graph; every fault is shown at once.
+    /// The projects of the tree and their graph.
     pub(crate) fn load(&mut self) -> Result<Tree, Exit> {
+        match self.recall() {
+            Some(tree) => {
+                self.choose_colors(Some(&tree.loaded.settings));
+                Ok(tree)
+            }
+            None => self.load_anew(),
+        }
+    }
+
+    /// Loads the task files and builds their graph; every fault is shown at once.
+    pub(crate) fn load_anew(&mut self) -> Result<Tree, Exit> {
         let mut loaded = load(&self.load_request()).map_err(|faults| self.show_faults(*faults))?;
         self.choose_colors(Some(&loaded.settings));
         let declarations = std::mem::take(&mut loaded.declarations);
@@ -318,6 +349,14 @@ fn in_its_place(path: &Path) -> PathBuf {
         (Some(Ok(directory)), Some(name)) => directory.join(name),
         _ => path.to_owned(),
     }
+}
+
+/// What keeps loaded trees, for this very program: what another one kept may mean something else.
+fn keeper() -> Option<Keeper> {
+    let program = env::current_exe().and_then(fs::metadata).ok()?;
+    let (size, inode) = (program.len(), program.ino());
+    let stamps = [program.mtime(), program.mtime_nsec(), program.ctime(), program.ctime_nsec()];
+    Some(Keeper::new(xxh3_64(format!("{size} {inode} {stamps:?}").as_bytes())))
 }
 
 fn home() -> Option<PathBuf> {

@@ -36,10 +36,49 @@ pub(crate) struct Ended {
     pub(crate) signal: Option<i32>,
 }
 
-/// Everything between a run and its user.
-pub(crate) struct Console {
+/// Where a run is to be seen.
+pub(crate) struct View {
     screen: Screen,
     pub(crate) printer: Printer,
+}
+
+impl View {
+    pub(crate) fn new(screen: Screen, events: Option<Sink>) -> Self {
+        Self { screen, printer: Printer::new(events) }
+    }
+
+    pub(crate) fn warn(&mut self, notices: &[String]) {
+        for notice in notices {
+            self.screen.note(&format!("warning: {}", shown(notice)));
+        }
+    }
+
+    pub(crate) fn take(&mut self, event: &Event) {
+        self.screen.show(event);
+        if self.printer.writes_events() {
+            let line = self.printer.events();
+            // Events have a JSON form, and memory takes whatever is written.
+            let _ = serde_json::to_writer(&mut *line, event).map_err(io::Error::from);
+            let _ = line.write_all(b"\n");
+        }
+    }
+
+    /// Whether there are lines that are not on the screen yet, or more than enough events to be written.
+    pub(crate) fn waits_to_be_seen(&self) -> bool {
+        self.screen.waiting() > 0 || self.printer.waiting() >= ROOM
+    }
+
+    /// Brings everything up to date from this thread. Signals mean what they mean to every program meanwhile.
+    pub(crate) fn show_here(&mut self) {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        self.printer.write_here();
+    }
+}
+
+/// Everything between a run and its user.
+pub(crate) struct Console {
+    view: View,
     signals: Signals,
     /// The first signal that asked for the end, and how many have.
     ended_by: Option<i32>,
@@ -49,14 +88,13 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(screen: Screen, events: Option<Sink>, signals: Signals) -> Self {
-        Self { screen, printer: Printer::new(events), signals, ended_by: None, times: 0, closed_by: None }
+    pub(crate) fn new(view: View, signals: Signals) -> Self {
+        Self { view, signals, ended_by: None, times: 0, closed_by: None }
     }
 
-    pub(crate) fn warn(&mut self, notices: &[String]) {
-        for notice in notices {
-            self.screen.note(&format!("warning: {}", shown(notice)));
-        }
+    /// What is to be seen.
+    pub(crate) fn view(&mut self) -> &mut View {
+        &mut self.view
     }
 
     /// Shows the events of a run until it is over, and does what signals ask for.
@@ -68,12 +106,12 @@ impl Console {
             self.draw(&mut due);
             tokio::select! {
                 event = run.next_event(), if self.has_room() => match event {
-                    Some(event) => self.take(&event),
+                    Some(event) => self.view.take(&event),
                     None => break,
                 },
-                () = self.printer.written(), if self.printer.is_busy() => {}
+                () = self.view.printer.written(), if self.view.printer.is_busy() => {}
                 wish = self.signals.next() => self.obey(wish, &control, session).await,
-                _ = ticks.tick(), if self.screen.is_live() => due = true,
+                _ = ticks.tick(), if self.view.screen.is_live() => due = true,
             }
         }
         match run.finish().await {
@@ -85,29 +123,19 @@ impl Console {
     /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
     /// those whose lines it wants, and nobody else. Before a task gets the terminal everything is written.
     fn has_room(&self) -> bool {
-        let waiting = self.printer.waiting() + self.screen.waiting();
-        if self.screen.is_lent() { waiting == 0 && !self.printer.is_busy() } else { waiting < ROOM }
-    }
-
-    fn take(&mut self, event: &Event) {
-        self.screen.show(event);
-        if self.printer.writes_events() {
-            let line = self.printer.events();
-            // Events have a JSON form, and memory takes whatever is written.
-            let _ = serde_json::to_writer(&mut *line, event).map_err(io::Error::from);
-            let _ = line.write_all(b"\n");
-        }
+        let waiting = self.view.printer.waiting() + self.view.screen.waiting();
+        if self.view.screen.is_lent() { waiting == 0 && !self.view.printer.is_busy() } else { waiting < ROOM }
     }
 
     fn draw(&mut self, due: &mut bool) {
-        if self.printer.is_busy() {
+        if self.view.printer.is_busy() {
             return;
         }
-        if self.screen.waiting() > 0 || std::mem::take(due) {
-            let frame = self.screen.frame();
-            self.printer.err(&frame);
+        if self.view.screen.waiting() > 0 || std::mem::take(due) {
+            let frame = self.view.screen.frame();
+            self.view.printer.err(&frame);
         }
-        self.printer.start();
+        self.view.printer.start();
     }
 
     /// To end: at first gracefully, at the second time now, at the third leave at once; the guardian clears up.
@@ -118,7 +146,7 @@ impl Console {
                 self.times += 1;
                 match self.times {
                     1 => {
-                        self.screen.note("Stopping          (again: now)");
+                        self.view.screen.note("Stopping          (again: now)");
                         control.interrupt();
                     }
                     2 => control.kill(),
@@ -126,7 +154,7 @@ impl Console {
                 }
             }
             Wish::Stop => self.stop(control, session).await,
-            Wish::Report => self.screen.report(),
+            Wish::Report => self.view.screen.report(),
         }
     }
 
@@ -146,10 +174,10 @@ impl Console {
     }
 
     async fn clear(&mut self) {
-        let frame = self.screen.clear();
-        self.printer.err(&frame);
+        let frame = self.view.screen.clear();
+        self.view.printer.err(&frame);
         // A terminal that takes nothing shall not keep us.
-        let _ = tokio::time::timeout(PATIENCE, self.printer.flush()).await;
+        let _ = tokio::time::timeout(PATIENCE, self.view.printer.flush()).await;
     }
 
     async fn leave(&mut self, signal: i32) {
@@ -159,14 +187,12 @@ impl Console {
 
     /// Ends what is left, closes the store. What is left has its time to end, unless a signal says otherwise;
     /// [`finish`](Self::finish) tells of that signal.
-    pub(crate) async fn close(&mut self, session: Session) -> Result<(), String> {
-        let frame = self.screen.clear();
-        self.printer.err(&frame);
-        self.printer.start();
+    pub(crate) async fn close(&mut self, session: Session) -> Result<Vec<String>, String> {
+        let frame = self.view.screen.clear();
+        self.view.printer.err(&frame);
+        self.view.printer.start();
         self.end_children(&session).await;
-        let notices = session.close().await?;
-        self.warn(&notices);
-        Ok(())
+        session.close().await
     }
 
     async fn end_children(&mut self, session: &Session) {
@@ -190,18 +216,18 @@ impl Console {
     /// Writes the rest. Nothing else is left to be done, so every signal ends it; one that came while the
     /// session was being closed does so once all is written.
     pub(crate) async fn finish(&mut self) -> Result<(), Exit> {
-        let frame = self.screen.clear();
-        self.printer.err(&frame);
+        let frame = self.view.screen.clear();
+        self.view.printer.err(&frame);
         loop {
             tokio::select! {
                 biased; // Signals that came while nobody listened count, too.
                 wish = self.signals.next() => if let Wish::End(number) = wish {
                     return Err(Exit::Signal(number));
                 },
-                () = self.printer.flush() => break,
+                () = self.view.printer.flush() => break,
             }
         }
-        match (self.closed_by, self.printer.take_fault()) {
+        match (self.closed_by, self.view.printer.take_fault()) {
             (Some(signal), _) => Err(Exit::Signal(signal)),
             (None, Some(fault)) => Err(internal(&format!("cannot write to stdout: {fault}"))),
             (None, None) => Ok(()),

@@ -25,6 +25,8 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == devtask::process::GUARDIAN_ARGUMENT) {
         return devtask::process::guardian_main(arguments);
     }
+    #[cfg(feature = "planted-faults")]
+    std::env::var("DEVTASK_PLANTED_FAULT").into_iter().for_each(|fault| devtask::planted::plant(&fault));
     devtask::store::quiet_panics();
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,

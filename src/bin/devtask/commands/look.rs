@@ -1,20 +1,19 @@
 //! Looking without touching: decisions of a dry run over a read-only session.
 
-use std::{collections::BTreeMap, pin::pin};
+use std::collections::BTreeMap;
 
 use devtask::{
     Request, Session, SessionError,
     event::{Decided, LastSuccess, What},
     model::{Compared, Reason, TaskName},
     plan::Mode,
-    session::Run,
+    session::Judging,
     store::StoreError,
 };
 
 use crate::{
-    app::{App, Tree, complain, internal, refuse},
+    app::{App, Tree, complain, refuse},
     exit::Exit,
-    signals::{Signals, Wish, stop_self},
 };
 
 /// What would be done with a task, and why.
@@ -57,8 +56,8 @@ pub(crate) fn busy() -> Exit {
 
 /// Opens the tree for looking. `None`: another devtask is at work in it, so that its state cannot be read
 /// now.
-pub(crate) async fn open(app: &App, tree: &Tree, label: &str) -> Result<Option<Session>, Exit> {
-    match app.session(tree, label).read_only(true).open().await {
+pub(crate) fn open(app: &App, tree: &Tree, label: &str) -> Result<Option<Session>, Exit> {
+    match app.session(tree, label).read_only(true).open_blocking() {
         Ok(session) => Ok(Some(session)),
         Err(
             SessionError::Held(_)
@@ -70,48 +69,28 @@ pub(crate) async fn open(app: &App, tree: &Tree, label: &str) -> Result<Option<S
 
 /// Judges these tasks and what is upstream of them. `None` as for [`open`].
 pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
-    let looked = runtime.block_on(async {
-        let Some(session) = open(app, tree, "devtask").await? else { return Ok(None) };
-        let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
-        request.refresh = app.globals.refresh_task_cache;
-        let run = session.start(request).map_err(|error| refuse(&error))?;
-        let notices = session.notices().to_vec();
-        let look = collect(run, notices).await;
-        // Nothing was written, so closing has nothing to tell.
-        let _ = session.close().await;
-        look.map(Some)
-    });
-    // A look that was given up may still be at it on a thread of its own.
-    runtime.shutdown_background();
-    looked
+    let Some(session) = open(app, tree, "devtask")? else { return Ok(None) };
+    let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
+    request.refresh = app.globals.refresh_task_cache;
+    let judging = session.judge(request).map_err(|error| refuse(&error))?;
+    let look = collect(judging, session.notices().to_vec());
+    // Nothing was written, so closing has nothing to tell.
+    let _ = session.close_blocking();
+    Ok(Some(look))
 }
 
-async fn collect(mut run: Run, warnings: Vec<String>) -> Result<Look, Exit> {
+fn collect(mut judging: Judging, warnings: Vec<String>) -> Look {
     let mut look = Look { decisions: BTreeMap::new(), warnings };
-    let mut signals = Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))?;
-    loop {
-        let event = {
-            let mut wish = pin!(signals.next());
-            tokio::select! {
-                event = run.next_event() => event,
-                wish = &mut wish => match wish {
-                    Wish::End(number) => return Err(Exit::Signal(number)),
-                    Wish::Stop => { stop_self(); continue }
-                    Wish::Report => continue,
-                },
-            }
-        };
-        match event.map(|e| e.what) {
-            None => return Ok(look),
-            Some(What::Decision { task, action, reasons, compared, last_success }) => {
+    while let Some(event) = judging.next_event() {
+        match event.what {
+            What::Decision { task, action, reasons, compared, last_success } => {
                 look.decisions.insert(task, Decision { action, reasons, compared, last_success });
             }
-            Some(What::Warning { task, message }) => {
+            What::Warning { task, message } => {
                 look.warnings.push(task.map_or(message.clone(), |task| format!("{task}: {message}")));
             }
-            Some(_) => {}
+            _ => {}
         }
     }
+    look
 }

@@ -49,7 +49,7 @@ fn schema() -> Exit {
 }
 
 fn validate(app: &mut App) -> Result<Exit, Exit> {
-    let tree = app.load()?;
+    let tree = app.load_anew()?;
     let tasks = tree.graph.ids().filter(|id| !tree.graph.is_builtin(*id)).count();
     eprintln!(
         "{} in {}: no faults",

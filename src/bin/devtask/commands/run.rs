@@ -15,7 +15,7 @@ use devtask::{
     event::RunStatus,
     model::{Task, TaskName},
     plan::select,
-    session::{LiveLines, SessionBuilder, SessionError, Wait},
+    session::{LiveLines, Run, RunSummary, SessionBuilder, SessionError, Wait},
     store::Owner,
 };
 use serde_json::{Map, Value};
@@ -24,10 +24,11 @@ use crate::{
     app::{App, Tree, internal, is_nested_in, misused, misused_with, refuse},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
     commands::look,
-    console::{Console, Ended, Events},
+    console::{Console, Ended, Events, View},
     exit::Exit,
     render::{
         lines::{Lines, Style},
+        printer::Sink,
         screen::{Screen, Shows},
         text::owner,
     },
@@ -48,12 +49,158 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     select(&tree.graph, tree.loaded.current_project.as_deref(), &args.names)
         .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let request = request(app, &tree, args, inputs);
+    let stage = Stage { prints_outputs: prints_outputs(args, &events), app, tree: &tree, args };
+    Ok(exit_of(&stage.run(request, events.to)?, args))
+}
+
+/// What a run has to do with.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    app: &'a App,
+    tree: &'a Tree,
+    args: &'a RunArgs,
+    prints_outputs: bool,
+}
+
+impl Stage<'_> {
+    /// Judges on this thread; what has to be executed is executed on a runtime, with signals heard.
+    fn run(self, request: Request, events: Option<Sink>) -> Result<Ended, Exit> {
+        let mut view = View::new(screen(self.app, self.tree, self.args), events);
+        let session = match self.open()? {
+            Opened::Session(session) => session,
+            Opened::Held(owner) => {
+                may_wait(self.app, self.tree, owner)?;
+                return within_runtime(self.wait_and_run(request, view));
+            }
+        };
+        view.warn(session.notices());
+        let mut judging = match session.judge(request) {
+            Ok(judging) => judging,
+            Err(error) => {
+                let _ = session.close_blocking();
+                return Err(refuse(&error));
+            }
+        };
+        while let Some(event) = judging.next_event() {
+            view.take(&event);
+            if view.waits_to_be_seen() {
+                view.show_here();
+            }
+        }
+        match judging.finish() {
+            Ok(summary) => self.finish_here(view, session, summary),
+            Err(pending) => within_runtime(async {
+                let signals = listen()?;
+                self.conduct(Console::new(view, signals), session, |_| Ok(pending.go_on())).await
+            }),
+        }
+    }
+
+    /// Opens the tree, unless another devtask holds it.
+    fn open(self) -> Result<Opened, Exit> {
+        let label = self.label();
+        if self.args.dry_run {
+            let session = look::open(self.app, self.tree, &label)?;
+            return session.map(Opened::Session).ok_or_else(look::busy);
+        }
+        match self.app.session(self.tree, &label).open_blocking() {
+            Ok(session) => {
+                self.app.keep(self.tree, &session.state_dir());
+                Ok(Opened::Session(session))
+            }
+            Err(SessionError::Held(owner)) => Ok(Opened::Held(owner)),
+            Err(error) => Err(refuse(&error)),
+        }
+    }
+
+    fn label(self) -> String {
+        format!("devtask run {}", self.args.names.join(" ")).trim_end().to_owned()
+    }
+
+    /// Ends a run that had nothing to execute.
+    fn finish_here(self, mut view: View, session: Session, summary: RunSummary) -> Result<Ended, Exit> {
+        let saved = session.close_blocking();
+        let ended = Ended { summary, signal: None };
+        self.tell(&mut view, &saved, &ended);
+        view.show_here();
+        match (saved, view.printer.take_fault()) {
+            (_, Some(fault)) => Err(internal(&format!("cannot write to stdout: {fault}"))),
+            (Err(_), None) if ended.summary.not_saved.is_none() => Err(Exit::Internal),
+            _ => Ok(ended),
+        }
+    }
+
+    /// Waits until the tree is free, and runs.
+    async fn wait_and_run(self, request: Request, mut view: View) -> Result<Ended, Exit> {
+        let mut signals = listen()?;
+        let session = wait(self.app.session(self.tree, &self.label()), &mut signals).await?;
+        view.warn(session.notices());
+        self.conduct(Console::new(view, signals), session, |session| session.start(request)).await
+    }
+
+    /// Conducts a run to its end, and closes the session.
+    async fn conduct(
+        self,
+        mut console: Console,
+        session: Session,
+        start: impl FnOnce(&Session) -> Result<Run, SessionError>,
+    ) -> Result<Ended, Exit> {
+        let run = match start(&session) {
+            Ok(run) => run,
+            Err(error) => {
+                let _ = session.close().await;
+                return Err(refuse(&error));
+            }
+        };
+        let ended = console.follow(run, &session).await;
+        let saved = console.close(session).await;
+        let unsaid = ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none());
+        if let Ok(ended) = &ended {
+            self.tell(console.view(), &saved, ended);
+        }
+        console.finish().await?;
+        match saved {
+            Err(_) if unsaid => Err(Exit::Internal),
+            _ => ended,
+        }
+    }
+
+    /// What is said at the end: notices, outputs.
+    fn tell(self, view: &mut View, saved: &Result<Vec<String>, String>, ended: &Ended) {
+        match saved {
+            Ok(notices) => view.warn(notices),
+            // A run that could not save said so itself, as soon as it knew.
+            Err(why) if ended.summary.not_saved.is_none() => {
+                view.warn(&[format!("results are not saved: {why}")]);
+            }
+            Err(_) => {}
+        }
+        if self.prints_outputs {
+            let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
+            view.printer.out(&format!("{}\n", Value::Object(outputs)));
+        }
+    }
+}
+
+/// What came of opening the tree.
+enum Opened {
+    Session(Session),
+    /// Another devtask holds it.
+    Held(Owner),
+}
+
+/// Does it on a runtime that lives as long.
+fn within_runtime(work: impl Future<Output = Result<Ended, Exit>>) -> Result<Ended, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
-    let ended = runtime.block_on(drive(app, &tree, args, request, events));
+    let ended = runtime.block_on(work);
     // Nothing of ours is left on its threads: the session was closed.
     runtime.shutdown_background();
-    Ok(exit_of(&ended?, args))
+    ended
+}
+
+fn listen() -> Result<Signals, Exit> {
+    Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))
 }
 
 /// `--input-json`, then each `--input` on top (spec section 3).
@@ -127,61 +274,6 @@ fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
         interactive: names(&|task| task.interactive),
     };
     Screen::new(Lines::new(style), app.is_live(tree) && !quiet, shows)
-}
-
-async fn drive(
-    app: &App,
-    tree: &Tree,
-    args: &RunArgs,
-    request: Request,
-    events: Events,
-) -> Result<Ended, Exit> {
-    let prints_outputs = prints_outputs(args, &events);
-    let mut signals = Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))?;
-    let session = open(app, tree, args, &mut signals).await?;
-    let mut console = Console::new(screen(app, tree, args), events.to, signals);
-    console.warn(session.notices());
-    let run = match session.start(request) {
-        Ok(run) => run,
-        Err(error) => {
-            let _ = session.close().await;
-            return Err(refuse(&error));
-        }
-    };
-    let ended = console.follow(run, &session).await;
-    let saved = console.close(session).await;
-    // A run that could not save said so itself, as soon as it knew.
-    let unsaid = ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none());
-    if let (Err(why), true) = (&saved, unsaid) {
-        console.warn(&[format!("results are not saved: {why}")]);
-    }
-    if let Ok(ended) = &ended
-        && prints_outputs
-    {
-        let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
-        console.printer.out(&format!("{}\n", Value::Object(outputs)));
-    }
-    console.finish().await?;
-    match saved {
-        Err(_) if unsaid => Err(Exit::Internal),
-        _ => ended,
-    }
-}
-
-/// Opens the tree; if another devtask holds it, says so and waits, unless that makes no sense.
-async fn open(app: &App, tree: &Tree, args: &RunArgs, signals: &mut Signals) -> Result<Session, Exit> {
-    let label = format!("devtask run {}", args.names.join(" "));
-    let label = label.trim_end();
-    if args.dry_run {
-        return look::open(app, tree, label).await?.ok_or_else(look::busy);
-    }
-    match app.session(tree, label).open().await {
-        Err(SessionError::Held(owner)) => {
-            may_wait(app, tree, owner)?;
-            wait(app.session(tree, label), signals).await
-        }
-        result => result.map_err(|error| refuse(&error)),
-    }
 }
 
 /// Whether waiting for the tree makes sense; if so, says for whom.

@@ -1,4 +1,4 @@
-//! Writes to the outside on a thread of its own accord: a pipe nobody reads, or a terminal that was halted
+//! Writes to the outside on a thread of its own accord, once tasks run: a pipe nobody reads, or a terminal that was halted
 //! with Ctrl-S, must not keep us from hearing signals or from conducting the tasks.
 
 use std::io::{self, Write, stderr, stdout};
@@ -82,6 +82,14 @@ impl Printer {
         let events = self.events.take();
         self.had_events = events.is_some();
         self.under_way = Some(tokio::task::spawn_blocking(move || batch.write(events)));
+    }
+
+    /// Writes what was collected, on this thread: nobody has to hear anything meanwhile.
+    pub(crate) fn write_here(&mut self) {
+        let batch = std::mem::take(&mut self.waiting);
+        let written = batch.write(self.events.take());
+        self.events = written.events;
+        self.fault = self.fault.take().or(written.fault);
     }
 
     /// Waits for the end of the write under way. Can be dropped and called again.

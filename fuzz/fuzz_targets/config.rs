@@ -1,0 +1,7 @@
+//! See `targets/config.rs`.
+#![no_main]
+
+#[path = "../targets/config.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| target::check(data));

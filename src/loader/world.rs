@@ -1,0 +1,208 @@
+//! Everything the loader asks of the world goes through here and is noted, so that a later invocation can ask
+//! the same again: while every answer is the same, so is what was loaded (see [`kept`](super::kept)).
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    fs, io,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::include;
+use crate::{
+    model::{Digest, StatIdentity},
+    scan::{read_regular, read_regular_identified},
+};
+
+/// More bytes than this are no task file, whatever they are.
+pub(super) const LIMIT: u64 = 64 << 20;
+
+/// One question to the world, and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) enum Observation {
+    /// Whether there is anything by this name, a link that leads nowhere included.
+    Present(PathBuf, bool),
+    /// Whether following this path leads to nothing.
+    Missing(PathBuf, bool),
+    /// The file system a directory lies on.
+    Device(PathBuf, Option<u64>),
+    /// The path without links, if it leads anywhere.
+    Canonical(PathBuf, Option<PathBuf>),
+    /// What a file holds. Its identity is part of the answer because nobody who packs a tree can know it: what
+    /// was kept cannot be brought along by an archive and taken for our own.
+    Text(PathBuf, Digest, StatIdentity),
+    /// The directories beneath one that a glob of `include` means.
+    Directories(PathBuf, String, Vec<PathBuf>),
+}
+
+/// Asks, and notes questions and answers. Clones share their notes: also what led nowhere was asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct World(Rc<RefCell<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    list: Vec<Observation>,
+    known: HashSet<Observation>,
+    canonical: HashMap<PathBuf, PathBuf>,
+    devices: HashMap<PathBuf, Option<u64>>,
+    /// Whether something was asked that is not to be asked again, or not to be kept.
+    is_secret: bool,
+}
+
+impl World {
+    fn note(&self, observation: Observation) {
+        let mut notes = self.0.borrow_mut();
+        if notes.known.insert(observation.clone()) {
+            notes.list.push(observation);
+        }
+    }
+
+    /// What is being loaded must not be kept.
+    pub(super) fn keep_nothing(&self) {
+        self.0.borrow_mut().is_secret = true;
+    }
+
+    /// Everything that was asked; none if it must not be kept.
+    pub(super) fn observed(&self) -> Option<Vec<Observation>> {
+        let notes = self.0.borrow();
+        (!notes.is_secret).then(|| notes.list.clone())
+    }
+
+    /// Whether there is anything by this name, a link that leads nowhere included.
+    pub(super) fn is_present(&self, path: &Path) -> bool {
+        let is_present = fs::symlink_metadata(path).is_ok();
+        self.note(Observation::Present(path.to_owned(), is_present));
+        is_present
+    }
+
+    /// Whether following this path leads to nothing.
+    pub(super) fn is_missing(&self, path: &Path) -> bool {
+        let is_missing = is_missing(path);
+        self.note(Observation::Missing(path.to_owned(), is_missing));
+        is_missing
+    }
+
+    /// The path without links, or as it is where the system cannot tell.
+    pub(super) fn canonical(&self, path: &Path) -> PathBuf {
+        if let Some(known) = self.0.borrow().canonical.get(path) {
+            return known.clone();
+        }
+        let found = fs::canonicalize(path).ok();
+        self.note(Observation::Canonical(path.to_owned(), found.clone()));
+        let canonical = found.unwrap_or_else(|| path.to_owned());
+        self.0.borrow_mut().canonical.insert(path.to_owned(), canonical.clone());
+        canonical
+    }
+
+    /// The file system a directory lies on, if there is such a directory.
+    pub(super) fn device(&self, dir: &Path) -> Option<u64> {
+        if let Some(known) = self.0.borrow().devices.get(dir) {
+            return *known;
+        }
+        let device = device(dir);
+        self.note(Observation::Device(dir.to_owned(), device));
+        self.0.borrow_mut().devices.insert(dir.to_owned(), device);
+        device
+    }
+
+    /// What a regular file holds.
+    pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let (bytes, identity) = read_regular_identified(path, LIMIT)?;
+        self.note(Observation::Text(path.to_owned(), Digest(xxh3_128(&bytes)), identity));
+        Ok(bytes)
+    }
+
+    /// What a file holds that may be secret: nothing of it is kept.
+    pub(super) fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.keep_nothing();
+        read_regular(path, LIMIT)
+    }
+
+    /// The directories beneath `base` that a glob of `include` means, if `base` can be walked.
+    pub(super) fn note_directories(&self, base: &Path, glob: &str, found: &[PathBuf]) {
+        self.note(Observation::Directories(base.to_owned(), glob.to_owned(), found.to_owned()));
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(unix)]
+fn device(dir: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(dir).ok().map(|m| m.dev())
+}
+
+#[cfg(not(unix))]
+fn device(_: &Path) -> Option<u64> {
+    None
+}
+
+/// Asks again.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// What stands at a path, links not followed: most questions are about the same few directories.
+    entries: HashMap<PathBuf, Option<Entry>>,
+    /// The texts that were read on the way.
+    pub(super) texts: HashMap<PathBuf, Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    is_link: bool,
+    device: u64,
+}
+
+impl Replay {
+    /// Whether the world gives the same answer as then.
+    pub(super) fn holds(&mut self, observation: &Observation) -> bool {
+        match observation {
+            Observation::Present(path, then) => self.entry(path).is_some() == *then,
+            Observation::Missing(path, then) => is_missing(path) == *then,
+            Observation::Device(dir, then) => self.device(dir) == *then,
+            Observation::Canonical(path, then) => self.canonical(path, then.as_deref()),
+            Observation::Text(path, digest, identity) => self.text(path, *digest, identity),
+            Observation::Directories(base, glob, then) => {
+                include::directories_of(base, glob).is_some_and(|now| now == *then)
+            }
+        }
+    }
+
+    fn entry(&mut self, path: &Path) -> Option<Entry> {
+        use std::os::unix::fs::MetadataExt;
+        if let Some(known) = self.entries.get(path) {
+            return *known;
+        }
+        let found = fs::symlink_metadata(path).ok();
+        let entry = found.map(|meta| Entry { is_link: meta.is_symlink(), device: meta.dev() });
+        self.entries.insert(path.to_owned(), entry);
+        entry
+    }
+
+    fn device(&mut self, dir: &Path) -> Option<u64> {
+        match self.entry(dir) {
+            Some(entry) if !entry.is_link => Some(entry.device),
+            _ => device(dir),
+        }
+    }
+
+    /// A path is its own canonical form if none of the names in it is a link. Where a file system takes
+    /// different spellings for one name that is not all there is to it.
+    fn canonical(&mut self, path: &Path, then: Option<&Path>) -> bool {
+        let is_own = then == Some(path) && cfg!(target_os = "linux");
+        let is_real = |path: &Path| self.entry(path).is_some_and(|entry| !entry.is_link);
+        (is_own && path.ancestors().all(is_real)) || fs::canonicalize(path).ok().as_deref() == then
+    }
+
+    fn text(&mut self, path: &Path, digest: Digest, identity: &StatIdentity) -> bool {
+        let Ok((bytes, now)) = read_regular_identified(path, LIMIT) else { return false };
+        let same = now == *identity && Digest(xxh3_128(&bytes)) == digest;
+        self.texts.insert(path.to_owned(), bytes);
+        same
+    }
+}

@@ -1,0 +1,67 @@
+//! The proof of the promise of spec section 4: after any history of edits, failures and kills a run leaves
+//! what a clean run would, and runs nothing whose inputs are unchanged.
+//!
+//! A *history* ([`steps`]) is a random graph of tasks ([`world`]) and what happens to it. It is played
+//! ([`play`]) with the real program in a sandbox of its own, while an oracle that never calls devtask
+//! ([`oracle`], proved by [`clean`]) works out which tasks have to run and what has to come of it. A history
+//! that fails is made smaller ([`shrink`]) and told as text.
+//!
+//! `DEVTASK_HISTORIES` says how many are played, `DEVTASK_SEED` with which seed they begin. What a seed
+//! stands for is always the same but for the moments at which random kills hit.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clean;
+mod crew;
+mod glob;
+mod oracle;
+#[cfg(feature = "planted-faults")]
+mod planted;
+mod play;
+mod script;
+mod shrink;
+mod steps;
+mod tree;
+mod world;
+
+use crew::{Order, Report};
+use play::Divergence;
+use steps::History;
+
+/// How many histories a plain `cargo test` plays.
+const PORTION: u64 = if cfg!(feature = "planted-faults") { 40 } else { 300 };
+/// How many that failed are told of in full.
+const TOLD: usize = 3;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// In a build with planted faults a small part: there the faults are what counts.
+#[test]
+fn any_history_ends_as_a_clean_run_does() {
+    let first = number("DEVTASK_SEED").unwrap_or(1);
+    let count = number("DEVTASK_HISTORIES").unwrap_or(PORTION);
+    let report = crew::play(Order { first, number: count, fault: None, one_is_enough: false });
+    println!("seeds {first} to {}: {}", first + count - 1, report.count);
+    assert!(report.failures.is_empty(), "{}", told(&report, None));
+}
+
+/// What went wrong, the first few made small.
+fn told(report: &Report, fault: Option<&'static str>) -> String {
+    let seeds: Vec<u64> = report.failures.iter().map(|(seed, _)| *seed).collect();
+    let mut text = format!("{} histories failed, with seeds {seeds:?}\n", seeds.len());
+    for (seed, divergence) in report.failures.iter().take(TOLD) {
+        text += &format!("\nseed {seed}, step {}:\n{}", divergence.step, wrong(divergence));
+        text += &format!("  again: DEVTASK_SEED={seed} DEVTASK_HISTORIES=1 cargo test --test histories\n");
+        let (small, divergence) = shrink::shrink(History::random(*seed), divergence.clone(), fault);
+        text += &format!("the smallest history found, which fails at step {}:\n{small}", divergence.step);
+        text += &wrong(&divergence);
+    }
+    text
+}
+
+fn wrong(divergence: &Divergence) -> String {
+    divergence.wrong.iter().map(|line| format!("  {line}\n")).collect()
+}

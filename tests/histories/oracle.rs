@@ -1,0 +1,453 @@
+//! What must come of a run, and which tasks it has to execute: the promise, computed plainly and without
+//! devtask.
+//!
+//! The oracle keeps books over every run, those that fail or are killed included. Of each task it knows what
+//! its last success rested on (the *key*, spelled out line by line), or that it has to run, or, where an edit
+//! during a run leaves both open, that it may.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    glob::{self, Match},
+    script::{self, MODULUS, NOTHING},
+    tree::{Kind, Node, Walk},
+    world::{Declared, Freshness, How, Json, Task, Wait, World, out},
+};
+
+/// What a task's freshness rests on, spelled out.
+pub(crate) type Key = BTreeSet<String>;
+
+/// Whether a task has to run, as far as its past decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Past {
+    /// It has to: it never ran, failed, was killed, or saw an edit in the middle.
+    Must,
+    /// It succeeded, with this key and these outputs.
+    Fresh(Key, Vec<String>),
+    /// The same; but it may have been begun again by a run that was killed.
+    MayBe(Key, Vec<String>),
+    /// Whatever it does is right, as long as the result is.
+    Open,
+}
+
+/// The books.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    past: BTreeMap<usize, Past>,
+    /// What each task made when it last succeeded.
+    values: BTreeMap<usize, u32>,
+}
+
+/// What one task did in a run, by its trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trace {
+    pub(crate) starts: usize,
+    pub(crate) ended: Option<u32>,
+}
+
+/// What is known of one run that ended by itself.
+pub(crate) struct Seen<'a> {
+    pub(crate) before: &'a Walk,
+    pub(crate) after: &'a Walk,
+    pub(crate) traces: &'a BTreeMap<usize, Trace>,
+    pub(crate) scheduled: BTreeSet<usize>,
+    /// The task that was named, if one was.
+    pub(crate) named: Option<usize>,
+    /// Tasks that were to fail.
+    pub(crate) broken: &'a BTreeSet<usize>,
+    /// Paths edited while the run went on, and the task that was held then.
+    pub(crate) touched: BTreeSet<String>,
+    pub(crate) held: Option<usize>,
+    /// The exit code of each process that ran it at once.
+    pub(crate) codes: Vec<Option<i32>>,
+}
+
+/// What became of one task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Became {
+    Ran(u32),
+    Cached(u32),
+    Skipped,
+    Failed,
+    Blocked,
+}
+
+/// What is wrong with a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    /// Where the promise was broken.
+    pub(crate) wrong: Vec<String>,
+    /// Tasks that ran although nothing had changed.
+    pub(crate) needless: usize,
+}
+
+impl Verdict {
+    fn say(&mut self, text: String) {
+        self.wrong.push(text);
+    }
+}
+
+impl Books {
+    pub(crate) fn new() -> Self {
+        Self { past: BTreeMap::new(), values: BTreeMap::new() }
+    }
+
+    fn past(&self, id: usize) -> &Past {
+        self.past.get(&id).unwrap_or(&Past::Must)
+    }
+
+    /// Enters that the state is gone: everything has to run. Of a damaged one nobody knows what is left.
+    pub(crate) fn enter_loss(&mut self, wholly: bool) {
+        let past = if wholly { Past::Must } else { Past::Open };
+        self.past.values_mut().for_each(|known| *known = past.clone());
+    }
+
+    /// Judges a run that ended by itself, and enters it.
+    pub(crate) fn enter(&mut self, world: &World, seen: &Seen<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        let mut became: BTreeMap<usize, Became> = BTreeMap::new();
+        for task in world.present() {
+            let trace = seen.traces.get(&task.id).copied().unwrap_or_default();
+            if !seen.scheduled.contains(&task.id) {
+                if trace.starts > 0 {
+                    verdict.say(format!("t{} ran and was not wanted", task.id));
+                }
+                continue;
+            }
+            let came = self.one(world, seen, task, trace, &became, &mut verdict);
+            became.insert(task.id, came);
+        }
+        self.check_code(world, seen, &became, &mut verdict);
+        verdict
+    }
+
+    fn one(
+        &mut self,
+        world: &World,
+        seen: &Seen<'_>,
+        task: &Task,
+        trace: Trace,
+        became: &BTreeMap<usize, Became>,
+        verdict: &mut Verdict,
+    ) -> Became {
+        let id = task.id;
+        let freshness = world.freshness(id);
+        let satisfied = |wait: Wait, came: Became| match (wait, came) {
+            (Wait::Completed, _) => true,
+            (_, Became::Blocked) => false,
+            (Wait::Started, _) => true,
+            (Wait::Succeeded, came) => came != Became::Failed,
+        };
+        if !world.edges(id).all(|edge| satisfied(edge.wait, became[&edge.to])) {
+            if trace.starts > 0 {
+                verdict.say(format!("t{id} ran although something upstream of it failed"));
+            }
+            return Became::Blocked;
+        }
+        if freshness == Freshness::Door {
+            return Became::Skipped;
+        }
+        let most = if freshness == Freshness::Always { seen.codes.len() } else { 1 };
+        if trace.starts > most {
+            verdict.say(format!("t{id} ran {} times", trace.starts));
+        }
+        let tainted = self.is_tainted(world, seen, id);
+        let now = key(world, seen, id, &handed(world, id, became));
+        match freshness {
+            Freshness::Always if trace.starts < seen.codes.len() => {
+                verdict.say(format!("t{id} always runs and did not"));
+            }
+            Freshness::Status if !tainted && *self.past(id) != Past::Open => {
+                self.check_status(world, seen, task, trace, became, verdict)
+            }
+            Freshness::Keyed if !tainted => self.check(world, seen, id, &now, trace, verdict),
+            _ => {}
+        }
+        let came = match (trace.starts, trace.ended) {
+            (0, _) if freshness == Freshness::Status => Became::Cached(number(seen.after.get(&out(id)))),
+            (0, _) => Became::Cached(self.values.get(&id).copied().unwrap_or(NOTHING)),
+            (_, Some(value)) => Became::Ran(value),
+            (_, None) => Became::Failed,
+        };
+        if (came == Became::Failed) != (seen.broken.contains(&id) && trace.starts > 0) {
+            verdict.say(format!("t{id}: {came:?} is not what was to become of it"));
+        }
+        let outputs = outputs(task, seen.after);
+        let past = match came {
+            Became::Ran(_) if freshness != Freshness::Keyed => Past::Must,
+            Became::Ran(_) if tainted && seen.held == Some(id) => Past::Must,
+            Became::Failed => Past::Must,
+            _ if tainted => Past::Open,
+            Became::Ran(_) => Past::Fresh(now, outputs),
+            // What may have been begun again was not, or it would have run.
+            Became::Cached(_) if freshness == Freshness::Keyed => Past::Fresh(now, outputs),
+            _ => return came,
+        };
+        self.past.insert(id, past);
+        if let Became::Ran(value) = came {
+            self.values.insert(id, value);
+        }
+        came
+    }
+
+    /// Whether something the task looks at was edited during the run.
+    fn is_tainted(&self, world: &World, seen: &Seen<'_>, id: usize) -> bool {
+        let is_touched = |walk| {
+            let inputs = world.inputs(id, walk);
+            let read = world.candidates(id);
+            inputs.iter().any(|(path, _)| seen.touched.contains(*path))
+                || read.iter().any(|(_, path)| seen.touched.contains(path))
+        };
+        !seen.touched.is_empty() && (is_touched(seen.before) || is_touched(seen.after))
+    }
+
+    /// A task whose key decides: what is unchanged must not run, what changed must.
+    fn check(
+        &self,
+        world: &World,
+        seen: &Seen<'_>,
+        id: usize,
+        now: &Key,
+        trace: Trace,
+        verdict: &mut Verdict,
+    ) {
+        let ran = trace.starts > 0;
+        let found = outputs(&world.tasks[id], seen.before);
+        let (must, may, why) = match self.past(id) {
+            Past::Must => (true, true, "it never ran to its end undisturbed".to_owned()),
+            Past::Fresh(key, outputs) | Past::MayBe(key, outputs) => {
+                let differs = key != now || *outputs != found;
+                let may = differs || matches!(self.past(id), Past::MayBe(..));
+                (differs, may, format!("{}{}", difference(key, now), compared(outputs, &found)))
+            }
+            Past::Open => (false, true, String::new()),
+        };
+        if must && !ran {
+            verdict.say(format!("t{id} did not run: {why}"));
+        }
+        if ran && !may {
+            verdict.needless += 1;
+            verdict.say(format!("t{id} ran although nothing changed"));
+        }
+    }
+
+    /// A task whose status decides, by what stands in its output.
+    fn check_status(
+        &self,
+        world: &World,
+        seen: &Seen<'_>,
+        task: &Task,
+        trace: Trace,
+        became: &BTreeMap<usize, Became>,
+        verdict: &mut Verdict,
+    ) {
+        let value = value(world, task.id, seen.after, |from, how| received(world, seen, became, from, how));
+        let stands = seen.before.get(&out(task.id)).map(|node| &node.kind);
+        let done = matches!(stands, Some(Kind::File { content, .. }) if content.trim() == value.to_string());
+        if done == (trace.starts > 0) {
+            verdict.say(format!("t{}: its status was not followed", task.id));
+        }
+    }
+
+    /// A failure counts unless the task was not named, something waits for it, and all of that only for its
+    /// end (spec section 2).
+    fn check_code(
+        &self,
+        world: &World,
+        seen: &Seen<'_>,
+        became: &BTreeMap<usize, Became>,
+        verdict: &mut Verdict,
+    ) {
+        let counts = |(id, came): (&usize, &Became)| {
+            let out_of = became.keys().flat_map(|other| world.edges(*other)).filter(|edge| edge.to == *id);
+            let waits: Vec<Wait> = out_of.map(|edge| edge.wait).collect();
+            let soft = !waits.is_empty() && waits.iter().all(|wait| *wait == Wait::Completed);
+            *came == Became::Failed && (!soft || seen.named == Some(*id))
+        };
+        let expected = i32::from(became.iter().any(counts));
+        if seen.codes.iter().any(|code| *code != Some(expected)) {
+            verdict.say(format!("the exit code is {:?} instead of {expected}", seen.codes));
+        }
+    }
+
+    /// Enters a run that was killed or interrupted, or left out or forced something: what had started without coming to its end has to run,
+    /// of what ended nobody knows whether it was recorded, and the rest may have been begun.
+    pub(crate) fn enter_cut(&mut self, world: &World, traces: &BTreeMap<usize, Trace>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for id in world.present().map(|task| task.id) {
+            let trace = traces.get(&id).copied().unwrap_or_default();
+            if trace.starts > 1 {
+                wrong.push(format!("t{id} ran {} times", trace.starts));
+            }
+            if let Some(value) = trace.ended {
+                self.values.insert(id, value);
+            }
+            let past = match (trace.starts, trace.ended, self.past(id).clone()) {
+                // What a kill left running may come to its end before the next run ends it.
+                _ if world.freshness(id) == Freshness::Status => Past::Open,
+                (1.., None, _) => Past::Must,
+                (1.., Some(_), _) if world.freshness(id) == Freshness::Keyed => Past::Open,
+                (1.., Some(_), _) => Past::Must,
+                (0, _, Past::Fresh(key, outputs)) => Past::MayBe(key, outputs),
+                (0, _, past) => past,
+            };
+            self.past.insert(id, past);
+        }
+        wrong
+    }
+}
+
+fn number(node: Option<&Node>) -> u32 {
+    node.map_or(NOTHING, Node::number)
+}
+
+/// The lines in which two keys differ.
+fn difference(before: &Key, now: &Key) -> String {
+    let lines = before.difference(now).map(|l| format!("\n    - {}", l.replace('\n', "\n      ")));
+    lines.chain(now.difference(before).map(|l| format!("\n    + {}", l.replace('\n', "\n      ")))).collect()
+}
+
+fn compared(recorded: &[String], found: &[String]) -> String {
+    if recorded == found {
+        String::new()
+    } else {
+        format!("\n    its outputs were {recorded:?}, are {found:?}")
+    }
+}
+
+fn row(path: &str, node: &Node) -> String {
+    format!("{path} {:?}", node.kind)
+}
+
+/// The declared outputs as they are.
+fn outputs(task: &Task, walk: &Walk) -> Vec<String> {
+    let patterns: Vec<String> = script::declared(task).into_iter().collect();
+    let is_output = |(path, node): &(&String, &Node)| match glob::matched(&patterns, path) {
+        Match::No => false,
+        Match::Literal => true,
+        Match::Glob => node.kind != Kind::Directory,
+    };
+    walk.iter().filter(is_output).map(|(path, node)| row(path, node)).collect()
+}
+
+/// What a value is handed on as: JSON and export.
+fn hands_on(task: &Task, value: u32) -> (Option<u32>, Option<u32>) {
+    let writes = task.json != Json::Sometimes || value.is_multiple_of(2);
+    let exports = task.export && (task.bash || writes);
+    ((task.json != Json::No && writes).then_some(value), exports.then_some(value))
+}
+
+/// What each task a task sees hands on to it, in a run in which this became of them.
+fn handed(world: &World, id: usize, became: &BTreeMap<usize, Became>) -> BTreeMap<usize, u32> {
+    let value = |from: usize| match became.get(&from) {
+        Some(Became::Ran(value) | Became::Cached(value)) => Some((from, *value)),
+        _ => None,
+    };
+    world.seen(id).into_iter().filter_map(value).collect()
+}
+
+/// The key of a task (spec section 4.1).
+fn key(world: &World, seen: &Seen<'_>, id: usize, handed: &BTreeMap<usize, u32>) -> Key {
+    let task = &world.tasks[id];
+    if task.door {
+        return Key::new();
+    }
+    let mut key = Key::from([
+        format!("exec {}", script::exec(world, task)),
+        format!("env {:?}", task.env),
+        format!("patterns {:?} {:?}", world.patterns(id), script::declared(task)),
+        format!("around {:?}", task.tracks.then_some(world.around)),
+    ]);
+    let walk = seen.after;
+    key.extend(world.inputs(id, walk).iter().map(|(path, node)| format!("file {}", row(path, node))));
+    for (from, value) in handed {
+        let (json, export) = hands_on(&world.tasks[*from], *value);
+        key.extend(json.map(|value| format!("t{from} hands on {value}")));
+        key.extend(export.map(|value| format!("t{from} exports {value}")));
+        // The export is part of the JSON where the task says it there.
+        if !world.tasks[*from].bash {
+            key.extend(export.map(|value| format!("t{from} exports {value} in its output")));
+        }
+    }
+    for from in world.producers(id) {
+        key.insert(format!("t{from} made"));
+        key.extend(outputs(&world.tasks[from], walk).iter().map(|row| format!("t{from} made {row}")));
+    }
+    key
+}
+
+/// What a task makes of the tree and of what `of` says it reads of others.
+fn value(world: &World, id: usize, walk: &Walk, of: impl Fn(usize, How) -> u32) -> u32 {
+    let task = &world.tasks[id];
+    let mut h = u64::from(task.salt);
+    let mut mix = |n: u64| h = (h * 31 + n) % MODULUS;
+    if let Some(env) = task.env {
+        mix(u64::from(env));
+    }
+    if task.tracks {
+        mix(u64::from(world.around));
+    }
+    for (number, path) in world.candidates(id) {
+        if let Some(node @ Node { kind: Kind::File { executable, .. }, .. }) = walk.get(&path) {
+            mix(number as u64 * 2 + u64::from(*executable));
+            mix(u64::from(node.number()));
+        }
+    }
+    for (from, how) in world.reads(id) {
+        mix(u64::from(of(from, how)));
+    }
+    let value = if task.coarse { h % 3 } else { h };
+    u32::try_from(value).unwrap()
+}
+
+/// What a task reads of another after a run.
+fn received(world: &World, seen: &Seen<'_>, became: &BTreeMap<usize, Became>, from: usize, how: How) -> u32 {
+    let value = match became.get(&from) {
+        Some(Became::Ran(value) | Became::Cached(value)) => Some(*value),
+        _ => None,
+    };
+    let (json, export) = value.map_or((None, None), |value| hands_on(&world.tasks[from], value));
+    match how {
+        How::Json => json.unwrap_or(NOTHING),
+        How::Export => export.unwrap_or(NOTHING),
+        How::File | How::Listed => number(seen.after.get(&out(from))),
+    }
+}
+
+/// What a clean run of everything makes of a tree.
+pub(crate) fn clean(world: &World, walk: &Walk) -> BTreeMap<usize, u32> {
+    let mut values: BTreeMap<usize, u32> = BTreeMap::new();
+    for task in world.present().filter(|task| !task.door) {
+        let of = |from: usize, how: How| {
+            let (json, export) = hands_on(&world.tasks[from], values[&from]);
+            match how {
+                How::Json => json.unwrap_or(NOTHING),
+                How::Export => export.unwrap_or(NOTHING),
+                How::File | How::Listed => values[&from],
+            }
+        };
+        let made = value(world, task.id, walk, of);
+        values.insert(task.id, made);
+    }
+    values
+}
+
+/// Where the outputs of a tree are not those of a clean run.
+pub(crate) fn divergences(world: &World, walk: &Walk) -> Vec<String> {
+    let differs = |(id, value): (usize, u32)| {
+        let found = walk.get(&out(id)).map(|node| &node.kind);
+        let right = matches!(found, Some(Kind::File { content, .. }) if *content == format!("{value}\n"));
+        (!right).then(|| format!("t{id} left {found:?}, a clean run leaves {value}"))
+    };
+    clean(world, walk).into_iter().filter_map(differs).collect()
+}
+
+/// Whether a task's output may be tampered with: only where that is to be noticed.
+pub(crate) fn notices_tampering(world: &World, id: usize) -> bool {
+    let task = &world.tasks[id];
+    match world.freshness(id) {
+        Freshness::Door => false,
+        Freshness::Always | Freshness::Status => true,
+        Freshness::Keyed => task.outputs != Declared::No,
+    }
+}

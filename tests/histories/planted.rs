@@ -1,0 +1,24 @@
+//! The histories against programs that are known to be wrong: each planted fault has to be found.
+
+use devtask::planted::Fault;
+
+use crate::{
+    crew::{self, Order},
+    number,
+};
+
+/// Within how many histories a fault has to be found.
+const BOUND: u64 = 400;
+
+#[test]
+fn every_planted_fault_is_found() {
+    let first = number("DEVTASK_SEED").unwrap_or(1);
+    let order = |number, fault| Order { first, number, fault, one_is_enough: true };
+    for (name, _) in Fault::ALL {
+        let report = crew::play(order(BOUND, Some(name)));
+        let histories = report.count.histories;
+        let (seed, divergence) = report.failures.first().unwrap_or_else(|| panic!("{name} is never found"));
+        println!("{name}: found after {histories} histories, by seed {seed}");
+        println!("{}", divergence.wrong.first().map_or("", String::as_str));
+    }
+}

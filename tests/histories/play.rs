@@ -1,0 +1,570 @@
+//! Playing a history: a sandbox, the real program, and the oracle beside it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    io::Read as _,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    clean,
+    oracle::{self, Books, Seen, Trace},
+    script,
+    steps::{Config, End, History, Step, Tamper},
+    support::{DEADLINE, DEVTASK, gate::Gate},
+    tree::{self, Op, Place, Walk},
+    world::{Declared, Freshness, World, out},
+};
+
+/// What a history came to, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Count {
+    pub(crate) histories: usize,
+    pub(crate) steps: usize,
+    pub(crate) quiet_points: usize,
+    pub(crate) runs: usize,
+    pub(crate) executed: usize,
+    pub(crate) kills: usize,
+    pub(crate) held: usize,
+    pub(crate) really: usize,
+    pub(crate) divergences: usize,
+    pub(crate) needless: usize,
+}
+
+/// Where the promise was broken.
+#[derive(Clone, Debug)]
+pub(crate) struct Divergence {
+    /// The number of the step.
+    pub(crate) step: usize,
+    pub(crate) wrong: Vec<String>,
+}
+
+/// A history in its sandbox, ready to be played.
+pub(crate) struct Player {
+    history: History,
+    world: World,
+    _dir: TempDir,
+    place: Place,
+    base: PathBuf,
+    fault: Option<&'static str>,
+    books: Books,
+    broken: BTreeSet<usize>,
+    /// What executed in the last run that was judged.
+    ran: BTreeSet<usize>,
+    plays: usize,
+    usual: Duration,
+    pub(crate) ready_since: Instant,
+    pub(crate) count: Count,
+}
+
+impl Player {
+    /// Lays out the tree.
+    pub(crate) fn new(history: History, fault: Option<&'static str>) -> Self {
+        let dir = tempfile::Builder::new().prefix("devtask-history-").tempdir_in(memory()).unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        let at = |name: &str| base.join(name);
+        for name in ["tree", "outside", "home", "tmp", "ctl", "trace"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        let place = Place { root: at("tree"), outside: at("outside"), home: at("home") };
+        for name in ["sub", "out"] {
+            fs::create_dir(place.root.join(name)).unwrap();
+        }
+        let write = |(path, value): &(String, u32)| Op::Write(path.clone(), *value);
+        let nothing = Walk::new();
+        history.world.files.iter().for_each(|file| place.apply(&write(file), &nothing));
+        place.apply(&Op::Ignore(history.world.ignore), &nothing);
+        place.apply(&Op::Outside("a.txt", Some(1)), &nothing);
+        place.apply(&Op::Outside("b.txt", Some(2)), &nothing);
+        if let Some(other) = &history.world.other_branch {
+            place.make_repository(&other.iter().map(write).collect::<Vec<_>>());
+        }
+        let player = Self {
+            world: history.world.clone(),
+            history,
+            _dir: dir,
+            place,
+            base,
+            fault,
+            books: Books::new(),
+            broken: BTreeSet::new(),
+            ran: BTreeSet::new(),
+            plays: 0,
+            usual: Duration::from_millis(20),
+            ready_since: Instant::now(),
+            count: Count { histories: 1, ..Count::default() },
+        };
+        player.write_task_file();
+        player
+    }
+
+    /// Plays it to its end or to the first divergence.
+    pub(crate) fn play(&mut self) -> Result<(), Divergence> {
+        for (number, step) in self.history.steps.clone().iter().enumerate() {
+            self.count.steps += 1;
+            self.step(step).map_err(|divergence| Divergence { step: number + 1, ..divergence })?;
+        }
+        Ok(())
+    }
+
+    fn write_task_file(&self) {
+        fs::write(self.place.root.join("devtask.toml"), script::toml(&self.world)).unwrap();
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Divergence> {
+        let then = tree::walk(&self.place.root);
+        match step {
+            Step::Edit(ops) => self.edit(ops, &then),
+            Step::Break(task) => {
+                fs::write(self.marker(*task), "").unwrap();
+                self.broken.insert(*task);
+            }
+            Step::Repair(task) => self.repair(&BTreeSet::from([*task])),
+            Step::Config(task, config) => {
+                self.configure(*task, config);
+                self.write_task_file();
+            }
+            Step::Around(value) => self.world.around = *value,
+            Step::Tamper(task, how) => self.tamper(*task, *how),
+            Step::Move => self.rename_tree(),
+            Step::LoseState(damage) => self.lose_state(*damage),
+            Step::Ask(task) => return self.ask(*task),
+            Step::Age => thread::sleep(GROWN),
+            Step::Run(task) => return self.run(*task),
+            Step::RunWith(task, how) => return self.run_with(*task, how),
+            Step::Quiet => return self.quiet(1),
+            Step::Two(ops) => {
+                self.edit(ops, &then);
+                return self.quiet(2);
+            }
+            Step::Conduct { task, before, early, late, end, after } => {
+                self.edit(before, &then);
+                self.conduct(*task, early, late.as_deref(), *end, &then)?;
+                self.edit(after, &then);
+            }
+            Step::Cut { before, permille, end, after } => {
+                self.edit(before, &then);
+                self.cut(*permille, *end)?;
+                self.edit(after, &then);
+            }
+        }
+        Ok(())
+    }
+
+    fn edit(&self, ops: &[Op], then: &Walk) {
+        ops.iter().for_each(|op| self.place.apply(op, then));
+    }
+
+    fn marker(&self, task: usize) -> PathBuf {
+        self.base.join(format!("ctl/t{task}.fail"))
+    }
+
+    fn repair(&mut self, tasks: &BTreeSet<usize>) {
+        for task in tasks {
+            if self.broken.remove(task) {
+                fs::remove_file(self.marker(*task)).unwrap();
+            }
+        }
+    }
+
+    fn configure(&mut self, id: usize, config: &Config) {
+        let task = &mut self.world.tasks[id];
+        match config {
+            Config::Salt(salt) => task.salt = *salt,
+            Config::Env(env) => task.env = *env,
+            Config::Patterns(patterns) => task.patterns.clone_from(patterns),
+            Config::Outputs(outputs) => task.outputs = *outputs,
+            Config::Edge(edge) => {
+                if let Some(edge) = task.edges.get_mut(*edge) {
+                    edge.on = !edge.on;
+                }
+            }
+            Config::Wait(edge, wait) => {
+                if let Some(edge) = task.edges.get_mut(*edge) {
+                    edge.wait = *wait;
+                }
+            }
+            Config::Present(present) => task.present = *present || id == 0,
+        }
+    }
+
+    fn tamper(&self, id: usize, how: Tamper) {
+        let task = &self.world.tasks[id];
+        if !task.present || !oracle::notices_tampering(&self.world, id) {
+            return;
+        }
+        let op = match how {
+            Tamper::Delete => Op::Delete(out(id)),
+            Tamper::Alter => Op::WriteKeepingTime(out(id), 8),
+            Tamper::Chmod if task.outputs != Declared::No => Op::Chmod(out(id)),
+            Tamper::Add if task.outputs == Declared::Glob => Op::Write(format!("out/t{id}.more"), 8),
+            _ => return,
+        };
+        self.edit(&[op], &Walk::new());
+    }
+
+    /// A run of this task or of all, as things are.
+    fn run(&mut self, named: Option<usize>) -> Result<(), Divergence> {
+        let named = named.filter(|id| self.world.tasks[*id].present);
+        let before = tree::walk(&self.place.root);
+        let begun = Instant::now();
+        let status = self.start(named).wait();
+        self.usual = begun.elapsed();
+        self.judge(&before, named, BTreeSet::new(), None, &[status], 1)
+    }
+
+    /// A run of which only the outcome for the books counts: it may leave out, end early or force.
+    fn run_with(&mut self, id: usize, how: &[&str]) -> Result<(), Divergence> {
+        if !self.world.tasks[id].present {
+            return self.run(None);
+        }
+        let named = (!how.contains(&"--fail-fast")).then_some(id);
+        self.start_with(named, how).wait();
+        self.enter_cut()
+    }
+
+    fn rename_tree(&mut self) {
+        let other = if self.place.root.ends_with("tree") { "moved" } else { "tree" };
+        let to = self.base.join(other);
+        fs::rename(&self.place.root, &to).unwrap();
+        self.place.root = to;
+    }
+
+    fn lose_state(&mut self, damage: Option<u32>) {
+        let dir = self.place.root.join(".devtask");
+        let file = dir.join("state.redb");
+        match damage {
+            // Before the first run there is none.
+            None => drop(fs::remove_dir_all(dir)),
+            Some(permille) => {
+                let Ok(mut bytes) = fs::read(&file) else { return };
+                let at = bytes.len() * usize::try_from(permille).unwrap() / 1000;
+                bytes.iter_mut().skip(at).take(512).for_each(|byte| *byte ^= 0x5a);
+                fs::write(&file, bytes).unwrap();
+            }
+        }
+        self.books.enter_loss(damage.is_none());
+    }
+
+    /// Who only looks changes nothing, and a dry run says whether a run would execute something. What tasks
+    /// that always run, or whose status decides, hand on it cannot know; where there are such, it may be wrong
+    /// in saying that nothing would.
+    fn ask(&mut self, id: usize) -> Result<(), Divergence> {
+        self.repair(&self.broken.clone());
+        let id = if self.world.tasks[id].present { id } else { 0 };
+        let asked = [vec!["list"], vec!["why", &format!("w:t{id}")], vec!["run", "-n"]]
+            .map(|words| self.command(&words).output().unwrap());
+        let said = asked[2].status.code();
+        self.quiet(1)?;
+        let freshness = |id: usize| self.world.freshness(id);
+        let keyed = self.ran.iter().any(|id| freshness(*id) == Freshness::Keyed);
+        let knows = |id: usize| [Freshness::Keyed, Freshness::Door].contains(&freshness(id));
+        let knows_all = self.world.present().all(|task| knows(task.id));
+        let right = match said {
+            Some(5) => keyed,
+            Some(0) => !keyed || !knows_all,
+            _ => false,
+        };
+        let text = || {
+            let said_all = String::from_utf8_lossy(&asked[2].stderr).into_owned();
+            format!("a dry run said {said:?}, the run executed {:?}\n{said_all}", self.ran)
+        };
+        let wrong = if right { Vec::new() } else { vec![text()] };
+        self.tell(wrong)
+    }
+
+    /// Everything is repaired; then one run or more at once, compared with a clean one.
+    fn quiet(&mut self, processes: usize) -> Result<(), Divergence> {
+        self.repair(&self.broken.clone());
+        let before = tree::walk(&self.place.root);
+        let begun = Instant::now();
+        let running: Vec<Running> = (0..processes).map(|_| self.start(None)).collect();
+        let ended: Vec<Ended> = running.into_iter().map(Running::wait).collect();
+        self.usual = begun.elapsed();
+        self.count.quiet_points += 1;
+        self.judge(&before, None, BTreeSet::new(), None, &ended, processes)?;
+        let walk = tree::walk(&self.place.root);
+        let mut wrong = oracle::divergences(&self.world, &walk);
+        if wrong.is_empty() && self.history.really && self.count.really == 0 && self.count.quiet_points > 1 {
+            self.count.really += 1;
+            let disagreements = clean::disagreements(&self.world, &self.place.root, &self.base);
+            wrong.extend(disagreements.into_iter().map(|text| format!("the oracle is wrong: {text}")));
+        }
+        self.tell(wrong)
+    }
+
+    /// A run in which a task is held at its gates while files are edited, or ended at the last of them.
+    fn conduct(
+        &mut self,
+        id: usize,
+        early: &[Op],
+        late: Option<&[Op]>,
+        end: End,
+        then: &Walk,
+    ) -> Result<(), Divergence> {
+        if !self.world.tasks[id].present || self.world.tasks[id].door {
+            return self.run(None);
+        }
+        let mut gates = vec![(self.gate(id, "early"), early)];
+        gates.extend(late.map(|ops| (self.gate(id, "late"), ops)));
+        let before = tree::walk(&self.place.root);
+        let mut running = self.start(None);
+        let (last, mut held, mut touched) = (gates.len() - 1, None, BTreeSet::new());
+        for (number, (gate, ops)) in gates.iter_mut().enumerate() {
+            if !running.comes_to(gate) {
+                break;
+            }
+            held = Some(id);
+            self.count.held += 1;
+            touched.extend(self.edit_watched(ops, then));
+            match end {
+                _ if number < last => gate.open(),
+                End::Itself => gate.open(),
+                End::Interrupt => running.signal(2),
+                End::Kill => running.signal(9),
+            }
+        }
+        let ended = running.wait();
+        for name in ["early.go", "early.here", "late.go", "late.here"] {
+            // Of those that are there nobody needs any more.
+            let _ = fs::remove_file(self.base.join(format!("ctl/t{id}-{name}")));
+        }
+        self.judge_or_cut(&before, touched, held, ended)
+    }
+
+    /// Does edits, and says which paths they touched. What tasks write meanwhile is none of it.
+    fn edit_watched(&self, ops: &[Op], then: &Walk) -> BTreeSet<String> {
+        let touch = |op: &Op| {
+            let before = tree::walk(&self.place.root);
+            self.place.apply(op, then);
+            tree::touched(&before, &tree::walk(&self.place.root))
+        };
+        ops.iter().flat_map(touch).filter(|path| !path.starts_with("out/")).collect()
+    }
+
+    fn gate(&self, id: usize, when: &str) -> Gate {
+        Gate::new(self.base.join(format!("ctl/t{id}-{when}")))
+    }
+
+    /// A run that is ended at some moment.
+    fn cut(&mut self, permille: u32, end: End) -> Result<(), Divergence> {
+        let before = tree::walk(&self.place.root);
+        let running = self.start(None);
+        // Not to wait for anything, but to end it anywhere.
+        thread::sleep(self.usual * permille / 1000);
+        running.signal(if end == End::Kill { 9 } else { 2 });
+        let ended = running.wait();
+        self.judge_or_cut(&before, BTreeSet::new(), None, ended)
+    }
+
+    fn judge_or_cut(
+        &mut self,
+        before: &Walk,
+        touched: BTreeSet<String>,
+        held: Option<usize>,
+        ended: Ended,
+    ) -> Result<(), Divergence> {
+        if ended.status.signal().is_none() {
+            return self.judge(before, None, touched, held, &[ended], 1);
+        }
+        self.count.kills += 1;
+        self.enter_cut()
+    }
+
+    fn enter_cut(&mut self) -> Result<(), Divergence> {
+        let traces = self.traces(1);
+        self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
+        let wrong = self.books.enter_cut(&self.world, &traces);
+        self.tell(wrong)
+    }
+
+    /// Judges the newest runs, which ended by themselves.
+    fn judge(
+        &mut self,
+        before: &Walk,
+        named: Option<usize>,
+        touched: BTreeSet<String>,
+        held: Option<usize>,
+        ended: &[Ended],
+        processes: usize,
+    ) -> Result<(), Divergence> {
+        let traces = self.traces(processes);
+        let after = tree::walk(&self.place.root);
+        let everything = || self.world.present().map(|task| task.id).collect();
+        let seen = Seen {
+            before,
+            after: &after,
+            traces: &traces,
+            scheduled: named.map_or_else(everything, |id| self.world.scheduled(id)),
+            named,
+            broken: &self.broken,
+            touched,
+            held,
+            codes: ended.iter().map(|one| one.status.code()).collect(),
+        };
+        self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
+        self.ran = traces.iter().filter(|(_, trace)| trace.starts > 0).map(|(id, _)| *id).collect();
+        let mut verdict = self.books.enter(&self.world, &seen);
+        self.count.needless += verdict.needless;
+        if !verdict.wrong.is_empty() {
+            verdict.wrong.extend(ended.iter().map(|one| format!("devtask said:\n{}", one.said)));
+        }
+        self.tell(verdict.wrong)
+    }
+
+    fn tell(&mut self, wrong: Vec<String>) -> Result<(), Divergence> {
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        self.count.divergences += 1;
+        Err(Divergence { step: 0, wrong })
+    }
+
+    /// What tasks wrote into their traces in the newest runs.
+    fn traces(&self, runs: usize) -> BTreeMap<usize, Trace> {
+        let newest = self.plays - runs..self.plays;
+        let read = |id: usize| {
+            let text = fs::read_to_string(self.base.join(format!("trace/t{id}"))).unwrap_or_default();
+            let mut trace = Trace::default();
+            for line in text.lines() {
+                let mut words = line.split(' ');
+                let play: usize = words.next().unwrap().parse().unwrap();
+                match words.next() {
+                    _ if !newest.contains(&play) => {}
+                    Some("start") => trace.starts += 1,
+                    _ => trace.ended = words.next().and_then(|value| value.parse().ok()),
+                }
+            }
+            (id, trace)
+        };
+        (0..self.world.tasks.len()).map(read).collect()
+    }
+
+    fn start(&mut self, named: Option<usize>) -> Running {
+        self.start_with(named, &[])
+    }
+
+    fn start_with(&mut self, named: Option<usize>, how: &[&str]) -> Running {
+        let name = named.map(|id| format!("w:t{id}"));
+        let words: Vec<&str> =
+            ["run", "--ui", "plain"].into_iter().chain(name.as_deref()).chain(how.iter().copied()).collect();
+        let child = self.command(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        self.plays += 1;
+        self.count.runs += 1;
+        Running { child }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(DEVTASK);
+        command.args(words).current_dir(&self.place.root).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", &self.place.home);
+        command.env("TMPDIR", self.base.join("tmp")).env("LC_ALL", "C");
+        command.env("CTL", self.base.join("ctl")).env("TRACE", self.base.join("trace"));
+        command.env("PLAY", self.plays.to_string()).env("AROUND", self.world.around.to_string());
+        if let Some(fault) = self.fault {
+            command.env("DEVTASK_PLANTED_FAULT", fault);
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+/// Where sandboxes are cheap: in memory, if the system has a place for that.
+fn memory() -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    let usable = tempfile::tempfile_in(shared).is_ok();
+    if usable { shared.to_owned() } else { std::env::temp_dir() }
+}
+
+/// A run under way.
+struct Running {
+    child: Child,
+}
+
+/// A run that is over.
+struct Ended {
+    status: ExitStatus,
+    said: String,
+}
+
+impl Running {
+    /// Waits until a task is at its gate; false if the run ends without it.
+    fn comes_to(&mut self, gate: &mut Gate) -> bool {
+        let end = Instant::now() + DEADLINE;
+        while !gate.is_reached() {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(Instant::now() < end, "a task neither came to its gate nor did its run end");
+            thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    fn signal(&self, signal: i32) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        // Until it is waited for, its number is its own.
+        kill_process(pid, Signal::from_named_raw(signal).unwrap()).unwrap();
+    }
+
+    fn wait(mut self) -> Ended {
+        let status = self.child.wait().unwrap();
+        let mut said = String::new();
+        if status.signal().is_none()
+            && let Some(mut stderr) = self.child.stderr.take()
+        {
+            stderr.read_to_string(&mut said).unwrap();
+        }
+        Ended { status, said }
+    }
+}
+
+/// From this age on a file's stamps are trusted (spec section 4.2).
+const GROWN: Duration = Duration::from_millis(2_100);
+
+impl Player {
+    /// Waits until the tree's files are so old that their stat identities vouch for them. Time itself is
+    /// what is needed: a change time cannot be set.
+    pub(crate) fn age(&self) {
+        thread::sleep(GROWN.saturating_sub(self.ready_since.elapsed()));
+    }
+}
+
+impl Count {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.histories += other.histories;
+        self.steps += other.steps;
+        self.quiet_points += other.quiet_points;
+        self.runs += other.runs;
+        self.executed += other.executed;
+        self.kills += other.kills;
+        self.held += other.held;
+        self.really += other.really;
+        self.divergences += other.divergences;
+        self.needless += other.needless;
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { histories, steps, quiet_points, runs, executed, kills, held, really, .. } = self;
+        write!(
+            f,
+            "{histories} histories, {steps} steps, {quiet_points} quiet points ({really} of them compared"
+        )?;
+        write!(
+            f,
+            " with a clean run that was executed), {runs} runs, {executed} tasks executed, {kills} runs"
+        )?;
+        write!(f, " killed or interrupted, {held} times a task held; {} divergences, ", self.divergences)?;
+        write!(f, "{} needless executions", self.needless)
+    }
+}

@@ -1,0 +1,207 @@
+//! Following trails gives what walking and reading everything gives, whatever happened in between.
+
+use std::{
+    collections::HashMap,
+    fs::{self, Permissions},
+    num::NonZero,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Instant, SystemTime},
+};
+
+use devtask::{
+    model::{Digest, DirRecord},
+    pattern::{PatternKind, PatternSet},
+    scan::{FileTable, Memory, NoMemory, Sight, TableOptions, Trail, Wanted},
+};
+use fastrand::Rng;
+
+use crate::support::Tree;
+
+/// What a store keeps of it.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Saved>>);
+
+#[derive(Default)]
+struct Saved {
+    directories: HashMap<Vec<u8>, DirRecord>,
+    trails: HashMap<Digest, Trail>,
+}
+
+impl Memory for Kept {
+    fn recall(&self, directory: &[u8]) -> Option<DirRecord> {
+        self.0.lock().unwrap().directories.get(directory).cloned()
+    }
+
+    fn trail(&self, set: Digest) -> Option<Trail> {
+        self.0.lock().unwrap().trails.get(&set).cloned()
+    }
+}
+
+impl Kept {
+    fn save(&self, table: &FileTable) {
+        let mut kept = self.0.lock().unwrap();
+        kept.directories.extend(table.take_changes());
+        kept.trails.extend(table.take_trails().into_iter().map(|(key, trail)| (key, Trail::clone(&trail))));
+    }
+}
+
+/// A table for which every stamp is well in the past.
+fn table(tree: &Tree, memory: impl Memory + 'static) -> FileTable {
+    let now_ns = Box::new(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        i128::try_from(now.as_nanos()).unwrap() + 10_000_000_000
+    });
+    FileTable::new(&tree.root, Box::new(memory), TableOptions { now_ns, ..TableOptions::default() })
+}
+
+/// Waits until whatever is written from now on has another stamp than what is there.
+fn tick(tree: &Tree) {
+    let probe = tree.root.parent().unwrap().join("probe");
+    let stamp = || {
+        fs::write(&probe, "").unwrap();
+        fs::metadata(&probe).unwrap().modified().unwrap()
+    };
+    let (first, deadline) = (stamp(), Instant::now() + std::time::Duration::from_secs(10));
+    while stamp() == first {
+        assert!(Instant::now() < deadline, "stamps stand still");
+    }
+}
+
+const SETS: [(&str, PatternKind); 9] = [
+    ("**/*.rs", PatternKind::Inputs),
+    ("**/*.rs !b/**", PatternKind::Inputs),
+    ("a", PatternKind::Inputs),
+    ("a/x.rs b/y.txt z.rs missing/deep/q.rs", PatternKind::Inputs),
+    ("a/*.rs c/**/*", PatternKind::Inputs),
+    ("../beside/**/*.rs ../beside/z.rs", PatternKind::Inputs),
+    ("gone/**/*.rs d", PatternKind::Inputs),
+    ("out/**", PatternKind::Outputs),
+    ("b", PatternKind::Outputs),
+];
+
+const DIRECTORIES: [&str; 12] =
+    ["", "a/", "a/a/", "a/b/", "b/", "b/a/", "c/", "c/d/", "out/", "missing/deep/", "../beside/", "gone/"];
+const NAMES: [&str; 6] = ["x.rs", "y.rs", "z.rs", "y.txt", ".h.rs", "d"];
+
+struct World {
+    tree: Tree,
+    rng: Rng,
+}
+
+impl World {
+    fn path(&mut self) -> PathBuf {
+        let directory = DIRECTORIES[self.rng.usize(..DIRECTORIES.len())];
+        self.tree.root.join(format!("{directory}{}", NAMES[self.rng.usize(..NAMES.len())]))
+    }
+
+    fn directory(&mut self) -> PathBuf {
+        self.tree.root.join(DIRECTORIES[self.rng.usize(1..DIRECTORIES.len())].trim_end_matches('/'))
+    }
+
+    /// Something happens; what cannot happen now does not.
+    fn edit(&mut self) -> String {
+        let (path, other) = (self.path(), self.path());
+        let (directory, another) = (self.directory(), self.directory());
+        let text = self.rng.u8(..).to_string();
+        let _ = fs::create_dir_all(path.parent().unwrap());
+        let rules = ["*.txt\n", "a/\n!x.rs\n", "y.rs\n", "/b\n", "\n"][self.rng.usize(..5)];
+        let kind = self.rng.u8(..20);
+        let _ = match kind {
+            0..=3 => fs::write(&path, text),
+            4 => fs::read(&path).and_then(|text| fs::write(&path, text)),
+            5 => fs::remove_file(&path),
+            6 => fs::rename(&path, &other),
+            7 => fs::rename(&directory, &another),
+            8 => fs::remove_dir_all(&directory),
+            9 => fs::write(path.with_extension("tmp"), text)
+                .and_then(|()| fs::rename(path.with_extension("tmp"), &path)),
+            10 => fs::create_dir_all(&path),
+            11 => std::os::unix::fs::symlink(&other, &path),
+            12 => std::os::unix::fs::symlink(&directory, &path),
+            13 => fs::write(directory.join(".gitignore"), rules),
+            14 => fs::remove_file(directory.join(".gitignore")),
+            15 => fs::write(self.tree.root.join(".gitignore"), rules),
+            16 => fs::create_dir_all(directory.join(".git/info")),
+            17 => fs::write(directory.join(".git/info/exclude"), rules),
+            18 => fs::set_permissions(
+                &path,
+                Permissions::from_mode(0o644 | (u32::from(text.len() > 1) * 0o111)),
+            ),
+            _ => fs::remove_dir_all(directory.join(".git")),
+        };
+        format!("{kind} {} {} {}", path.display(), other.display(), directory.display())
+    }
+
+    fn look(&self, table: &FileTable) -> Vec<Sight> {
+        let make: Vec<_> = SETS.iter().map(|set| || Arc::new(self.patterns(set))).collect();
+        let key = |at: usize| Digest(at as u128);
+        let wanted: Vec<Wanted<'_>> =
+            make.iter().enumerate().map(|(at, patterns)| Wanted { key: key(at), patterns }).collect();
+        table.look(&self.tree.scanner(1), &wanted, NonZero::new(2).unwrap())
+    }
+
+    fn patterns(&self, (patterns, kind): &(&str, PatternKind)) -> PatternSet {
+        self.tree.set(patterns, *kind)
+    }
+
+    /// Looks along trails, and by walking; the number of sets for which there was a trail.
+    fn compare(&self, kept: &Kept, history: &[String]) -> usize {
+        let table_with = table(&self.tree, kept.clone());
+        let (sights, again) = (self.look(&table_with), self.look(&table(&self.tree, NoMemory)));
+        for ((set, sight), new) in SETS.iter().zip(&sights).zip(&again) {
+            let files = table_with.files_of(sight).expect("it was seen just now");
+            let walked = self.tree.scanner(1).walk(&[&self.patterns(set)]).pop().unwrap();
+            let walked = table(&self.tree, NoMemory).digest(&walked);
+            let rows = |set: &devtask::scan::FileSet| {
+                set.entries.iter().map(|e| (e.path.clone(), e.kind, e.digest)).collect::<Vec<_>>()
+            };
+            assert_eq!(rows(&files), rows(&walked), "{set:?} after {history:#?}");
+            assert_eq!(sight.content(), new.content(), "{set:?} after {history:#?}");
+            assert_eq!((sight.unmatched(), sight.problems()), (new.unmatched(), new.problems()), "{set:?}");
+        }
+        kept.save(&table_with);
+        sights.iter().filter(|sight| sight.is_along_trail()).count()
+    }
+}
+
+#[test]
+fn a_trail_leads_where_a_walk_does() {
+    let (mut followed, mut looked) = (0, 0);
+    for seed in 0..40 {
+        let tree = Tree::new(&["a/x.rs=1", "a/a/y.rs=2", "b/y.txt=3", "c/d/x.rs=4", "out/x.rs=5"]);
+        let mut world = World { tree, rng: Rng::with_seed(seed) };
+        let (kept, mut history) = (Kept::default(), vec![format!("seed {seed}")]);
+        world.compare(&kept, &history);
+        for _ in 0..25 {
+            tick(&world.tree);
+            for _ in 0..world.rng.usize(..3) {
+                history.push(world.edit());
+            }
+            followed += world.compare(&kept, &history);
+            looked += SETS.len();
+        }
+    }
+    assert!(followed * 4 > looked, "{followed} of {looked}: hardly any trail was followed");
+    assert!(followed < looked, "every trail was followed: nothing happened");
+}
+
+#[test]
+fn what_is_too_new_leaves_no_trail() {
+    let tree = Tree::new(&["a/x.rs"]);
+    let now = |ahead: i128| TableOptions {
+        now_ns: Box::new(move || {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            i128::try_from(now.as_nanos()).unwrap() + ahead
+        }),
+        ..TableOptions::default()
+    };
+    for (ahead, trails) in [(0, 0), (1_000_000_000, 0), (3_000_000_000, 1)] {
+        let table = FileTable::new(&tree.root, Box::new(NoMemory), now(ahead));
+        let patterns = || Arc::new(tree.inputs("a/**/*.rs"));
+        let wanted = [Wanted { key: Digest(1), patterns: &patterns }];
+        let sights = table.look(&tree.scanner(1), &wanted, NonZero::<usize>::MIN);
+        assert_eq!((sights.len(), table.take_trails().len()), (1, trails), "{ahead}");
+    }
+}
