@@ -225,6 +225,7 @@ fn role_of_a_child() {
     match role.as_str() {
         "commit" => commit_for_ever(&dir),
         "hold" => hold(&dir),
+        "run" => run(&dir),
         other => panic!("unknown role {other}"),
     }
 }
@@ -254,6 +255,56 @@ fn hold(dir: &StateDir) {
     println!("locked");
     // Until the other side lets go.
     std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+fn of_run(run: &str) -> TaskRecord {
+    TaskRecord { state: RecordState::Fresh, run: run.into(), ..record(1) }
+}
+
+/// A run of four tasks, of which three have been run before, at the moment when it is killed.
+fn run(dir: &StateDir) {
+    let mut store = clean(dir);
+    let mut batch = Batch::new();
+    for name in ["a:running", "a:done", "a:waiting"] {
+        batch.put(Table::Tasks, name.as_bytes(), &of_run("r1")).unwrap();
+    }
+    store.commit(&batch).unwrap();
+    let names = ["a:running", "a:done", "a:waiting", "a:new"].map(str::to_owned);
+    let journal = store.begin_run("r2".to_owned(), names.into()).unwrap().expect("this system has a boot id");
+    for name in ["a:running", "a:done", "a:new"] {
+        journal.begin(name).unwrap();
+    }
+    assert!(journal.begin("a:unknown").is_err());
+    let mut batch = Batch::new();
+    batch.put(Table::Tasks, b"a:done", &of_run("r2")).unwrap();
+    store.commit(&batch).unwrap();
+    println!("acknowledged 1");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn after_kill_9_the_journal_tells_exactly_what_had_begun() {
+    let (_root, dir) = place();
+    let mut other = Other::start("run", dir.path());
+    other.says();
+    drop(other.kill());
+    let looking = Store::open(&dir, Access::ReadOnly);
+    assert!(matches!(looking, Err(StoreError::NeedsRepair(_))), "nobody reads before it is written down");
+    for round in 0..2 {
+        let store = clean(&dir);
+        let found = |name: &str| -> TaskRecord {
+            store.snapshot().unwrap().get(Table::Tasks, name.as_bytes()).unwrap().unwrap()
+        };
+        assert_eq!((found("a:done"), found("a:waiting")), (of_run("r2"), of_run("r1")), "{round}");
+        for name in ["a:running", "a:new"] {
+            let TaskRecord { state, success, run, .. } = found(name);
+            assert_eq!((state, success, run.as_str()), (RecordState::Begun, None, "r2"), "{name} {round}");
+        }
+        assert_eq!(found("a:running").typical_ms, Some(3400));
+        store.close().unwrap();
+        assert!(Store::open(&dir, Access::ReadOnly).is_ok());
+    }
 }
 
 /// What is there is a beginning of what was written, whole, and at least what was acknowledged.

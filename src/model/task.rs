@@ -212,4 +212,10 @@ impl Task {
         !self.is_process()
             && (!self.exec_if_modified.is_empty() || !self.outputs.is_empty() || self.status.is_some())
     }
+
+    /// Whether its freshness rests on a key: a `status` decides for itself.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.can_be_fresh() && self.status.is_none()
+    }
 }

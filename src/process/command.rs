@@ -14,6 +14,8 @@ use rustix::fs::{Access, access};
 pub struct Command {
     /// The program's absolute path; see [`find_program`].
     pub program: PathBuf,
+    /// The name it is called by; none: its path.
+    pub name: Option<OsString>,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,
     /// Its whole environment; of several values for one name the last counts.
@@ -30,6 +32,7 @@ impl Command {
     /// directory and environment are all within its fast path (`pre_exec` would not be).
     pub(super) fn to_std(&self) -> process::Command {
         let mut command = process::Command::new(&self.program);
+        command.arg0(self.name.as_deref().unwrap_or(self.program.as_os_str()));
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.cwd);
         if !self.foreground {

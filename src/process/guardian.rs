@@ -11,7 +11,10 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::{self, Write as _},
-    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    os::{
+        fd::AsFd,
+        unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, atomic::AtomicBool},
@@ -19,7 +22,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, getpgid, getppid, kill_process_group, setpgid, setsid};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, Signal, getpgid, getppid, kill_process_group, setpgid, setsid},
+};
 
 use super::{children, files::RuntimeDir, leader::Leader, marker::Marker, proc};
 
@@ -29,6 +35,9 @@ pub const GUARDIAN_ARGUMENT: &str = "__guardian";
 const BYE: &str = "bye";
 /// How long a dismissed guardian is waited for, and how long killed processes are looked for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long what is told may gather: far less than it takes to fill a pipe.
+const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// The runner's side. Dropped without being dismissed, it closes the pipe, and the guardian does
 /// its work. It stays unreaped then: whoever drops it so is about to die.
@@ -102,7 +111,9 @@ pub fn guardian_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let session_file = args.next().map(PathBuf::from);
     stand_apart();
-    let Some(doomed) = listen(io::stdin().lock()) else { return ExitCode::SUCCESS };
+    let Some(doomed) = listen(io::BufReader::new(Unhurried::new(io::stdin()))) else {
+        return ExitCode::SUCCESS;
+    };
     let all_ended = end_everything(&marker, &doomed);
     doomed.directories.iter().for_each(|path| RuntimeDir::remove(path));
     if !all_ended {
@@ -125,6 +136,32 @@ fn stand_apart() {
         && setpgid(None, Some(group)).is_ok()
     {
         let _ = setsid();
+    }
+}
+
+/// A pipe whose bytes are left to gather for a moment: nothing is to be done before it ends, and that is heard at
+/// once. Else a guardian of many small tasks would take its share of their time.
+struct Unhurried<P> {
+    pipe: P,
+    has_read: bool,
+}
+
+impl<P: AsFd> Unhurried<P> {
+    const fn new(pipe: P) -> Self {
+        Self { pipe, has_read: false }
+    }
+}
+
+impl<P: AsFd + io::Read> io::Read for Unhurried<P> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.has_read {
+            // Of no events but the end, which cannot be left out.
+            let mut end = [PollFd::new(&self.pipe, PollFlags::empty())];
+            // Whatever it comes to, reading is right.
+            let _ = poll(&mut end, Some(&MOMENT));
+        }
+        self.has_read = true;
+        self.pipe.read(into)
     }
 }
 

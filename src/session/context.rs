@@ -1,21 +1,26 @@
 //! What every task of one run looks at.
 
 use std::{
+    collections::HashMap,
     ffi::OsString,
-    fs,
+    fs, io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, Once, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
+    direct::Shell,
     emit::Emitter,
+    memory::NotSaved,
     request::{LiveLines, Request},
     runlog,
     shared::Shared,
@@ -24,6 +29,7 @@ use crate::{
     event::What,
     model::{TaskId, TaskSet},
     process::{RuntimeDir, TaskFiles},
+    store::{Batch, Journal},
 };
 
 /// The longest name a log file gets; beyond it a name is cut and made unique by its hash.
@@ -38,9 +44,48 @@ pub(crate) struct RunContext {
     pub(crate) roots: TaskSet,
     pub(crate) emitter: Emitter,
     runtime: OnceLock<Result<RuntimeDir, String>>,
+    /// Where the tasks' private files are, if not there.
+    files: OnceLock<Option<RuntimeDir>>,
     log_dir_made: Once,
+    /// Which shells interpreters are, for those that were asked about.
+    shells: Mutex<HashMap<PathBuf, Option<Shell>>>,
+    /// How long looks at files take.
+    pub(crate) pace: Pace,
+    /// Tasks that were noted as begun, and of which there is no record yet.
+    pub(crate) starts: AtomicUsize,
+    /// The tasks that may begin in it, until the first does.
+    keyed: Mutex<Vec<String>>,
+    /// Where starts are noted.
+    journal: OnceCell<Option<Journal>>,
     not_saved: Mutex<Option<String>>,
     _turn: Turn,
+}
+
+/// How long looks at files have taken.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// The longest of late, in nanoseconds; 0: there was none.
+    longest: AtomicU64,
+}
+
+impl Pace {
+    /// Up to here a look keeps nothing else from being heard.
+    const QUICK: u64 = 500_000;
+
+    /// Whether the next look will be over before a thread could be woken for it, as far as can be told.
+    pub(crate) fn is_quick(&self) -> bool {
+        (1..Self::QUICK).contains(&self.longest.load(Ordering::Relaxed))
+    }
+
+    /// Looks, and remembers how long it took. What took long is forgotten after some that were quick.
+    pub(crate) fn time<T>(&self, look: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let seen = look();
+        let took = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let faded = self.longest.load(Ordering::Relaxed) / 8 * 7;
+        self.longest.store(took.max(faded).max(1), Ordering::Relaxed);
+        seen
+    }
 }
 
 /// The right to be the one run of a session, given back when dropped.
@@ -66,21 +111,49 @@ impl RunContext {
         request: Request,
         id: String,
         roots: TaskSet,
+        keyed: Vec<String>,
         emitter: Emitter,
         turn: Turn,
     ) -> Self {
-        let (runtime, not_saved) = (OnceLock::new(), Mutex::default());
         Self {
             shared,
             request,
             id,
             roots,
             emitter,
-            runtime,
+            runtime: OnceLock::new(),
+            files: OnceLock::new(),
             log_dir_made: Once::new(),
-            not_saved,
+            shells: Mutex::default(),
+            pace: Pace::default(),
+            starts: AtomicUsize::new(0),
+            keyed: Mutex::new(keyed),
+            journal: OnceCell::new(),
+            not_saved: Mutex::default(),
             _turn: turn,
         }
+    }
+
+    /// Where the start of a task is noted, made ready when the first one is to. None: it has to be saved.
+    pub(crate) async fn journal(&self) -> Result<Option<&Journal>, NotSaved> {
+        let begin = || async {
+            let names = std::mem::take(&mut *self.keyed.lock().unwrap_or_else(PoisonError::into_inner));
+            self.shared.memory.begin_run(self.id.clone(), names).await
+        };
+        self.journal.get_or_try_init(begin).await.map(Option::as_ref)
+    }
+
+    /// Has a result outlive a kill that comes before it is committed.
+    pub(crate) fn note_result(&self, result: &Batch) {
+        if let Some(journal) = self.journal.get().and_then(Option::as_ref) {
+            // Without it a kill costs running the task again.
+            let _ = journal.note(result);
+        }
+    }
+
+    /// Whether the store counts this run as under way.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.journal.get().is_some_and(Option::is_some)
     }
 
     /// The directory for private files, made when the first task needs it.
@@ -89,14 +162,16 @@ impl RunContext {
             // `DEVENV_STATE` is there for whoever wants to keep something; without it they make it or fail.
             let _ =
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(self.shared.state_dir.join("state"));
-            let bases = &self.shared.runtime_bases;
-            let made = RuntimeDir::create(bases);
-            if let Ok(dir) = &made {
-                self.shared.warden.guard_directory(dir.path());
-            }
-            made.map_err(|e| format!("cannot make a directory for private files: {e}"))
+            self.make_dir(&self.shared.runtime_bases)
+                .map_err(|e| format!("cannot make a directory for private files: {e}"))
         });
         made.as_ref().map_err(Clone::clone)
+    }
+
+    fn make_dir(&self, bases: &[PathBuf]) -> io::Result<RuntimeDir> {
+        let dir = RuntimeDir::create(bases)?;
+        self.shared.warden.guard_directory(dir.path());
+        Ok(dir)
     }
 
     pub(crate) fn runtime_path(&self) -> Result<&Path, String> {
@@ -104,7 +179,10 @@ impl RunContext {
     }
 
     pub(crate) fn task_files(&self) -> Result<TaskFiles, String> {
-        TaskFiles::create(self.runtime()?).map_err(|e| format!("cannot make its private files: {e}"))
+        let runtime = self.runtime()?;
+        let files = self.files.get_or_init(|| self.make_dir(&self.shared.file_bases).ok());
+        TaskFiles::create(files.as_ref().unwrap_or(runtime))
+            .map_err(|e| format!("cannot make its private files: {e}"))
     }
 
     /// Where a task's output is kept; `kind` tells its command's from its status'.
@@ -112,6 +190,15 @@ impl RunContext {
         self.log_dir_made.call_once(|| runlog::make_log_dir(&self.shared.state_dir, &self.id));
         let name = log_name(self.shared.graph.name(id).as_str(), kind);
         self.shared.log_dir().join(&self.id).join(name)
+    }
+
+    /// The shell an interpreter is, if it is one that is known.
+    pub(crate) fn shell(&self, program: &Path) -> Option<Shell> {
+        let mut shells = self.shells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = shells.get(program) {
+            return *known;
+        }
+        *shells.entry(program.to_owned()).or_insert_with(|| Shell::of(program))
     }
 
     /// Arguments after `--` reach the roots only.

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     os::unix::ffi::OsStrExt as _,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -23,6 +23,7 @@ use super::{
     results::{HandedOn, Results, TaskResult},
     run::RunSummary,
     runlog,
+    saver::Saver,
 };
 use crate::{
     event::{Decided, Finished, LastSuccess, RunStatus, What},
@@ -60,7 +61,7 @@ pub(crate) struct Driver {
     /// In a dry run: tasks assumed to hand on what they did before.
     assumed: Arc<TaskSet>,
     work: JoinSet<Done>,
-    saves: JoinSet<()>,
+    saver: Saver,
     /// What is saved at the end of the run.
     unhurried: Batch,
     /// What is to start as soon as there is a runtime; none once there is one.
@@ -100,7 +101,7 @@ impl Driver {
             questions: Vec::new(),
             assumed: Arc::default(),
             work: JoinSet::new(),
-            saves: JoinSet::new(),
+            saver: Saver::new(Arc::clone(&run)),
             unhurried: Batch::new(),
             due: Some(Vec::new()),
             running: HashMap::new(),
@@ -156,6 +157,7 @@ impl Driver {
             }
             tokio::select! {
                 Some(done) = self.work.join_next() => self.done(done),
+                () = self.saver.advance() => {}
                 Some(id) = self.began.1.recv() => self.scheduler.observe(Observation::Began(id)),
                 command = commands.recv(), if listening => match command {
                     Some(command) => self.obey(command),
@@ -431,8 +433,10 @@ impl Driver {
         self.running.remove(&id);
         let outcome = executed.finished.status;
         if let Some(batch) = executed.save {
+            self.run.starts.fetch_sub(usize::from(executed.begun), Ordering::Relaxed);
             if self.run.shared.graph.task(id).can_be_fresh() {
-                self.save(batch);
+                self.run.note_result(&batch);
+                self.saver.save(batch);
             } else {
                 // Nothing rests on it but the order of starting: it need not be durable at once.
                 self.unhurried.append(batch);
@@ -445,16 +449,6 @@ impl Driver {
             self.scheduler.observe(Observation::Began(began));
         }
         self.scheduler.observe(Observation::Ended(id, outcome));
-    }
-
-    /// Makes a result durable while the run goes on: a dependent may start before that (limit L1).
-    fn save(&mut self, batch: Batch) {
-        let run = Arc::clone(&self.run);
-        self.saves.spawn(async move {
-            if let Err(fault) = run.shared.memory.save(batch).await {
-                run.not_saved(&fault.why);
-            }
-        });
     }
 
     fn passed_over(&mut self, id: TaskId, outcome: Outcome) {
@@ -474,7 +468,9 @@ impl Driver {
         finished.soft = finished.status == Outcome::Failed && self.scheduler.is_soft(id);
         if finished.status == Outcome::Failed && !finished.soft {
             self.summary.failed = true;
-            self.summary.first_exit_code = self.summary.first_exit_code.or(finished.exit_code);
+            // As a shell says it.
+            let code = finished.exit_code.or(finished.signal.map(|signal| 128 + signal));
+            self.summary.first_exit_code = self.summary.first_exit_code.or(code);
         }
         let handed = &self.results.get(id).handed;
         let task = finished.task.clone();
@@ -515,16 +511,14 @@ impl Driver {
         }
     }
 
+    /// Makes durable what is not yet, in one transaction with the end of the run.
     async fn conclude(mut self) -> RunSummary {
-        while self.saves.join_next().await.is_some() {}
         self.gather_unsaved();
-        let batch = std::mem::take(&mut self.unhurried);
-        if !batch.is_empty()
-            && let Err(fault) = self.run.shared.memory.save(batch).await
-            && fault.lost
-        {
-            self.run.not_saved(&fault.why);
+        // Should some task that began have no record, after a failure of our own, the next run asks the journal.
+        if self.run.has_begun() && self.run.starts.load(Ordering::Relaxed) == 0 {
+            self.unhurried.end_run();
         }
+        self.saver.finish(std::mem::take(&mut self.unhurried)).await;
         self.tell_end()
     }
 

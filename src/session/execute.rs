@@ -1,7 +1,7 @@
 //! Executing one task from its snapshot to its record: the record protocol (hazards, section 0).
 //!
 //! 1. Fingerprint the inputs.
-//! 2. Durably say that it has begun.
+//! 2. Say that it has begun, in a way that neither a kill nor a power cut takes back.
 //! 3. Run it.
 //! 4. See whether an input changed meanwhile.
 //! 5. Commit record, output, exports and messages as one.
@@ -11,7 +11,7 @@
 use std::{
     fs,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -22,15 +22,15 @@ use super::{
     context::RunContext,
     harvest::{harvest, last_of_each},
     judge::{self, InputSnapshot, Question},
-    launch::LISTED,
-    request::LiveLines,
+    launch::{LISTED, Way},
+    memory::NotSaved,
     results::HandedOn,
 };
 use crate::{
-    event::{Finished, What},
+    event::Finished,
     model::{Action, Outcome, Reason, Task, TaskId},
     planted::{self, Fault},
-    process::{Ended, EndedBy, Exit, JobControl, Launch, LineSink, Piece, SinkMode, TaskFiles, Timeout},
+    process::{Ended, EndedBy, Exit, TaskFiles, Timeout},
     scan::FileSet,
     store::{Batch, RecordState, TaskRecord},
 };
@@ -38,8 +38,7 @@ use crate::{
 pub(crate) const GRACE: Duration = super::run::RunControl::GRACE;
 /// How long a signal of the terminal may take to reach us after it ended a task.
 const TERMINAL_SIGNAL: Duration = Duration::from_millis(100);
-/// Lines that may wait between a job and the reader of its lines.
-const LINES: usize = 256;
+
 /// What a running task is told from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Orders {
@@ -80,6 +79,8 @@ pub(crate) struct Executed {
     pub(crate) id: TaskId,
     pub(crate) finished: Finished,
     pub(crate) handed: Arc<HandedOn>,
+    /// Whether it was noted as begun.
+    pub(crate) begun: bool,
     /// What is to be made durable; nobody needs to wait for it.
     pub(crate) save: Option<Batch>,
 }
@@ -89,11 +90,23 @@ pub(crate) struct Executed {
 pub(super) struct Failure {
     error: Option<String>,
     cancelled: bool,
+    /// Its command could not be started.
+    not_started: bool,
 }
 
 impl From<String> for Failure {
     fn from(error: String) -> Self {
-        Self { error: Some(error), cancelled: false }
+        Self { error: Some(error), ..Self::default() }
+    }
+}
+
+impl Failure {
+    fn cancelled() -> Self {
+        Self { cancelled: true, ..Self::default() }
+    }
+
+    pub(super) fn not_started(error: String) -> Self {
+        Self { not_started: true, ..error.into() }
     }
 }
 
@@ -111,10 +124,12 @@ pub(super) struct Execution {
     pub(super) run: Arc<RunContext>,
     pub(super) id: TaskId,
     pub(super) start: Start,
-    orders: watch::Receiver<Orders>,
-    began: mpsc::UnboundedSender<TaskId>,
+    pub(super) orders: watch::Receiver<Orders>,
+    pub(super) began: mpsc::UnboundedSender<TaskId>,
     begun_at: Instant,
-    executed: bool,
+    pub(super) executed: bool,
+    /// Whether it was noted as begun.
+    pub(super) begun: bool,
     /// How long its last attempt took.
     pub(super) duration: Option<Duration>,
     /// How its last attempt ended.
@@ -136,6 +151,7 @@ pub(crate) async fn execute(
         began,
         begun_at: Instant::now(),
         executed: false,
+        begun: false,
         duration: None,
         ended: None,
     };
@@ -170,14 +186,14 @@ impl Execution {
     fn check_orders(&self) -> Result<(), Failure> {
         match self.orders.borrow().halt {
             Halt::No => Ok(()),
-            Halt::Terminate | Halt::Kill => Err(Failure { error: None, cancelled: true }),
+            Halt::Terminate | Halt::Kill => Err(Failure::cancelled()),
         }
     }
 
     /// Point 1 of the protocol. A snapshot taken for the verdict is good enough only if the task did not
     /// have to wait for a slot since.
     async fn take_snapshot(&mut self) -> Result<(), Failure> {
-        if self.start.snapshot.is_none() && self.is_keyed() {
+        if self.start.snapshot.is_none() && self.task().is_keyed() {
             let (run, question) = (Arc::clone(&self.run), self.start.question.clone());
             let taken = self.aside(move || judge::snapshot(&run.shared, &question)).await?;
             self.start.snapshot = Some(taken);
@@ -185,19 +201,15 @@ impl Execution {
         Ok(())
     }
 
-    /// Whether its freshness rests on a key.
-    fn is_keyed(&self) -> bool {
-        self.task().can_be_fresh() && self.task().status.is_none()
-    }
-
     /// Point 2: from here on, and until point 5, no one may take the task for fresh. If that cannot be
     /// made durable the store is gone, and with it the old record.
-    async fn say_begun(&self) -> Result<(), Failure> {
-        if !self.is_keyed() || planted::is(Fault::RecordKept) {
+    async fn say_begun(&mut self) -> Result<(), Failure> {
+        if !self.task().is_keyed() || planted::is(Fault::RecordKept) {
             return Ok(());
         }
-        let batch = self.batch(RecordState::Begun, None, None);
-        match self.run.shared.memory.save(batch).await {
+        self.begun = true;
+        self.run.starts.fetch_add(1, Ordering::Relaxed);
+        match self.note_begun().await {
             Err(fault) if fault.lost => self.run.not_saved(&fault.why),
             // The old record still counts, and would say wrongly that this never happened.
             Err(fault) => return Err(format!("nothing can be recorded: {fault}").into()),
@@ -206,10 +218,21 @@ impl Execution {
         Ok(())
     }
 
+    /// A byte in the journal or, where that is not possible, a record of its own. The journal gives way to records
+    /// of its run, so where an earlier run had the same id (the clock was set back) it will not do.
+    async fn note_begun(&self) -> Result<(), NotSaved> {
+        let same_id = self.start.record.as_ref().is_some_and(|record| record.run == self.run.id);
+        let journal = self.run.journal().await?.filter(|_| !same_id);
+        if journal.is_some_and(|journal| journal.begin(self.task().name.as_str()).is_ok()) {
+            return Ok(());
+        }
+        self.run.shared.memory.save(self.batch(RecordState::Begun, None, None)).await
+    }
+
     /// Asks the status command. Some: there is nothing to do.
     async fn status(&mut self, status: &Action) -> Result<Option<Left>, Failure> {
         let files = self.run.task_files()?;
-        let mut launch = self.launch(&files, status, "status")?;
+        let mut launch = self.launch(&files, status, "status", Way::ByShell)?;
         launch.command.foreground = false; // a question, to which nobody types an answer
         launch.timeout = self.timeout();
         let ended = self.conduct(launch, false).await?;
@@ -239,12 +262,21 @@ impl Execution {
     /// Points 3 and, as far as it can fail the task, what follows.
     async fn attempt(&mut self) -> Result<Left, Failure> {
         self.check_orders()?;
-        let files = self.run.task_files()?;
+        let mut files = self.run.task_files()?;
         let action = self.task().action.clone();
-        let mut launch = self.launch(&files, &action, "log")?;
+        let mut launch = self.launch(&files, &action, "log", Way::Shortest)?;
         launch.timeout = self.timeout();
+        let is_direct = launch.command.name.is_some();
         self.begun_at = Instant::now();
-        let ended = self.conduct(launch, true).await?;
+        let mut ended = self.conduct(launch, true).await;
+        if is_direct && ended.as_ref().is_err_and(|failure| failure.not_started) {
+            // What is wrong, and with which exit code that ends, is for the shell to say.
+            files = self.run.task_files()?;
+            let mut launch = self.launch(&files, &action, "log", Way::ByShell)?;
+            launch.timeout = self.timeout();
+            ended = self.conduct(launch, true).await;
+        }
+        let ended = ended?;
         self.duration = Some(self.begun_at.elapsed());
         self.hear_the_terminal(&ended).await;
         let judged = self.judge_end(&ended);
@@ -285,7 +317,7 @@ impl Execution {
                 let limit = self.timeout().map(|t| t.after).unwrap_or_default();
                 Err(format!("it took longer than {}", humantime::format_duration(limit)).into())
             }
-            Some(EndedBy::Terminated | EndedBy::Killed) => Err(Failure { error: None, cancelled: true }),
+            Some(EndedBy::Terminated | EndedBy::Killed) => Err(Failure::cancelled()),
             None if ended.exit.is_success() => Ok(()),
             None if ended.exit.signal.is_some() => self.check_orders().and(Err(Failure::default())),
             None => Err(Failure::default()),
@@ -297,8 +329,9 @@ impl Execution {
         let read = |name: &str, what: &str| files.read(name).map_err(|e| format!("its {what} file {e}"));
         let output = read(TaskFiles::OUTPUT, "output")?;
         let exports = read(TaskFiles::EXPORTS, "exports")?;
-        let listed = read(LISTED, "exports")?;
-        if listed.is_none() && !self.task().exports.is_empty() {
+        let lists = !self.task().exports.is_empty();
+        let listed = if lists { read(LISTED, "exports")? } else { None };
+        if listed.is_none() && lists {
             self.run.warn(self.id, "its exports were not seen: the script ends by `exec`, or by `exit` after setting a trap on EXIT");
         }
         let handed =
@@ -340,74 +373,6 @@ impl Execution {
         Some(Timeout { after, grace: GRACE })
     }
 
-    /// Starts a job and listens to it and to what is ordered meanwhile.
-    async fn conduct(&mut self, mut launch: Launch, is_command: bool) -> Result<Ended, Failure> {
-        let lines = if is_command { self.forward_lines(&mut launch) } else { None };
-        self.run.shared.end_predecessors().await?;
-        let is_first = is_command && !self.executed;
-        let started = || What::TaskStarted { task: self.task().name.clone() };
-        if is_first && self.task().interactive {
-            // Nobody may draw on the terminal once it is the task's.
-            self.run.emitter.emit_and_wait(started()).await;
-        }
-        let job = self.run.shared.warden.spawn(launch).map_err(|e| e.to_string())?;
-        if is_first {
-            if !self.task().interactive {
-                self.run.emitter.emit(started());
-            }
-            self.executed = true;
-            // The driver outlives what it drives.
-            let _ = self.began.send(self.id);
-        }
-        let control = job.control();
-        let finish = job.finish();
-        tokio::pin!(finish);
-        let mut last = Orders::default();
-        let ended = loop {
-            let now = *self.orders.borrow_and_update();
-            obey(&control, last, now);
-            last = now;
-            tokio::select! {
-                ended = &mut finish => break ended,
-                changed = self.orders.changed() => if changed.is_err() {
-                    break finish.await;
-                },
-            }
-        };
-        if let Some(fault) = &ended.log_fault {
-            self.run.warn(self.id, &format!("its log is not complete: {fault}"));
-        }
-        if let Some(lines) = lines {
-            // It ends with the channel, which ended with the job.
-            let _ = lines.await;
-        }
-        Ok(ended)
-    }
-
-    /// Passes the job's lines on as events, if anyone wants them.
-    fn forward_lines(&self, launch: &mut Launch) -> Option<tokio::task::JoinHandle<()>> {
-        let mode = match self.run.lines_of(self.id) {
-            LiveLines::Off => return None,
-            LiveLines::All => SinkMode::Lossless,
-            LiveLines::Lossy => SinkMode::Lossy,
-        };
-        let (to, mut from) = mpsc::channel::<Piece>(LINES);
-        launch.lines = Some(LineSink { to, mode });
-        let (run, task) = (Arc::clone(&self.run), self.task().name.clone());
-        Some(tokio::spawn(async move {
-            while let Some(piece) = from.recv().await {
-                let task = task.clone();
-                let what = match piece {
-                    Piece::Line { stream, bytes } => {
-                        What::Log { task, stream, line: String::from_utf8_lossy(&bytes).into_owned() }
-                    }
-                    Piece::Gap { lines } => What::LogGap { task, lines },
-                };
-                run.emitter.emit_line(what).await;
-            }
-        }))
-    }
-
     /// Points 4 and 5, and the event that tells of it all.
     async fn conclude(mut self, result: Result<Left, Failure>) -> Executed {
         let (outcome, error, left) = match result {
@@ -417,7 +382,7 @@ impl Execution {
             Err(failure) => (Outcome::Failed, failure.error, None),
         };
         let not_fresh = match outcome {
-            Outcome::Succeeded if self.is_keyed() && !planted::is(Fault::NoSecondLook) => {
+            Outcome::Succeeded if self.task().is_keyed() && !planted::is(Fault::NoSecondLook) => {
                 self.changed_meanwhile().await
             }
             _ => None,
@@ -425,51 +390,44 @@ impl Execution {
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());
         let rows = outputs.map(|set| judge::rows(&self.run.shared, set));
         let files = rows.as_deref().map(judge::digest_of_rows);
+        let (id, begun) = (self.id, self.begun);
         let save = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
         let handed = Arc::new(left.map(|l| l.handed).unwrap_or_default());
-        Executed { id: self.id, finished: self.finished(outcome, error, not_fresh), handed, save }
+        Executed { id, finished: self.finished(outcome, error, not_fresh), handed, begun, save }
     }
 
     /// Point 4: an input whose stat identity changed while the task ran (other than a declared output)
     /// keeps its success from being fresh. Identities, not contents: content may have changed and back.
-    async fn changed_meanwhile(&self) -> Option<Reason> {
-        let before = self.start.snapshot.clone()?;
+    async fn changed_meanwhile(&mut self) -> Option<Reason> {
+        let before = self.start.snapshot.take()?;
         let (run, id) = (Arc::clone(&self.run), self.id);
-        let changed = self.aside(move || {
-            judge::changed_since(&run.shared, id, &before).map(|path| run.shared.display(&path))
-        });
-        match changed.await {
-            Ok(path) => path.map(|path| Reason::ChangedWhileRunning { path }),
-            // The look failed or was not waited for, so nothing is known: it is not fresh.
-            Err(_) => Some(Reason::LastRunInterrupted),
-        }
+        let look = move || {
+            let changed = judge::changed_since(&run.shared, id, &before);
+            (before, changed.map(|path| run.shared.display(&path)))
+        };
+        // If the look failed or was not waited for, nothing is known: it is not fresh.
+        let Ok((before, changed)) = self.aside(look).await else { return Some(Reason::LastRunInterrupted) };
+        self.start.snapshot = Some(before);
+        changed.map(|path| Reason::ChangedWhileRunning { path })
     }
 
-    /// Does something on a thread of its own. Who is told to end does not wait for it.
+    /// Looks at files: on a thread of its own, and who is told to end does not wait for it. Where looks have
+    /// been quick it is done here, since a change of threads costs more than a small look.
     async fn aside<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        look: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
+        let run = Arc::clone(&self.run);
+        let work = move || run.pace.time(look);
+        if self.run.pace.is_quick() {
+            return Ok(work());
+        }
         let mut orders = self.orders.clone();
         tokio::select! {
             done = tokio::task::spawn_blocking(work) => done.map_err(|error| error.to_string().into()),
             _ = orders.wait_for(|orders| orders.halt != Halt::No) => {
-                Err(Failure { error: None, cancelled: true })
+                Err(Failure::cancelled())
             }
-        }
-    }
-}
-
-fn obey(control: &JobControl, last: Orders, now: Orders) {
-    match (last.paused, now.paused) {
-        (false, true) => control.pause(),
-        (true, false) => control.resume(),
-        _ => {}
-    }
-    if now.halt > last.halt {
-        match now.halt {
-            Halt::Kill => control.kill(),
-            _ => control.terminate(GRACE),
         }
     }
 }

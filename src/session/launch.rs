@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    direct::Direct,
     environment::{self, Environment, Layers, ONE_VARIABLE},
     execute::{Execution, Failure},
     script::{Dialect, ExportHook, Found},
@@ -21,18 +22,29 @@ use crate::{
 /// The file the `exports` hook writes.
 pub(super) const LISTED: &str = "listed";
 
+/// How a script is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Without its interpreter where that can make no difference.
+    Shortest,
+    /// By its interpreter.
+    ByShell,
+}
+
 impl Execution {
     /// The command line, environment and log of the task's command, or of its status.
-    pub(super) fn launch(&self, files: &TaskFiles, action: &Action, log: &str) -> Result<Launch, Failure> {
+    pub(super) fn launch(
+        &self,
+        files: &TaskFiles,
+        action: &Action,
+        log: &str,
+        way: Way,
+    ) -> Result<Launch, Failure> {
         let mut env = self.environment(files)?;
-        let (program, args) = self.command_line(files, action, &mut env)?;
-        let command = Command {
-            program,
-            args,
-            env: env.into_iter().collect(),
-            cwd: self.task().cwd.clone(),
-            foreground: self.task().interactive,
-        };
+        let mut command = self.command_line(files, action, way, &mut env)?;
+        command.env = env.into_iter().collect();
+        command.cwd.clone_from(&self.task().cwd);
+        command.foreground = self.task().interactive;
         let log = LogTarget { path: self.run.log_file(self.id, log), cap: DEFAULT_LOG_CAP };
         Ok(Launch { command, log: Some(log), ..Launch::default() })
     }
@@ -41,26 +53,52 @@ impl Execution {
         &self,
         files: &TaskFiles,
         action: &Action,
+        way: Way,
         env: &mut Environment,
-    ) -> Result<(PathBuf, Vec<OsString>), Failure> {
+    ) -> Result<Command, Failure> {
         let task = self.task();
         let arguments = self.run.arguments_of(self.id);
         let path = env.get(OsStr::new("PATH")).cloned();
         let text = match action {
-            Action::Script(text) => text.value.clone(),
+            Action::Script(text) => &text.value,
             Action::Command(program) => {
                 let found = find_program(program.as_os_str(), path.as_deref(), &task.cwd);
                 let program = found.ok_or_else(|| format!("there is no program {}", program.display()))?;
-                return Ok((program, arguments.to_vec()));
+                return Ok(Command { program, args: arguments.to_vec(), ..Command::default() });
             }
             Action::None => return Err("it has no command".to_owned().into()),
         };
         let found =
             Found::look_up(&task.interpreter, path.as_deref(), &task.cwd).map_err(|e| e.to_string())?;
-        let text = if task.exports.is_empty() { text } else { self.hook(files, &found, text, env)? };
+        if way == Way::Shortest
+            && let Some(direct) = self.direct(&found, text, env)
+        {
+            return Ok(direct);
+        }
+        let hooked;
+        let text = if task.exports.is_empty() {
+            text
+        } else {
+            hooked = self.hook(files, &found, text.clone(), env)?;
+            &hooked
+        };
         let script = write(files, "script", text.as_bytes())?;
-        let arguments = found.arguments(&script, arguments);
-        Ok((found.program, arguments))
+        let args = found.arguments(&script, arguments);
+        Ok(Command { program: found.program, args, ..Command::default() })
+    }
+
+    /// The program itself, where it takes no shell to start it.
+    fn direct(&self, found: &Found, text: &str, env: &mut Environment) -> Option<Command> {
+        let task = self.task();
+        // On a terminal a shell has its part in what becomes of Ctrl-C.
+        if task.interactive || !task.exports.is_empty() {
+            return None;
+        }
+        let shell = self.run.shell(&found.program)?;
+        let Direct { program, mut words } = Direct::of(text, shell, env, &task.cwd)?;
+        let name = words.remove(0);
+        let args = words.into_iter().map(OsString::from).collect();
+        Some(Command { program, name: Some(name.into()), args, ..Command::default() })
     }
 
     fn hook(

@@ -17,8 +17,8 @@ use crate::{
     model::{Digest, DirRecord},
     scan::Trail,
     store::{
-        self, Access, Batch, GroupWriter, Notice, Reader, SetAside, Snapshot, StateDir, Store, StoreError,
-        Table, TaskRecord,
+        self, Access, Batch, GroupWriter, Journal, Notice, Reader, SetAside, Snapshot, StateDir, Store,
+        StoreError, Table, TaskRecord,
     },
 };
 
@@ -61,8 +61,8 @@ impl NotSaved {
     }
 }
 
-/// Told when a batch is durable.
-type Saved = oneshot::Sender<Result<(), StoreError>>;
+/// Who waits for what the writer does.
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 #[derive(Debug)]
 enum Held {
@@ -144,41 +144,57 @@ impl Memory {
     /// Makes a batch durable. When that fails for good the whole store is given up and its file removed:
     /// the records in it no longer say what happened, and must not be believed later (hazard D3).
     pub(crate) async fn save(self: &Arc<Self>, batch: Batch) -> Result<(), NotSaved> {
-        let (sender, saved) = oneshot::channel();
-        match self.submit_now(batch, sender) {
-            Ok(submitted) => submitted?,
-            // To become a writer may take a while, and must not keep anyone from hearing signals.
-            Err((batch, sender)) => {
-                let me = Arc::clone(self);
-                let submitted = spawn_blocking(move || me.submit(&mut me.held(), batch, sender)).await;
-                submitted.unwrap_or_else(|error| Err(NotSaved::lost(error.to_string())))?;
+        // Who no longer waits for it does not need to be told.
+        let order = move |writer: &GroupWriter, saved: Answer<()>| {
+            writer.submit_then(batch, move |result| drop(saved.send(result)));
+        };
+        self.ask((), order).await
+    }
+
+    /// Makes ready for a run in which these tasks may begin. None: each of them has to be saved as begun.
+    pub(crate) async fn begin_run(
+        self: &Arc<Self>,
+        run: String,
+        names: Vec<String>,
+    ) -> Result<Option<Journal>, NotSaved> {
+        let order = move |writer: &GroupWriter, begun: Answer<Option<Journal>>| {
+            writer.begin_run_then(run, names, move |result| drop(begun.send(result)));
+        };
+        self.ask(None, order).await
+    }
+
+    /// Has the writer do something, and waits for its answer; `nothing` is that of a memory that remembers nothing.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        nothing: T,
+        order: impl FnOnce(&GroupWriter, Answer<T>) + Send + 'static,
+    ) -> Result<T, NotSaved> {
+        let (answer, answered) = oneshot::channel();
+        let submit = |me: &Self, held: &mut Held| {
+            me.become_writer(held)?;
+            match held {
+                Held::Writing(writer) => order(writer, answer),
+                Held::Lost(why) => return Err(NotSaved::lost(why.clone())),
+                // Nothing is remembered, and nothing was to be.
+                Held::Nothing | Held::Looking(_) => drop(answer.send(Ok(nothing))),
             }
+            Ok(())
+        };
+        if self.can_submit() {
+            submit(self, &mut self.held())?;
+        } else {
+            // To become a writer may take a while, and must not keep anyone from hearing signals.
+            let me = Arc::clone(self);
+            let submitted = spawn_blocking(move || submit(&me, &mut me.held())).await;
+            submitted.unwrap_or_else(|error| Err(NotSaved::lost(error.to_string())))?;
         }
-        match saved.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.give_up(&mut self.held(), &error)),
-            Err(_) => Err(self.give_up(&mut self.held(), &StoreError::Closed)),
-        }
+        let answer = answered.await.unwrap_or(Err(StoreError::Closed));
+        answer.map_err(|error| self.give_up(&mut self.held(), &error))
     }
 
-    /// Submits a batch if that takes no time; else gives it back.
-    fn submit_now(&self, batch: Batch, saved: Saved) -> Result<Result<(), NotSaved>, (Batch, Saved)> {
-        match self.held.try_lock() {
-            Ok(mut held) if !matches!(*held, Held::Looking(_)) => Ok(self.submit(&mut held, batch, saved)),
-            _ => Err((batch, saved)),
-        }
-    }
-
-    fn submit(&self, held: &mut Held, batch: Batch, saved: Saved) -> Result<(), NotSaved> {
-        self.become_writer(held)?;
-        match held {
-            // Who no longer waits for it does not need to be told.
-            Held::Writing(writer) => writer.submit_then(batch, move |result| drop(saved.send(result))),
-            Held::Lost(why) => return Err(NotSaved::lost(why.clone())),
-            // Nothing is remembered, and nothing was to be.
-            Held::Nothing | Held::Looking(_) => drop(saved.send(Ok(()))),
-        }
-        Ok(())
+    /// Whether the writer can be given something at once: it is never taken back once it is there.
+    fn can_submit(&self) -> bool {
+        self.held.try_lock().is_ok_and(|held| !matches!(*held, Held::Looking(_)))
     }
 
     /// From looking to writing. The read-only handle has to go first: redb lets nobody in beside it. If

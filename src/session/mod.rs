@@ -17,7 +17,9 @@
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `emit`, `runlog` | events to the reader and to the run's log |
 
+mod conduct;
 mod context;
+mod direct;
 mod drive;
 mod emit;
 mod environment;
@@ -33,6 +35,7 @@ mod request;
 mod results;
 mod run;
 mod runlog;
+mod saver;
 mod script;
 mod shared;
 mod unmatched;
@@ -175,7 +178,10 @@ impl Session {
         let (emitter, events) = Emitter::new(log);
         let records = self.records(&plan);
         let roots = plan.roots().clone();
-        let run = Arc::new(RunContext::new(Arc::clone(&self.shared), request, id, roots, emitter, turn));
+        let keyed = plan.order().iter().map(|id| self.shared.graph.task(*id)).filter(|task| task.is_keyed());
+        let keyed = keyed.map(|task| task.name.to_string()).collect();
+        let shared = Arc::clone(&self.shared);
+        let run = Arc::new(RunContext::new(shared, request, id, roots, keyed, emitter, turn));
         let mut driver = Driver::new(run, plan, records);
         driver.begin();
         Ok(Judging::new(driver, events))

@@ -53,6 +53,7 @@ pub struct SessionBuilder {
     guardian: Option<PathBuf>,
     adopt_orphans: bool,
     runtime_bases: Vec<PathBuf>,
+    file_bases: Vec<PathBuf>,
     global_ignore: Option<PathBuf>,
     keeps_devenv_dirs: bool,
     read_only: bool,
@@ -73,6 +74,7 @@ impl SessionBuilder {
             guardian: None,
             adopt_orphans: false,
             runtime_bases: vec![std::env::temp_dir()],
+            file_bases: Vec::new(),
             global_ignore: None,
             keeps_devenv_dirs: false,
             read_only: false,
@@ -144,6 +146,14 @@ impl SessionBuilder {
     #[must_use]
     pub fn runtime_bases(mut self, bases: Vec<PathBuf>) -> Self {
         self.runtime_bases = bases;
+        self
+    }
+
+    /// Where the private files of tasks may be made, best first, if not in the directory of
+    /// [`runtime_bases`](Self::runtime_bases): in memory, where making and removing them costs next to nothing.
+    #[must_use]
+    pub fn file_bases(mut self, bases: Vec<PathBuf>) -> Self {
+        self.file_bases = bases;
         self
     }
 
@@ -231,6 +241,7 @@ impl SessionBuilder {
             jobs: self.jobs,
             threads: threads(),
             runtime_bases: self.runtime_bases,
+            file_bases: self.file_bases,
             scanner,
             table,
             turn: Arc::default(),

@@ -19,7 +19,7 @@ use crate::{
 impl Execution {
     /// The record of an execution; none if there is nothing new to remember.
     pub(super) fn record(
-        &self,
+        &mut self,
         outcome: Outcome,
         left: Option<&Left>,
         not_fresh: Option<&Reason>,
@@ -32,12 +32,15 @@ impl Execution {
             }
             (Outcome::Succeeded, None) => RecordState::Fresh,
             (Outcome::Failed, _) => RecordState::Failed,
-            // Cancelled: it stays as begun. Cached by its status: nothing new.
+            // Cancelled, or nothing is known of its inputs: it stays as begun, also when the journal is gone.
+            _ if self.begun => RecordState::Begun,
+            // It had not begun, or was cached by its status: nothing new.
             _ => return None,
         };
-        let success = left.filter(|_| self.task().can_be_fresh()).map(|left| self.success(left, files));
-        let manifest = self.start.snapshot.as_ref().map(|s| s.manifest.clone());
-        let explanation = manifest.map(|manifest| Explanation { manifest, outputs: rows });
+        let counts = self.task().can_be_fresh() && state != RecordState::Begun;
+        let success = left.filter(|_| counts).map(|left| self.success(left, files));
+        let snapshot = self.start.snapshot.take();
+        let explanation = snapshot.map(|s| Explanation { manifest: s.manifest, outputs: rows });
         Some(self.batch(state, success, explanation.as_ref()))
     }
 

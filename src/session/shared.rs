@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) jobs: usize,
     pub(crate) threads: NonZero<usize>,
     pub(crate) runtime_bases: Vec<PathBuf>,
+    pub(crate) file_bases: Vec<PathBuf>,
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,

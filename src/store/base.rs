@@ -13,8 +13,8 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
-    TableError, WriteTransaction,
+    Builder, Database, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
+    ReadableTableMetadata, TableDefinition, TableError, WriteTransaction,
 };
 
 use super::{Batch, StateDir, Table, shield::shield};
@@ -25,7 +25,7 @@ pub(super) const FILE: &str = "state.redb";
 const NEW: &str = "state.redb.new";
 
 /// The number of the format of everything in the file. Any change of a record's type raises it (hazard D5).
-pub(super) const SCHEMA: u64 = 2;
+pub(super) const SCHEMA: u64 = 3;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
@@ -140,7 +140,8 @@ impl Base {
             }
             let db = builder(READERS_CACHE).open_read_only(path).map_err(fault)?;
             check_schema(&db)?;
-            Ok(Self::ReadOnly(db))
+            // A run did not come to its end: which tasks it had begun has to be written down first.
+            if is_under_way(&db)? { Err(Fault::Unclean) } else { Ok(Self::ReadOnly(db)) }
         })
     }
 
@@ -286,6 +287,15 @@ fn check_schema(db: &impl ReadableDatabase) -> Result<bool, Fault> {
         Some(SCHEMA) => Ok(true),
         Some(other) => Err(Fault::Damage(format!("its format is {other}, this devtask has {SCHEMA}"))),
         None => Err(Fault::Damage("it does not say its format".to_owned())),
+    }
+}
+
+/// Whether there is a run that did not come to its end.
+fn is_under_way(db: &impl ReadableDatabase) -> Result<bool, Fault> {
+    match db.begin_read().map_err(fault)?.open_table(definition(Table::Progress)) {
+        Ok(rows) => Ok(!rows.is_empty().map_err(fault)?),
+        Err(TableError::TableDoesNotExist(_)) => Ok(false),
+        Err(error) => Err(fault(error)),
     }
 }
 

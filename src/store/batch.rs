@@ -1,12 +1,12 @@
 //! What is written together.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{StoreError, value};
+use super::{StoreError, journal::PROGRESS, value};
 
 /// A table of the store. Keys are bytes; what they mean is the caller's business, except that
 /// [`Tasks`](Table::Tasks) and [`Manifests`](Table::Manifests) are keyed by the task's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Table {
     /// One [`TaskRecord`](super::TaskRecord) a task.
     Tasks = 0,
@@ -16,11 +16,14 @@ pub enum Table {
     Dirs = 2,
     /// What the last walk for each pattern set rested on.
     Trails = 3,
+    /// The run under way, if there is one: which tasks may have begun.
+    Progress = 4,
 }
 
 impl Table {
     /// All tables.
-    pub(super) const ALL: [Self; 4] = [Self::Tasks, Self::Manifests, Self::Dirs, Self::Trails];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Tasks, Self::Manifests, Self::Dirs, Self::Trails, Self::Progress];
 
     /// Its name in the file.
     pub(super) const fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Table {
             Self::Manifests => "manifests",
             Self::Dirs => "dirs",
             Self::Trails => "trails",
+            Self::Progress => "progress",
         }
     }
 }
@@ -40,7 +44,7 @@ pub struct Batch {
 }
 
 /// One key's new value, or its end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) table: Table,
     pub(super) key: Vec<u8>,
@@ -72,6 +76,12 @@ impl Batch {
     /// Removes `key`; that it is not there is fine.
     pub fn delete(&mut self, table: Table, key: &[u8]) {
         self.changes.push(Change { table, key: key.to_owned(), value: None });
+    }
+
+    /// Says that the run under way has come to its end: of every task that began in it there is a record, in
+    /// this batch or an earlier one.
+    pub fn end_run(&mut self) {
+        self.delete(Table::Progress, PROGRESS);
     }
 
     /// Adds the changes of `later` after these.

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::StoreError;
+use super::{StoreError, journal::JOURNAL};
 
 /// The usual name of the state directory, below the root.
 pub const STATE_DIR: &str = ".devtask";
@@ -26,7 +26,8 @@ const GITIGNORE_ASIDE: &str = ".gitignore.new";
 const IGNORE_ALL: &str = "*\n";
 
 /// What is in the directory besides the files of the base, whose names begin with [`super::base::FILE`].
-const OURS: [&str; 8] = [GITIGNORE, GITIGNORE_ASIDE, "loaded", "lock", "log", "runs", "sessions", "state"];
+const OURS: [&str; 9] =
+    [GITIGNORE, GITIGNORE_ASIDE, JOURNAL, "loaded", "lock", "log", "runs", "sessions", "state"];
 
 /// A state directory that exists, is a real directory and belongs to the user (hazards D7, E4).
 #[derive(Clone, Debug, PartialEq, Eq)]

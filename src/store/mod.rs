@@ -22,6 +22,7 @@ mod base;
 mod batch;
 mod dir;
 mod error;
+mod journal;
 mod lock;
 mod private;
 mod reader;
@@ -32,6 +33,8 @@ mod value;
 mod writer;
 
 #[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
 mod tests;
 
 pub use aside::SetAside;
@@ -39,6 +42,7 @@ pub use base::{discard, is_in_place};
 pub use batch::{Batch, Table};
 pub use dir::{STATE_DIR, StateDir};
 pub use error::StoreError;
+pub use journal::Journal;
 pub use lock::{Attempt, Lock, Owner, OwnerInfo};
 pub use private::{read_private, write_private};
 pub use reader::{Notice, Reader, Snapshot};

@@ -28,6 +28,14 @@ pub struct TaskRecord {
     pub typical_ms: Option<u64>,
 }
 
+impl TaskRecord {
+    /// The record of a task that begins now.
+    #[must_use]
+    pub fn begun(run: String, typical_ms: Option<u64>) -> Self {
+        Self { state: RecordState::Begun, success: None, run, at_ms: now_ms(), typical_ms }
+    }
+}
+
 /// What became of an execution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordState {

@@ -3,6 +3,7 @@
 #[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{
+    collections::HashSet,
     fs, mem,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -11,9 +12,10 @@ use std::{
 };
 
 use super::{
-    Batch, Notice, Reader, SetAside, Snapshot, StateDir, StoreError,
+    Batch, Journal, Notice, Reader, SetAside, Snapshot, StateDir, StoreError, Table, TaskRecord,
     aside::set_aside,
     base::{Base, FILE, Fault, Opener, fault, guarded, open_file},
+    journal::{PROGRESS, Progress},
 };
 
 /// A file below this length is never compacted (hazard D6), in bytes.
@@ -108,7 +110,11 @@ impl Store {
             #[cfg(test)]
             commits: AtomicU64::new(0),
         };
-        Ok(Opened { store: Self { shared: Arc::new(shared) }, notice })
+        let mut store = Self { shared: Arc::new(shared) };
+        if access == Access::ReadWrite {
+            store.settle()?;
+        }
+        Ok(Opened { store, notice })
     }
 
     /// A handle for reading, from any thread, also while this store commits.
@@ -151,6 +157,39 @@ impl Store {
         #[cfg(test)]
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Makes ready for a run in which these tasks may begin: from now on each start is noted in the journal this
+    /// returns, until [`Batch::end_run`]. Without one each start has to be committed.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn begin_run(&mut self, run: String, names: Vec<String>) -> Result<Option<Journal>, StoreError> {
+        self.settle()?;
+        let dir = self.shared.path.parent().unwrap_or(Path::new("/"));
+        // Without room for it, say, there is none.
+        let Some((journal, progress)) = Journal::create(dir, run, names).ok().flatten() else {
+            return Ok(None);
+        };
+        let mut batch = Batch::new();
+        batch.put(Table::Progress, PROGRESS, &progress)?;
+        self.commit(&batch).map(|()| Some(journal))
+    }
+
+    /// Writes down which tasks had begun in a run that did not come to its end, if there was one.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let snapshot = self.snapshot()?;
+        if snapshot.keys(Table::Progress)?.is_empty() {
+            return Ok(());
+        }
+        let Some(progress) = snapshot.get::<Progress>(Table::Progress, PROGRESS)? else {
+            drop(snapshot);
+            return self.renew(Fault::Damage("what was under way cannot be read".to_owned()));
+        };
+        let mut batch = settled(&snapshot, progress, self.shared.path.parent())?;
+        drop(snapshot);
+        batch.end_run();
+        self.commit(&batch)
     }
 
     /// Closes the file; compacts it before if it has grown above 16 MiB and half of it is waste (hazard D6).
@@ -297,6 +336,31 @@ impl std::fmt::Debug for Shared {
             .field("access", &self.access)
             .finish_non_exhaustive()
     }
+}
+
+/// The records of a run that did not come to its end: results that were not committed, and what else had begun.
+fn settled(snapshot: &Snapshot, progress: Progress, dir: Option<&Path>) -> Result<Batch, StoreError> {
+    let (begun, mut batch) = match dir.and_then(|dir| progress.told(dir)) {
+        Some(told) => (Some(told.begun), told.results),
+        None => (None, Batch::new()),
+    };
+    let results = batch.changes.iter().filter(|change| change.table == Table::Tasks);
+    let ended: HashSet<Vec<u8>> = results.map(|change| change.key.clone()).collect();
+    for (at, name) in progress.names.iter().enumerate() {
+        // What is not known for certain has begun.
+        if begun.as_ref().is_some_and(|begun| !begun[at]) || ended.contains(name.as_bytes()) {
+            continue;
+        }
+        let record: Option<TaskRecord> = snapshot.get(Table::Tasks, name.as_bytes())?;
+        let is_of_run = record.as_ref().is_some_and(|record| record.run == progress.run);
+        // Of a task without a record nothing wrong can be believed.
+        if !is_of_run && (record.is_some() || begun.is_some()) {
+            let typical_ms = record.and_then(|record| record.typical_ms);
+            let record = TaskRecord::begun(progress.run.clone(), typical_ms);
+            batch.put(Table::Tasks, name.as_bytes(), &record)?;
+        }
+    }
+    Ok(batch)
 }
 
 /// Opens the file for writing, an empty one if it cannot be used.

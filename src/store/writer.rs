@@ -4,17 +4,18 @@
 //! whatever was submitted while it committed goes into the next transaction, in order of submission.
 
 use std::{
+    mem,
     sync::mpsc,
     thread::{self, JoinHandle},
 };
 
-use super::{Batch, Notice, Reader, Store, StoreError};
+use super::{Batch, Journal, Notice, Reader, Store, StoreError};
 
-type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Done<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
-struct Job {
-    batch: Batch,
-    done: Done,
+enum Job {
+    Commit(Batch, Done<()>),
+    Begin { run: String, names: Vec<String>, done: Done<Option<Journal>> },
 }
 
 /// The store on a thread of its own. Dropping it writes what was submitted and closes the store;
@@ -42,9 +43,23 @@ impl GroupWriter {
     /// Hands a batch over. It is written after all that were submitted before it; then `done` is called on the writer's thread, and must neither block nor panic. If the
     /// writer is gone it is dropped without a call.
     pub fn submit_then(&self, batch: Batch, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.submit(Job::Commit(batch, Box::new(done)));
+    }
+
+    /// [`Store::begin_run`] in its turn; `done` as with [`submit_then`](Self::submit_then).
+    pub fn begin_run_then(
+        &self,
+        run: String,
+        names: Vec<String>,
+        done: impl FnOnce(Result<Option<Journal>, StoreError>) + Send + 'static,
+    ) {
+        self.submit(Job::Begin { run, names, done: Box::new(done) });
+    }
+
+    fn submit(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             // A writer that is gone has dropped the queue, and `done` goes with the job.
-            let _ = jobs.send(Job { batch, done: Box::new(done) });
+            let _ = jobs.send(job);
         }
     }
 
@@ -83,11 +98,23 @@ fn write_all(mut store: Store, queue: &mpsc::Receiver<Job>) -> Result<Vec<Notice
         let mut batch = Batch::new();
         let mut waiting = Vec::new();
         for job in std::iter::once(first).chain(queue.try_iter()) {
-            batch.append(job.batch);
-            waiting.push(job.done);
+            match job {
+                Job::Commit(more, done) => {
+                    batch.append(more);
+                    waiting.push(done);
+                }
+                Job::Begin { run, names, done } => {
+                    commit(&mut store, &mut batch, &mut waiting);
+                    done(store.begin_run(run, names));
+                }
+            }
         }
-        let result = store.commit(&batch);
-        waiting.into_iter().for_each(|done| done(result.clone()));
+        commit(&mut store, &mut batch, &mut waiting);
     }
     store.close()
+}
+
+fn commit(store: &mut Store, batch: &mut Batch, waiting: &mut Vec<Done<()>>) {
+    let result = store.commit(&mem::take(batch));
+    waiting.drain(..).for_each(|done| done(result.clone()));
 }

@@ -167,6 +167,35 @@ fn a_killed_devtask_leaves_nothing_that_counts_as_done() {
     cached(&tree, "run a:t");
 }
 
+/// The journal tells what had begun from what only waited for its turn.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_had_not_begun_when_devtask_was_killed_is_as_fresh_as_before() {
+    let waiting = "[tasks.\"a:u\"]\nexec = 'cat in.txt > other.txt'\nexecIfModified = [\"in.txt\"]\nafter = [\"a:t\"]\n";
+    for (spoil, executed) in [("", "a:t"), (".devtask/journal", "a:t a:u")] {
+        let (tree, mut gate) = gated(waiting);
+        let run = |gate: &mut Gate| {
+            let running = tree.devtask(["run", "a:u"]).start();
+            gate.wait();
+            gate.open();
+            running.finish()
+        };
+        assert_eq!(run(&mut gate).code, Some(0));
+        tree.write("in.txt", "B");
+        let running = tree.devtask(["run", "a:u"]).start();
+        gate.wait();
+        running.signal(KILL);
+        assert_eq!(running.finish().signal, Some(KILL));
+        tree.write("in.txt", "A");
+        if !spoil.is_empty() {
+            tree.remove(spoil);
+        }
+        assert_eq!(run(&mut gate).code, Some(0));
+        assert_eq!(tree.executed(), set(executed), "without `{spoil}`");
+        cached(&tree, "run a:u");
+    }
+}
+
 #[test]
 fn an_interrupted_task_is_not_done() {
     let (tree, mut gate) = gated("");

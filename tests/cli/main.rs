@@ -4,6 +4,7 @@
 mod support;
 
 mod devenv;
+mod direct;
 mod example;
 mod faults;
 mod freshness;

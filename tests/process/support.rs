@@ -16,6 +16,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) fn shell(script: &str) -> Command {
     Command {
         program: "/bin/bash".into(),
+        name: None,
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
         cwd: "/".into(),

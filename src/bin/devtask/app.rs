@@ -227,6 +227,7 @@ impl App {
             .guardian(env::current_exe().ok())
             .adopt_orphans(true)
             .runtime_bases(runtime_bases())
+            .file_bases(memory_base().into_iter().collect())
             .global_ignore(global_ignore())
             .keep_devenv_dirs(tree.loaded.kind == Kind::Devenv)
             .label(label)
@@ -366,8 +367,21 @@ fn home() -> Option<PathBuf> {
 
 /// Where private short-lived files go: the user's own runtime directory, else the temporary directory.
 fn runtime_bases() -> Vec<PathBuf> {
-    let private = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute() && d.is_dir());
-    private.into_iter().chain([env::temp_dir()]).collect()
+    user_runtime_dir().into_iter().chain([env::temp_dir()]).collect()
+}
+
+fn user_runtime_dir() -> Option<PathBuf> {
+    env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute() && d.is_dir())
+}
+
+/// Where the files of single tasks go if the user has no runtime directory (which lies in memory): shared memory, if
+/// it has room for them. A container's often has not.
+fn memory_base() -> Option<PathBuf> {
+    const ROOM: u64 = 256 * 1024 * 1024;
+    let shared = Path::new("/dev/shm");
+    let wanted = cfg!(target_os = "linux") && user_runtime_dir().is_none();
+    let found = wanted.then(|| rustix::fs::statvfs(shared).ok()).flatten()?;
+    (found.f_bavail.saturating_mul(found.f_frsize) >= ROOM).then(|| shared.to_owned())
 }
 
 /// git's `core.excludesFile` where it has its default place.
