@@ -146,6 +146,7 @@ impl Shared {
     /// Closes the store, and says what the user should know of it.
     pub(crate) fn close_memory(&self) -> Result<Vec<String>, String> {
         self.memory.forget_unseen(|name| self.graph.id(name).is_some());
+        self.forget_trails();
         self.memory.close()
     }
 
