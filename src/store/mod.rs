@@ -21,6 +21,8 @@ mod aside;
 mod base;
 mod batch;
 mod dir;
+mod disk;
+mod epoch;
 mod error;
 mod journal;
 mod lock;
