@@ -163,6 +163,33 @@ fn a_bad_value_is_absent_and_named_and_can_be_replaced() {
     assert_eq!(get(&store, "a:b"), Some(3));
 }
 
+/// So that a file is verified only where a kill is not all that can have happened to it.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_file_says_in_which_boot_and_mount_it_was_written_and_that_it_is_no_copy() {
+    use redb::ReadableDatabase as _;
+
+    let place = Place::new();
+    let said = || {
+        let db = Database::open(place.file()).unwrap();
+        let meta = db.begin_read().unwrap().open_table(TableDefinition::<&str, u64>::new("meta")).unwrap();
+        meta.get("epoch").unwrap().map(|number| number.value())
+    };
+    let mark = || epoch::Epoch::mark(&File::open(place.file()).unwrap());
+    place.clean().commit(&put("a:b", 1)).unwrap();
+    let first = mark();
+    assert!(first.is_some());
+    assert_eq!(said(), first);
+
+    let copy = place.dir.path().join("copy");
+    fs::copy(place.file(), &copy).unwrap();
+    fs::rename(copy, place.file()).unwrap();
+    assert_ne!(mark(), first);
+    assert_eq!(said(), first, "until it is written again");
+    place.clean().commit(&put("a:b", 2)).unwrap();
+    assert_eq!(said(), mark());
+}
+
 // --- growth --------------------------------------------------------------------------------------
 
 #[test]
