@@ -35,7 +35,7 @@ use crate::{
 /// How many stops a thread takes at once.
 const AT_ONCE: usize = 8;
 
-/// So many files are asked for by their paths for what opening their directory costs.
+/// Fewer files than this are asked for by their paths for what opening their directory costs.
 const FEW: usize = 3;
 
 /// How many names one thread looks at for what starting another costs.
@@ -268,19 +268,23 @@ impl Walker<'_, '_> {
         content: &mut DirectoryContent,
         unread: &mut Vec<Unread>,
     ) -> Vec<Outcome> {
-        let open = match visits {
-            // Opening it is only worth it for its stamps, or for more files.
-            [visit] if visit.directory.listed.is_none() && visit.directory.names.iter().count() < FEW => None,
+        let names: usize = visits.iter().map(|visit| visit.directory.names.iter().take(FEW).count()).sum();
+        let open = match names {
+            0..FEW => None,
             _ => match system::open_to_stat(&self.root, key_path(key)) {
                 Ok(Some(open)) => Some(open),
                 _ => return vec![Outcome::Moved; visits.len()],
             },
         };
-        let place = match &open {
-            Some((fd, _)) => Place::Open(fd),
-            None => Place::Beneath(&self.root, key),
+        let (place, status) = match &open {
+            Some((fd, status)) => (Place::Open(fd), Some(*status)),
+            None if visits.iter().any(|visit| visit.directory.listed.is_some()) => {
+                let status = system::target_at(&self.root, key_path(key));
+                (Place::Beneath(&self.root, key), status.filter(Status::is_directory))
+            }
+            None => (Place::Beneath(&self.root, key), None),
         };
-        let identity = open.as_ref().map(|(_, status)| status.identity);
+        let identity = status.map(|status| status.identity);
         self.table.show(key, self.memory, |known| {
             let look = Look { place, known, seen: (visits.len() > 1).then(HashMap::new) };
             self.compare(key, visits, look, identity, content, unread)
