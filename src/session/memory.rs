@@ -242,7 +242,7 @@ impl Memory {
         if let Held::Lost(why) = held {
             return NotSaved::lost(why.clone());
         }
-        let why = error.source().map_or(error.to_string(), |source| format!("{error}: {source}"));
+        let why = with_cause(error);
         *held = Held::Lost(why.clone());
         if let Some(dir) = &self.dir {
             // Removing needs no space. If even that fails the file is as unwritable for the next run, which
@@ -297,7 +297,7 @@ impl Memory {
             Held::Nothing => Vec::new(),
             Held::Looking(store) => store.close().map_err(|e| e.to_string())?,
             Held::Writing(writer) => {
-                let notices = writer.shutdown().map_err(|e| e.to_string())?;
+                let notices = writer.shutdown().map_err(|e| with_cause(&e))?;
                 if !self.dir.as_ref().is_some_and(store::is_in_place) {
                     return Err("the state was removed while it was in use".to_owned());
                 }
@@ -313,6 +313,10 @@ fn open_writer(dir: &StateDir, patience: Duration) -> Result<(GroupWriter, Optio
     let opened = Store::open_waiting(dir, patience)?;
     let note = opened.notice.as_ref().map(told);
     Ok((GroupWriter::start(opened.store)?, note))
+}
+
+fn with_cause(error: &StoreError) -> String {
+    error.source().map_or(error.to_string(), |source| format!("{error}: {source}"))
 }
 
 fn told(aside: &SetAside) -> String {

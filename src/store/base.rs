@@ -17,7 +17,11 @@ use redb::{
     ReadableTableMetadata, TableDefinition, TableError, WriteTransaction,
 };
 
-use super::{Batch, StateDir, Table, shield::shield};
+use super::{
+    Batch, StateDir, Table,
+    disk::{Disk, FailedSync, Medium, Opener},
+    shield::shield,
+};
 
 /// The file's name in the state directory.
 pub(super) const FILE: &str = "state.redb";
@@ -29,9 +33,11 @@ pub(super) const SCHEMA: u64 = 3;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
+/// The [`Epoch::mark`](super::epoch::Epoch::mark) of the last writer.
+const EPOCH_KEY: &str = "epoch";
 
 /// The most memory redb may use for pages: of a writer, and of a reader, who reads most pages once.
-pub(super) const CACHE: usize = 64 * 1024 * 1024;
+const CACHE: usize = 64 * 1024 * 1024;
 const READERS_CACHE: usize = 4 * 1024 * 1024;
 
 /// Length of the part of redb's header that says whether the file was closed cleanly, and the bit that says it.
@@ -45,6 +51,8 @@ pub(super) enum Fault {
     Damage(String),
     /// The system refused; the file is as good as before, but has to be reopened.
     Io(Arc<io::Error>),
+    /// A sync failed: nobody knows what the disk has of the file.
+    NotSynced(Arc<io::Error>),
     /// Someone else has it open, or a reader is in the way.
     Busy,
     /// Not closed cleanly, and opened read-only.
@@ -57,7 +65,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damage(why) => f.write_str(why),
-            Self::Io(error) => write!(f, "{error}"),
+            Self::Io(error) | Self::NotSynced(error) => write!(f, "{error}"),
             Self::Busy => f.write_str("it is open in another process"),
             Self::Unclean => f.write_str("it was not closed cleanly"),
             Self::Closed => f.write_str("it was closed"),
@@ -100,17 +108,8 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, F
     shield(work).unwrap_or_else(|panic| Err(Fault::Damage(panic)))
 }
 
-/// How the file is opened for writing: a seam for tests, which put failing disks beneath it.
-pub(super) type Opener = Arc<dyn Fn(&Path) -> Result<Database, Fault> + Send + Sync>;
-
-/// Opens the file as it is on disk.
-pub(super) fn open_file(path: &Path) -> Result<Database, Fault> {
-    let file = StateDir::open_file(path, true)?;
-    builder(CACHE).create_file(file).map_err(fault)
-}
-
 /// The settings every handle has.
-pub(super) fn builder(cache: usize) -> Builder {
+fn builder(cache: usize) -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(cache);
     builder
@@ -127,8 +126,20 @@ pub(super) enum Base {
 
 pub(super) struct ReadWrite {
     pub(super) db: Database,
-    /// Whether the schema number is in the file. A new file gets it with the first batch.
-    has_schema: AtomicBool,
+    failed: FailedSync,
+    /// What belongs into the file beside the batches.
+    label: Label,
+    /// Whether it is there. It comes with the first batch.
+    is_labelled: AtomicBool,
+}
+
+/// What a file says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Label {
+    /// Whether it has our schema number; a file without any table has none yet.
+    has_schema: bool,
+    /// In which epoch it was last written. For as long as that lasts all that was written is there, synced or not.
+    epoch: Option<u64>,
 }
 
 impl Base {
@@ -139,28 +150,36 @@ impl Base {
                 return Ok(Self::Empty);
             }
             let db = builder(READERS_CACHE).open_read_only(path).map_err(fault)?;
-            check_schema(&db)?;
+            read_label(&db)?;
             // A run did not come to its end: which tasks it had begun has to be written down first.
             if is_under_way(&db)? { Err(Fault::Unclean) } else { Ok(Self::ReadOnly(db)) }
         })
     }
 
-    /// Opens the file for writing, or makes it. One that was not closed cleanly is verified as a whole
-    /// (hazard D10).
+    /// Opens the file for writing, or makes it. One that was not closed cleanly is verified as a whole, unless it was
+    /// written in this very epoch: then nothing of it can be old or torn (hazard D10). One of which a sync fails on the
+    /// way is removed.
     pub(super) fn read_write(path: &Path, opener: &Opener) -> Result<Self, Fault> {
-        guarded(|| {
+        let failed = FailedSync::default();
+        let opened = failed.outweighs(guarded(|| {
             if file_len(path)? == 0 {
-                let db = create(path, opener)?;
-                return Ok(Self::ReadWrite(ReadWrite { db, has_schema: AtomicBool::new(false) }));
+                return create(path, opener, &failed);
             }
             let unclean = is_unclean(path)?;
-            let mut db = opener(path)?;
-            if unclean && !db.check_integrity().map_err(fault)? {
+            let mut base = ReadWrite::open(path, opener, &failed)?;
+            let found = read_label(&base.db)?;
+            let may_be_torn = unclean && (found.epoch.is_none() || found.epoch != base.label.epoch);
+            if may_be_torn && !base.db.check_integrity().map_err(fault)? {
                 return Err(Fault::Damage("it failed the integrity check".to_owned()));
             }
-            let has_schema = AtomicBool::new(check_schema(&db)?);
-            Ok(Self::ReadWrite(ReadWrite { db, has_schema }))
-        })
+            base.is_labelled = AtomicBool::new(found == base.label);
+            Ok(base)
+        }));
+        if matches!(opened, Err(Fault::NotSynced(_))) {
+            // Of the same disk nothing better can be had.
+            let _ = remove(path);
+        }
+        opened.map(Self::ReadWrite)
     }
 
     /// A view of what is committed now; `None` if there is no file.
@@ -176,27 +195,38 @@ impl Base {
     /// Makes `batch` durable as one transaction.
     pub(super) fn commit(&self, batch: &Batch) -> Result<(), Fault> {
         let Self::ReadWrite(base) = self else { return Err(Fault::Closed) };
-        guarded(|| {
+        base.failed.outweighs(guarded(|| {
             let mut txn = base.db.begin_write().map_err(fault)?;
             // Both are what makes kill -9 harmless, and cheap to recover from (limit L3).
             txn.set_durability(Durability::Immediate).map_err(fault)?;
             txn.set_quick_repair(true);
-            if !base.has_schema.load(Ordering::Relaxed) {
-                txn.open_table(META).map_err(fault)?.insert(SCHEMA_KEY, SCHEMA).map_err(fault)?;
+            if !base.is_labelled.load(Ordering::Relaxed) {
+                write_label(&txn, base.label)?;
             }
             Table::ALL.into_iter().try_for_each(|table| apply(&txn, table, batch))?;
             txn.commit().map_err(fault)
-        })?;
-        base.has_schema.store(true, Ordering::Relaxed);
+        }))?;
+        base.is_labelled.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     /// Gives the handle up. redb writes here, and may panic on a damaged file.
     pub(super) fn retire(self) -> Result<(), Fault> {
-        guarded(|| {
+        let failed =
+            if let Self::ReadWrite(base) = &self { base.failed.clone() } else { FailedSync::default() };
+        failed.outweighs(guarded(|| {
             drop(self);
             Ok(())
-        })
+        }))
+    }
+}
+
+impl ReadWrite {
+    fn open(path: &Path, opener: &Opener, failed: &FailedSync) -> Result<Self, Fault> {
+        let Medium { file, epoch } = opener(path)?;
+        let db = builder(CACHE).create_with_backend(Disk::new(file, failed.clone())).map_err(fault)?;
+        let label = Label { has_schema: true, epoch };
+        Ok(Self { db, failed: failed.clone(), label, is_labelled: AtomicBool::new(false) })
     }
 }
 
@@ -234,24 +264,34 @@ pub fn is_in_place(dir: &StateDir) -> bool {
 /// # Errors
 /// If the system refuses.
 pub fn discard(dir: &StateDir) -> io::Result<()> {
-    fs::remove_file(dir.path().join(FILE))?;
-    File::open(dir.path())?.sync_all()
+    remove(&dir.path().join(FILE))
+}
+
+/// Removes the file for good: not even a power cut brings it back.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => sync_dir(path),
+    }
+}
+
+/// Makes the names in the directory of `path` durable.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 /// Makes the file under another name first, so that a half-made one is never in its place.
-fn create(path: &Path, opener: &Opener) -> Result<Database, Fault> {
+fn create(path: &Path, opener: &Opener, failed: &FailedSync) -> Result<ReadWrite, Fault> {
     let new = path.with_file_name(NEW);
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let db = opener(&new)?;
+    let base = ReadWrite::open(&new, opener, failed)?;
     fs::rename(&new, path)?;
     // Without it a power cut could bring back a file that was set aside.
-    if let Some(dir) = path.parent() {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(db)
+    sync_dir(path).map_err(|error| Fault::NotSynced(Arc::new(error)))?;
+    Ok(base)
 }
 
 /// The length of the file; 0 if there is none. Anything but a regular file is foreign.
@@ -272,22 +312,35 @@ fn is_unclean(path: &Path) -> Result<bool, Fault> {
     Ok(header[HEADER - 1] & UNCLEAN != 0)
 }
 
-/// Whether the file has our schema number; a file without any table has none yet.
-fn check_schema(db: &impl ReadableDatabase) -> Result<bool, Fault> {
+/// What the file says of itself, if it is ours.
+fn read_label(db: &impl ReadableDatabase) -> Result<Label, Fault> {
     let txn = db.begin_read().map_err(fault)?;
     let meta = match txn.open_table(META) {
         Ok(meta) => meta,
-        Err(TableError::TableDoesNotExist(_)) if is_without_tables(&txn)? => return Ok(false),
+        Err(TableError::TableDoesNotExist(_)) if is_without_tables(&txn)? => {
+            return Ok(Label { has_schema: false, epoch: None });
+        }
         Err(TableError::TableDoesNotExist(_)) => {
             return Err(Fault::Damage("it is the database of another program".to_owned()));
         }
         Err(error) => return Err(fault(error)),
     };
-    match meta.get(SCHEMA_KEY).map_err(fault)?.map(|number| number.value()) {
-        Some(SCHEMA) => Ok(true),
+    let number = |key| meta.get(key).map(|found| found.map(|number| number.value())).map_err(fault);
+    match number(SCHEMA_KEY)? {
+        Some(SCHEMA) => Ok(Label { has_schema: true, epoch: number(EPOCH_KEY)? }),
         Some(other) => Err(Fault::Damage(format!("its format is {other}, this devtask has {SCHEMA}"))),
         None => Err(Fault::Damage("it does not say its format".to_owned())),
     }
+}
+
+fn write_label(txn: &WriteTransaction, label: Label) -> Result<(), Fault> {
+    let mut meta = txn.open_table(META).map_err(fault)?;
+    meta.insert(SCHEMA_KEY, SCHEMA).map_err(fault)?;
+    match label.epoch {
+        Some(epoch) => drop(meta.insert(EPOCH_KEY, epoch).map_err(fault)?),
+        None => drop(meta.remove(EPOCH_KEY).map_err(fault)?),
+    }
+    Ok(())
 }
 
 /// Whether there is a run that did not come to its end.

@@ -44,6 +44,14 @@ pub enum StoreError {
     /// A batch could not be made durable, not even after reopening (hazard D3). Nothing of it counts.
     #[error("results not saved: {0}")]
     NotSaved(String),
+    /// A sync failed: the system may show what the disk never got, so the file was removed (hazard D3).
+    #[error("cannot sync {}", path.display())]
+    NotSynced {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// A commit on a store opened read-only.
     #[error("the state was opened read-only")]
     ReadOnly,

@@ -20,7 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Batch, StateDir, batch::Change};
+use super::{Batch, StateDir, batch::Change, epoch::Epoch};
 
 /// The journal's name in the state directory.
 pub(super) const JOURNAL: &str = "journal";
@@ -40,15 +40,6 @@ pub(super) struct Progress {
     /// For how long the journal is worth asking.
     epoch: Epoch,
     pub(super) names: Vec<String>,
-}
-
-/// What has to be the same for the journal to hold all that was written to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Epoch {
-    boot: String,
-    /// The mount, which ends with a medium that is pulled out; 0 where the system (Linux before 6.8) has no number for
-    /// it that is never used again.
-    mount: u64,
 }
 
 /// The journal of a run under way.
@@ -160,31 +151,7 @@ fn first_result(frames: &[u8]) -> Option<(Vec<Change>, &[u8])> {
 impl Progress {
     /// The same, but of another boot or mount.
     pub(super) fn elsewhere(mut self, boot: bool) -> Self {
-        if boot {
-            self.epoch.boot.push('x');
-        } else {
-            self.epoch.mount += 1;
-        }
+        self.epoch = self.epoch.elsewhere(boot);
         self
-    }
-}
-
-impl Epoch {
-    #[cfg(target_os = "linux")]
-    fn now(dir: &Path) -> Option<Self> {
-        use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-
-        // STATX_MNT_ID_UNIQUE: unlike the older number it is never given to a later mount.
-        let unique = StatxFlags::from_bits_retain(0x4000);
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
-        let found = statx(CWD, dir, AtFlags::empty(), unique).ok()?;
-        let mount = if found.stx_mask & unique.bits() == 0 { 0 } else { found.stx_mnt_id };
-        (!boot.is_empty()).then_some(Self { boot, mount })
-    }
-
-    /// Other systems do not say which boot this is without unsafe code.
-    #[cfg(not(target_os = "linux"))]
-    fn now(_: &Path) -> Option<Self> {
-        None
     }
 }

@@ -6,7 +6,9 @@
 //! * a read gives what was stored or nothing, never anything else: every value carries a checksum that also
 //!   covers its key, so a damaged page costs a rerun and no more;
 //! * a file that cannot be used (damaged, foreign, of another version) is set aside under another name and
-//!   replaced by an empty one. The caller gets one [`Notice`], not an error.
+//!   replaced by an empty one. The caller gets one [`Notice`], not an error;
+//! * a file of which a sync failed is removed at once: what the system shows of it may be on no disk. Whoever saves is
+//!   told, also by [`Store::close`].
 //!
 //! Who holds the tree is decided by the [`Lock`], a file of its own: the lock redb takes on its file excludes
 //! even readers and says nothing about its owner. A caller takes the lock first and opens the store for writing
@@ -21,6 +23,8 @@ mod aside;
 mod base;
 mod batch;
 mod dir;
+mod disk;
+mod epoch;
 mod error;
 mod journal;
 mod lock;

@@ -212,7 +212,7 @@ impl Drop for Snapshot {
 fn absent_if_damaged<R: Default>(shared: &Shared, found: Result<R, Fault>) -> Result<R, StoreError> {
     match found {
         Ok(found) => Ok(found),
-        Err(Fault::Io(source)) => {
+        Err(Fault::Io(source) | Fault::NotSynced(source)) => {
             Err(StoreError::Io { action: "read", path: shared.path().to_owned(), source })
         }
         Err(Fault::Closed | Fault::Busy | Fault::Unclean) => Err(StoreError::Closed),

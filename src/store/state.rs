@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{
     collections::HashSet,
-    fs, mem,
+    fs, io, mem,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +14,8 @@ use std::{
 use super::{
     Batch, Journal, Notice, Reader, SetAside, Snapshot, StateDir, StoreError, Table, TaskRecord,
     aside::set_aside,
-    base::{Base, FILE, Fault, Opener, fault, guarded, open_file},
+    base::{Base, FILE, Fault, fault, guarded, remove},
+    disk::{Opener, open_file},
     journal::{PROGRESS, Progress},
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Shared {
     opened_len: u64,
     /// Why the file must not be used any more, once that is known.
     damage: Mutex<Option<String>>,
+    /// Why nothing is written any more, once a sync has failed.
+    given_up: OnceLock<StoreError>,
     notices: Mutex<Vec<Notice>>,
     #[cfg(test)]
     commits: AtomicU64,
@@ -71,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::AlreadyOpen`] if a process writes it, or, for [`Access::ReadWrite`], reads it;
     /// [`StoreError::NeedsRepair`] for [`Access::ReadOnly`] of a file that needs a writer first;
-    /// [`StoreError::Io`].
+    /// [`StoreError::NotSynced`]; [`StoreError::Io`].
     pub fn open(dir: &StateDir, access: Access) -> Result<Opened, StoreError> {
         Self::open_with(dir, access, Arc::new(open_file))
     }
@@ -106,6 +109,7 @@ impl Store {
             opener,
             base: RwLock::new(base),
             damage: Mutex::default(),
+            given_up: OnceLock::new(),
             notices: Mutex::default(),
             #[cfg(test)]
             commits: AtomicU64::new(0),
@@ -135,9 +139,10 @@ impl Store {
     ///
     /// After an I/O error (a full disk) redb refuses all writes until it is reopened; that, and the write,
     /// are tried once more (hazard D3). A file that proves to be damaged is set aside, and the batch goes to
-    /// an empty one; see [`Reader::take_notices`].
+    /// an empty one; see [`Reader::take_notices`]. After a failed sync nothing is tried: the file is removed.
     ///
     /// # Errors
+    /// [`StoreError::NotSynced`], also of all commits after it: nothing is there any more.
     /// [`StoreError::NotSaved`]: treat it as not written, though it may have been; the next commit tries to
     /// reopen again. [`StoreError::ReadOnly`], [`StoreError::Io`] if a damaged file cannot be moved.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -146,6 +151,9 @@ impl Store {
         }
         if batch.is_empty() {
             return Ok(());
+        }
+        if let Some(error) = self.shared.given_up.get() {
+            return Err(error.clone());
         }
         if let Some(why) = self.shared.damage_reason() {
             self.renew(Fault::Damage(why))?;
@@ -196,7 +204,8 @@ impl Store {
     /// Returns what has not been taken of the [`Notice`]s.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if a damaged file cannot be moved. Whatever it is, the store is closed.
+    /// [`StoreError::NotSynced`] if a sync failed, now or before; [`StoreError::Io`] if a damaged file cannot be moved.
+    /// Whatever it is, the store is closed.
     pub fn close(self) -> Result<Vec<Notice>, StoreError> {
         self.compact_if_worth_it(COMPACT_ABOVE);
         self.finish()?;
@@ -209,6 +218,9 @@ impl Store {
 
     /// A second failure: damage is remembered, so that the next commit starts over.
     fn not_saved(&self, fault: Fault) -> StoreError {
+        if let Fault::NotSynced(source) = fault {
+            return self.shared.give_up(&mut self.shared.base_mut(), source);
+        }
         let error = StoreError::NotSaved(fault.to_string());
         self.shared.react(fault);
         error
@@ -218,15 +230,20 @@ impl Store {
     fn renew(&self, fault: Fault) -> Result<(), StoreError> {
         let shared = &self.shared;
         let mut base = shared.base_mut();
-        // The file is reopened or renamed anyway; how the old handle ends adds nothing.
-        let _ = mem::replace(&mut *base, Base::Closed).retire();
+        // The file is reopened or renamed anyway; how else the old handle ends adds nothing.
+        if let Err(Fault::NotSynced(source)) = mem::replace(&mut *base, Base::Closed).retire() {
+            return Err(shared.give_up(&mut base, source));
+        }
         let mut asides = Vec::new();
         if let Fault::Damage(why) = fault {
             asides.push(move_away(&shared.path, why)?);
         }
         shared.take_damage();
-        let (opened, aside) = open_or_set_aside(&shared.path, &shared.opener)
-            .map_err(|error| StoreError::NotSaved(with_source(&error)))?;
+        let reopened = open_or_set_aside(&shared.path, &shared.opener);
+        let (opened, aside) = reopened.map_err(|error| match error {
+            StoreError::NotSynced { source, .. } => shared.give_up(&mut base, source),
+            error => StoreError::NotSaved(with_source(&error)),
+        })?;
         *base = opened;
         asides.extend(aside);
         shared.notices().extend(asides.into_iter().map(Notice::SetAside));
@@ -255,9 +272,14 @@ impl Store {
     /// Closes the file, and sets it aside if it is damaged.
     fn finish(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let closed = mem::replace(&mut *shared.base_mut(), Base::Closed).retire();
-        if let Err(fault) = closed {
-            shared.react(fault);
+        let mut base = shared.base_mut();
+        match mem::replace(&mut *base, Base::Closed).retire() {
+            Err(Fault::NotSynced(source)) => return Err(shared.give_up(&mut base, source)),
+            Err(fault) => shared.react(fault),
+            Ok(()) => {}
+        }
+        if let Some(error) = shared.given_up.get() {
+            return Err(error.clone());
         }
         match shared.take_damage() {
             Some(why) if shared.access == Access::ReadWrite => {
@@ -319,6 +341,16 @@ impl Shared {
     /// Forgets the damage.
     fn take_damage(&self) -> Option<String> {
         self.damage().take()
+    }
+
+    /// Removes a file of which a sync failed, and has nothing more to do with it (hazard D3).
+    fn give_up(&self, base: &mut Base, source: Arc<io::Error>) -> StoreError {
+        // The disk has the last say on the file anyway.
+        let _ = mem::replace(base, Base::Closed).retire();
+        // A system that refuses even that (it may have made the file system read-only) cannot be helped: the caller
+        // says that nothing is saved.
+        let _ = remove(&self.path);
+        self.given_up.get_or_init(|| StoreError::NotSynced { path: self.path.clone(), source }).clone()
     }
 
     /// Remembers damage.
@@ -389,6 +421,7 @@ fn move_away(path: &Path, why: String) -> Result<SetAside, StoreError> {
 fn unreadable(path: &Path, fault: Fault) -> StoreError {
     match fault {
         Fault::Io(source) => StoreError::Io { action: "open", path: path.to_owned(), source },
+        Fault::NotSynced(source) => StoreError::NotSynced { path: path.to_owned(), source },
         Fault::Busy => StoreError::AlreadyOpen(path.to_owned()),
         Fault::Closed => StoreError::Closed,
         Fault::Damage(_) | Fault::Unclean => StoreError::NeedsRepair(fault.to_string()),

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use self::disk::{Weather, opener};
 use super::{
-    base::{FILE, Fault, SCHEMA, open_file},
+    base::{FILE, SCHEMA},
     *,
 };
 
@@ -264,5 +264,4 @@ fn handles_may_cross_threads() {
     crosses::<Snapshot>();
     crosses::<Store>();
     crosses::<StoreError>();
-    let _: fn(&Path) -> Result<Database, Fault> = open_file;
 }

@@ -13,7 +13,8 @@ use rustix::io::Errno;
 
 use super::{
     super::{
-        base::{CACHE, Opener, builder, fault},
+        base::fault,
+        disk::{Medium, Opener},
         *,
     },
     Place, get, put,
@@ -30,12 +31,20 @@ pub(super) struct Weather {
     calls: AtomicU64,
     /// Whether the next call panics.
     panics: AtomicBool,
+    /// Whether the next sync fails.
+    fails_sync: AtomicBool,
 }
 
 impl Weather {
     pub(super) fn new(calm: u64, storm: u64, errno: Errno) -> Arc<Self> {
-        let (calls, panics) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { calm: calm.into(), storm: storm.into(), errno, calls, panics })
+        Arc::new(Self {
+            calm: calm.into(),
+            storm: storm.into(),
+            errno,
+            calls: AtomicU64::new(0),
+            panics: AtomicBool::new(false),
+            fails_sync: AtomicBool::new(false),
+        })
     }
 
     fn call(&self) -> io::Result<()> {
@@ -67,6 +76,9 @@ impl StorageBackend for Disk {
     }
     fn sync_data(&self) -> io::Result<()> {
         self.weather.call()?;
+        if self.weather.fails_sync.swap(false, Ordering::Relaxed) {
+            return Err(self.weather.errno.into());
+        }
         self.file.sync_data()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -88,14 +100,17 @@ pub(super) fn opener(weather: &Arc<Weather>) -> Opener {
     Arc::new(move |path| {
         let file = StateDir::open_file(path, true)?;
         let file = FileBackend::new(file).map_err(fault)?;
-        builder(CACHE).create_with_backend(Disk { file, weather: Arc::clone(&weather) }).map_err(fault)
+        Ok(Medium { file: Box::new(Disk { file, weather: Arc::clone(&weather) }), epoch: None })
     })
 }
 
-/// Commits pairs that must stay equal until `rounds` are over; returns the numbers that were acknowledged.
-fn commit_pairs(dir: &StateDir, weather: &Arc<Weather>, rounds: u64) -> Vec<u64> {
-    let Ok(Opened { mut store, .. }) = Store::open_with(dir, Access::ReadWrite, opener(weather)) else {
-        return Vec::new();
+/// Commits pairs that must stay equal until `rounds` are over; returns the numbers that were acknowledged, none if it
+/// was told that a sync failed.
+fn commit_pairs(dir: &StateDir, weather: &Arc<Weather>, rounds: u64) -> Option<Vec<u64>> {
+    let mut store = match Store::open_with(dir, Access::ReadWrite, opener(weather)) {
+        Ok(opened) => opened.store,
+        Err(StoreError::NotSynced { .. }) => return None,
+        Err(_) => return Some(Vec::new()),
     };
     let pair = |n: u64| {
         let mut batch = put(&format!("left:{n}"), n);
@@ -103,7 +118,8 @@ fn commit_pairs(dir: &StateDir, weather: &Arc<Weather>, rounds: u64) -> Vec<u64>
         batch.put(Table::Dirs, format!("big:{n}").as_bytes(), &vec![n; 2000]).unwrap();
         batch
     };
-    (0..rounds).filter(|n| store.commit(&pair(*n)).is_ok()).collect()
+    let acknowledged = (0..rounds).filter(|n| store.commit(&pair(*n)).is_ok()).collect();
+    store.close().ok().map(|_| acknowledged)
 }
 
 fn check_pairs(dir: &StateDir, acknowledged: &[u64], rounds: u64, what: &str) {
@@ -125,19 +141,23 @@ fn check_pairs(dir: &StateDir, acknowledged: &[u64], rounds: u64, what: &str) {
 fn whichever_write_fails_what_was_acknowledged_is_there_and_nothing_is_half_there() {
     const ROUNDS: u64 = 4;
     let fair = Weather::new(u64::MAX, 0, Errno::NOSPC);
-    assert_eq!(commit_pairs(&Place::new().dir, &fair, ROUNDS).len() as u64, ROUNDS);
+    assert_eq!(commit_pairs(&Place::new().dir, &fair, ROUNDS).unwrap().len() as u64, ROUNDS);
     let calls = fair.calls.load(Ordering::Relaxed);
     assert!(calls > 20, "the failing disk is in use");
+    let mut removed = 0;
     for errno in [Errno::NOSPC, Errno::IO] {
         for storm in [1, 7, u64::MAX] {
             for calm in 0..calls {
                 let place = Place::new();
                 let acknowledged = commit_pairs(&place.dir, &Weather::new(calm, storm, errno), ROUNDS);
                 let what = format!("{errno} for {storm} calls after {calm}");
-                check_pairs(&place.dir, &acknowledged, ROUNDS, &what);
+                removed += u64::from(acknowledged.is_none());
+                assert!(acknowledged.is_some() || !is_in_place(&place.dir), "{what}: it is believed");
+                check_pairs(&place.dir, &acknowledged.unwrap_or_default(), ROUNDS, &what);
             }
         }
     }
+    assert!(removed > 0 && removed < calls * 3, "some of the calls are syncs, most are writes: {removed}");
 }
 
 #[test]
@@ -164,6 +184,47 @@ fn one_failed_write_is_made_good_and_a_lasting_one_is_reported() {
     assert_eq!(get(&store, "a:b"), Some(4));
     assert_eq!(store.close().unwrap(), []);
     assert_eq!(place.asides(), 0);
+}
+
+#[test]
+fn a_failed_sync_is_never_tried_again() {
+    let place = Place::new();
+    let weather = Weather::new(u64::MAX, 0, Errno::IO);
+    let mut store = Store::open_with(&place.dir, Access::ReadWrite, opener(&weather)).unwrap().store;
+    store.commit(&put("a:b", 1)).unwrap();
+    weather.fails_sync.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        // The disk is well again the second time, but who lost something once does not go on.
+        let error = store.commit(&put("a:b", 2)).unwrap_err();
+        assert!(matches!(&error, StoreError::NotSynced { source, .. } if source.raw_os_error() == Some(5)));
+        assert!(!is_in_place(&place.dir), "nobody else believes it");
+        assert!(matches!(store.reader().get::<u64>(Table::Tasks, b"a:b"), Err(StoreError::Closed)));
+    }
+    assert!(matches!(store.close(), Err(StoreError::NotSynced { .. })), "who did not listen hears it now");
+    assert_eq!(get(&place.clean(), "a:b"), None);
+    assert_eq!(place.asides(), 0);
+}
+
+#[test]
+fn a_sync_that_fails_while_opening_or_closing_is_told_too() {
+    let place = Place::new();
+    let weather = Weather::new(u64::MAX, 0, Errno::IO);
+    let open =
+        || Store::open_with(&place.dir, Access::ReadWrite, opener(&weather)).map(|opened| opened.store);
+    for _ in 0..2 {
+        let mut store = open().unwrap();
+        store.commit(&put("a:b", 1)).unwrap();
+        weather.fails_sync.store(true, Ordering::Relaxed);
+        assert!(matches!(store.close(), Err(StoreError::NotSynced { .. })));
+        assert!(!is_in_place(&place.dir));
+
+        let mut store = open().unwrap();
+        store.commit(&put("a:b", 1)).unwrap();
+        store.close().unwrap();
+        weather.fails_sync.store(true, Ordering::Relaxed);
+        assert!(matches!(open(), Err(StoreError::NotSynced { .. })));
+        assert!(!is_in_place(&place.dir));
+    }
 }
 
 #[test]
