@@ -10,8 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::{Digest, bytes};
 use crate::planted::{self, Fault};
 
-const NS: i128 = 1_000_000_000;
-
 /// The stat identity of a file: while it stays equal, and the stamps are safely in the past, the
 /// content is taken to be unchanged (spec section 4.2). Compared by equality only, never by order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,12 +18,29 @@ pub struct StatIdentity {
     pub inode: u64,
     /// Size in bytes.
     pub size: u64,
-    /// Modification time, nanoseconds since the epoch (negative before it).
-    pub mtime_ns: i128,
-    /// Status change time, nanoseconds since the epoch.
-    pub ctime_ns: i128,
+    /// Modification time.
+    pub mtime: Stamp,
+    /// Status change time.
+    pub ctime: Stamp,
     /// `st_mode`: file type and permission bits.
     pub mode: u32,
+}
+
+/// A time of a file, as the system has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// Whole seconds since the epoch.
+    pub seconds: i64,
+    /// Nanoseconds beyond these: less than a thousand million.
+    pub nanos: u32,
+}
+
+impl Stamp {
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub fn ns(self) -> i128 {
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
+    }
 }
 
 /// What a matched path is, as far as freshness cares (spec sections 4.1 and 4.4).
@@ -75,8 +90,8 @@ impl StatIdentity {
         let mut packed = [0; Self::PACKED];
         packed[..8].copy_from_slice(&self.inode.to_le_bytes());
         packed[8..16].copy_from_slice(&self.size.to_le_bytes());
-        packed[16..28].copy_from_slice(&pack_stamp(self.mtime_ns));
-        packed[28..40].copy_from_slice(&pack_stamp(self.ctime_ns));
+        packed[16..28].copy_from_slice(&pack_stamp(self.mtime));
+        packed[28..40].copy_from_slice(&pack_stamp(self.ctime));
         packed[40..].copy_from_slice(&self.mode.to_le_bytes());
         packed
     }
@@ -88,26 +103,22 @@ impl StatIdentity {
         Self {
             inode: u64::from_le_bytes(take(&mut rest)),
             size: u64::from_le_bytes(take(&mut rest)),
-            mtime_ns: unpack_stamp(&mut rest),
-            ctime_ns: unpack_stamp(&mut rest),
+            mtime: unpack_stamp(&mut rest),
+            ctime: unpack_stamp(&mut rest),
             mode: u32::from_le_bytes(take(&mut rest)),
         }
     }
 }
 
-/// Seconds and nanoseconds, as the system has them: any stamp it can give fits.
-fn pack_stamp(ns: i128) -> [u8; 12] {
+fn pack_stamp(stamp: Stamp) -> [u8; 12] {
     let mut packed = [0; 12];
-    let seconds = i64::try_from(ns.div_euclid(NS)).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX });
-    packed[..8].copy_from_slice(&seconds.to_le_bytes());
-    // Less than a thousand million.
-    packed[8..].copy_from_slice(&(ns.rem_euclid(NS) as u32).to_le_bytes());
+    packed[..8].copy_from_slice(&stamp.seconds.to_le_bytes());
+    packed[8..].copy_from_slice(&stamp.nanos.to_le_bytes());
     packed
 }
 
-fn unpack_stamp(rest: &mut &[u8]) -> i128 {
-    let seconds = i64::from_le_bytes(take(rest));
-    i128::from(seconds) * NS + i128::from(u32::from_le_bytes(take(rest)))
+fn unpack_stamp(rest: &mut &[u8]) -> Stamp {
+    Stamp { seconds: i64::from_le_bytes(take(rest)), nanos: u32::from_le_bytes(take(rest)) }
 }
 
 /// The next bytes; zeros behind the end.
@@ -135,8 +146,8 @@ impl Learnt {
     /// Whether the content of a file that has this identity now is the one that was hashed.
     #[must_use]
     pub fn vouches_for(&self, identity: &StatIdentity) -> bool {
-        let StatIdentity { inode, ctime_ns, .. } = self.identity;
-        let blind = StatIdentity { inode, ctime_ns, ..*identity };
+        let StatIdentity { inode, ctime, .. } = self.identity;
+        let blind = StatIdentity { inode, ctime, ..*identity };
         let identity = if planted::is(Fault::StatCacheBlind) { &blind } else { identity };
         !self.racy && self.identity == *identity
     }
@@ -159,25 +170,37 @@ impl DirRecord {
     }
 
     /// The files of this directory that were ever hashed.
-    pub fn files(&self) -> impl Iterator<Item = (&[u8], Learnt)> {
-        let mut rest = self.packed.as_slice();
-        std::iter::from_fn(move || {
-            let (length, after) = rest.split_first_chunk::<2>()?;
-            let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
-            let (identity, after) = after.split_first_chunk()?;
-            let (digest, after) = after.split_first_chunk()?;
-            let (&racy, after) = after.split_first()?;
-            rest = after;
-            let identity = StatIdentity::unpack(identity);
-            let digest = Digest(u128::from_le_bytes(*digest));
-            Some((name, Learnt { identity, digest, racy: racy != 0 }))
-        })
+    #[must_use]
+    pub fn files(&self) -> Files<'_> {
+        Files { rest: &self.packed }
     }
 
     /// Whether it knows nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.packed.is_empty()
+    }
+}
+
+/// The files of a [`DirRecord`], in the order of their names.
+#[derive(Clone, Debug)]
+pub struct Files<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Files<'a> {
+    type Item = (&'a [u8], Learnt);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (length, after) = self.rest.split_first_chunk::<2>()?;
+        let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        let (identity, after) = after.split_first_chunk()?;
+        let (digest, after) = after.split_first_chunk()?;
+        let (&racy, after) = after.split_first()?;
+        self.rest = after;
+        let identity = StatIdentity::unpack(identity);
+        let digest = Digest(u128::from_le_bytes(*digest));
+        Some((name, Learnt { identity, digest, racy: racy != 0 }))
     }
 }
 
@@ -191,24 +214,29 @@ impl fmt::Debug for DirRecord {
 mod tests {
     use super::*;
 
-    fn learnt(mtime_ns: i128, ctime_ns: i128, racy: bool) -> Learnt {
-        let identity = StatIdentity { inode: u64::MAX - 1, size: 7, mtime_ns, ctime_ns, mode: 0o100_644 };
+    fn learnt(seconds: i64, nanos: u32, racy: bool) -> Learnt {
+        let (mtime, ctime) = (Stamp { seconds, nanos }, Stamp { seconds: -seconds, nanos: 1 });
+        let identity = StatIdentity { inode: u64::MAX - 1, size: 7, mtime, ctime, mode: 0o100_644 };
         Learnt { identity, digest: Digest(u128::MAX / 3), racy }
     }
 
     #[test]
     fn what_was_packed_comes_back() {
-        let far = i128::from(i64::MAX) * NS + NS - 1;
         let files = [
-            (&b""[..], learnt(0, -1, false)),
-            (b"a\xff\n", learnt(far, i128::from(i64::MIN) * NS, true)),
-            (b"b", learnt(1_700_000_000_123_456_789, -NS - 1, false)),
+            (&b""[..], learnt(0, 0, false)),
+            (b"a\xff\n", learnt(i64::MAX, 999_999_999, true)),
+            (b"b", learnt(1_700_000_000, 123_456_789, false)),
         ];
         let record = DirRecord::new(files.iter().map(|(name, learnt)| (*name, learnt)));
         assert_eq!(record.files().collect::<Vec<_>>(), files);
         let stored = postcard::to_allocvec(&(&record, files[0].1.identity)).unwrap();
         let back: (DirRecord, StatIdentity) = postcard::from_bytes(&stored).unwrap();
         assert_eq!(back, (record, files[0].1.identity));
+    }
+
+    #[test]
+    fn stamps_before_the_epoch_count_from_the_second_before() {
+        assert_eq!(Stamp { seconds: -1, nanos: 999_999_999 }.ns(), -1);
     }
 
     #[test]

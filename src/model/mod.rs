@@ -18,7 +18,7 @@ mod task;
 pub use condition::Condition;
 pub use declaration::{Declaration, EdgeRef};
 pub use digest::Digest;
-pub use file::{DirRecord, FileKind, Learnt, StatIdentity};
+pub use file::{DirRecord, FileKind, Files, Learnt, Stamp, StatIdentity};
 pub use id::{TaskId, TaskSet};
 pub use name::{NameFault, TaskName};
 pub use outcome::Outcome;

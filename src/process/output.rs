@@ -2,7 +2,7 @@
 //!
 //! Memory stays bounded whatever comes (hazard C8). Bytes stay bytes.
 
-use std::{collections::VecDeque, io, path::PathBuf, process::Child, time::Instant};
+use std::{cell::RefCell, collections::VecDeque, io, path::PathBuf, process::Child, time::Instant};
 
 use rustix::fd::OwnedFd;
 use tokio::{
@@ -17,6 +17,11 @@ use crate::event::Stream;
 const CHUNK: usize = 64 * 1024;
 /// Bytes of the end of the output kept in memory, at most.
 const TAIL: usize = 1024 * 1024;
+
+thread_local! {
+    /// What is read at once: one for all jobs of a thread, since each chunk is done with before the next is read.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Where the lines of a job go while it runs. Several jobs may share one channel.
 #[derive(Clone, Debug)]
@@ -66,7 +71,6 @@ pub(super) struct Written {
 #[derive(Debug)]
 pub(super) struct Reader {
     pipes: [Pipe; 2],
-    buffer: Vec<u8>,
     log: Option<Log>,
     tail: Tail,
     lines: Option<Lines>,
@@ -81,7 +85,6 @@ impl Reader {
         let stderr = child.stderr.take().map(OwnedFd::from);
         Ok(Self {
             pipes: [Pipe::new(Stream::Stdout, stdout)?, Pipe::new(Stream::Stderr, stderr)?],
-            buffer: Vec::new(),
             log: log.map(Log::new),
             tail: Tail::default(),
             lines: sink.map(Lines::new),
@@ -126,20 +129,25 @@ impl Reader {
     }
 
     fn read(&mut self, which: usize) {
-        self.buffer.clear();
-        self.buffer.reserve_exact(CHUNK);
+        let mut buffer = BUFFER.take();
+        buffer.clear();
+        buffer.reserve_exact(CHUNK);
+        if self.pipes[which].read(&mut buffer) {
+            self.take(which, &buffer);
+        }
+        BUFFER.set(buffer);
+    }
+
+    fn take(&mut self, which: usize, chunk: &[u8]) {
         let pipe = &mut self.pipes[which];
-        if !pipe.read(&mut self.buffer) {
-            return;
-        }
-        pipe.count(&self.buffer);
-        self.bytes += self.buffer.len() as u64;
+        pipe.count(chunk);
+        self.bytes += chunk.len() as u64;
         if let Some(log) = &mut self.log {
-            log.write(&self.buffer);
+            log.write(chunk);
         }
-        self.tail.push(&self.buffer);
+        self.tail.push(chunk);
         if let Some(lines) = &mut self.lines {
-            lines.push(pipe.stream, &self.buffer);
+            lines.push(pipe.stream, chunk);
         }
     }
 

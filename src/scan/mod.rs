@@ -15,6 +15,7 @@ mod git;
 mod hash;
 mod item;
 mod name;
+mod quick;
 mod recheck;
 mod regular;
 mod survey;

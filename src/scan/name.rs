@@ -10,8 +10,8 @@ use std::{
 /// with the root but `/` is absolute. Both paths are absolute and free of `.` and `..`.
 #[must_use]
 pub fn relative_name(root: &Path, path: &Path) -> Vec<u8> {
-    if let Ok(beneath) = path.strip_prefix(root) {
-        return beneath.as_os_str().as_bytes().to_vec();
+    if let Some(beneath) = beneath(root, path) {
+        return beneath.to_vec();
     }
     let shared = root.components().zip(path.components()).take_while(|(a, b)| a == b).count();
     if shared <= 1 {
@@ -26,5 +26,39 @@ pub fn relative_name(root: &Path, path: &Path) -> Vec<u8> {
 /// root itself), else absolute.
 #[must_use]
 pub fn directory_key<'a>(root: &Path, directory: &'a Path) -> &'a [u8] {
-    directory.strip_prefix(root).unwrap_or(directory).as_os_str().as_bytes()
+    beneath(root, directory).unwrap_or_else(|| directory.as_os_str().as_bytes())
+}
+
+/// The rest of a path beneath `root`. As both are absolute and free of `.` and `..` their bytes say it, and
+/// need not be taken apart.
+fn beneath<'a>(root: &Path, path: &'a Path) -> Option<&'a [u8]> {
+    let (root, path) = (root.as_os_str().as_bytes(), path.as_os_str().as_bytes());
+    match path.strip_prefix(root)? {
+        rest if root.ends_with(b"/") => Some(rest),
+        [b'/', rest @ ..] => Some(rest),
+        [] => Some(b""),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_relative_to_the_root_where_they_can_be() {
+        for (root, path, name, key) in [
+            ("/a/b", "/a/b", "", ""),
+            ("/a/b", "/a/b/c/d", "c/d", "c/d"),
+            ("/a/b", "/a/bc", "../bc", "/a/bc"),
+            ("/a/b", "/a", "..", "/a"),
+            ("/a/b", "/x", "/x", "/x"),
+            ("/", "/x/y", "x/y", "x/y"),
+            ("/", "/", "", ""),
+        ] {
+            let (root, path) = (Path::new(root), Path::new(path));
+            assert_eq!(relative_name(root, path), name.as_bytes(), "{root:?} {path:?}");
+            assert_eq!(directory_key(root, path), key.as_bytes(), "{root:?} {path:?}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ use rustix::fd::OwnedFd;
 use super::{
     hash::{self, Job, Reading},
     name::relative_name,
+    quick::Quick,
     system::{self, Status},
     table::{Directory, FileTable, Memory, Rows},
     trail::{Fact, Trail, TrailDirectory, key_path},
@@ -34,7 +35,7 @@ use crate::{
 /// How many stops a thread takes at once.
 const AT_ONCE: usize = 8;
 
-/// So many files are asked for by their paths for what opening their directory costs.
+/// Fewer files than this are asked for by their paths for what opening their directory costs.
 const FEW: usize = 3;
 
 /// How many names one thread looks at for what starting another costs.
@@ -50,7 +51,7 @@ enum Stop<'t> {
 struct Visit<'t> {
     trail: usize,
     at: usize,
-    directory: &'t TrailDirectory,
+    directory: TrailDirectory<'t>,
 }
 
 /// What a visit came to.
@@ -114,7 +115,7 @@ impl FileTable {
     }
 
     /// The content of one directory of a trail, by what has just been learnt of its files.
-    fn content_of(&self, key: &[u8], directory: &TrailDirectory) -> Outcome {
+    fn content_of(&self, key: &[u8], directory: TrailDirectory<'_>) -> Outcome {
         self.show(key, &*self.memory, |known| {
             let (mut content, mut learnt) = (DirectoryContent::default(), Learnt::of(known));
             for (name, is_directory) in directory.names.iter() {
@@ -139,7 +140,7 @@ struct Parts {
 
 impl Parts {
     fn new(trails: &[Arc<Trail>]) -> Self {
-        let contents = trails.iter().map(|trail| vec![None; trail.directories.len()]).collect();
+        let contents = trails.iter().map(|trail| vec![None; trail.directories().count()]).collect();
         Self { holds: vec![true; trails.len()], contents }
     }
 
@@ -152,13 +153,13 @@ impl Parts {
 
     fn digest(&self, root: &std::path::Path, number: usize, trail: &Trail) -> Option<Digest> {
         let mut whole = Content::default();
-        for (directory, content) in trail.directories.iter().zip(&self.contents[number]) {
+        for (directory, content) in trail.directories().zip(&self.contents[number]) {
             match content {
                 None => {}
                 Some(content) if directory.key.starts_with(b"/") => {
-                    whole.add(&relative_name(root, key_path(&directory.key)), *content);
+                    whole.add(&relative_name(root, key_path(directory.key)), *content);
                 }
-                Some(content) => whole.add(&directory.key, *content),
+                Some(content) => whole.add(directory.key, *content),
             }
         }
         self.holds[number].then(|| whole.digest())
@@ -168,10 +169,11 @@ impl Parts {
 /// All places the trails lead to, each once.
 fn stops<'t>(trails: &'t [Arc<Trail>]) -> Vec<Stop<'t>> {
     let mut stops: Vec<Stop<'t>> = Vec::new();
-    let (mut directories, mut facts) = (HashMap::new(), HashMap::new());
+    let mut directories: HashMap<&[u8], usize, Quick> = HashMap::default();
+    let mut facts: HashMap<&[u8], usize, Quick> = HashMap::default();
     for (trail, t) in trails.iter().enumerate() {
-        for (at, directory) in t.directories.iter().enumerate() {
-            let key = directory.key.as_slice();
+        for (at, directory) in t.directories().enumerate() {
+            let key = directory.key;
             let number = *directories.entry(key).or_insert(stops.len());
             if number == stops.len() {
                 stops.push(Stop::Directory { key, visits: Vec::new() });
@@ -180,13 +182,13 @@ fn stops<'t>(trails: &'t [Arc<Trail>]) -> Vec<Stop<'t>> {
                 visits.push(Visit { trail, at, directory });
             }
         }
-        for (key, fact) in &t.facts {
-            let number = *facts.entry(key.as_slice()).or_insert(stops.len());
+        for (key, fact) in t.facts() {
+            let number = *facts.entry(key).or_insert(stops.len());
             if number == stops.len() {
                 stops.push(Stop::Fact { key, told: Vec::new() });
             }
             if let Stop::Fact { told, .. } = &mut stops[number] {
-                told.push((trail, *fact));
+                told.push((trail, fact));
             }
         }
     }
@@ -266,19 +268,23 @@ impl Walker<'_, '_> {
         content: &mut DirectoryContent,
         unread: &mut Vec<Unread>,
     ) -> Vec<Outcome> {
-        let open = match visits {
-            // Opening it is only worth it for its stamps, or for more files.
-            [visit] if visit.directory.listed.is_none() && visit.directory.names.iter().count() < FEW => None,
+        let names: usize = visits.iter().map(|visit| visit.directory.names.iter().take(FEW).count()).sum();
+        let open = match names {
+            0..FEW => None,
             _ => match system::open_to_stat(&self.root, key_path(key)) {
                 Ok(Some(open)) => Some(open),
                 _ => return vec![Outcome::Moved; visits.len()],
             },
         };
-        let place = match &open {
-            Some((fd, _)) => Place::Open(fd),
-            None => Place::Beneath(&self.root, key),
+        let (place, status) = match &open {
+            Some((fd, status)) => (Place::Open(fd), Some(*status)),
+            None if visits.iter().any(|visit| visit.directory.listed.is_some()) => {
+                let status = system::target_at(&self.root, key_path(key));
+                (Place::Beneath(&self.root, key), status.filter(Status::is_directory))
+            }
+            None => (Place::Beneath(&self.root, key), None),
         };
-        let identity = open.as_ref().map(|(_, status)| status.identity);
+        let identity = status.map(|status| status.identity);
         self.table.show(key, self.memory, |known| {
             let look = Look { place, known, seen: (visits.len() > 1).then(HashMap::new) };
             self.compare(key, visits, look, identity, content, unread)
@@ -289,7 +295,7 @@ impl Walker<'_, '_> {
     fn compare<'v>(
         &self,
         key: &[u8],
-        visits: &'v [Visit<'_>],
+        visits: &[Visit<'v>],
         mut look: Look<'_, 'v>,
         identity: Option<StatIdentity>,
         content: &mut DirectoryContent,
@@ -344,7 +350,7 @@ struct Look<'a, 't> {
 impl<'t> Look<'_, 't> {
     fn at(
         &mut self,
-        wanted: &'t TrailDirectory,
+        wanted: TrailDirectory<'t>,
         content: &mut DirectoryContent,
         mut unread: impl FnMut(&CStr, u64),
     ) -> Outcome {

@@ -14,6 +14,7 @@ use std::{
 use super::{
     hash,
     name::{directory_key, relative_name},
+    quick::Quick,
     recheck::kind_of,
     table::{FileEntry, FileSet, FileTable, lock},
     trail::Trail,
@@ -90,7 +91,7 @@ impl FileTable {
     /// What each of the sets matches now, with `threads` threads.
     #[must_use]
     pub fn look(&self, scanner: &Scanner, wanted: &[Wanted<'_>], threads: NonZero<usize>) -> Vec<Sight> {
-        let mut numbers = HashMap::new();
+        let mut numbers: HashMap<Digest, usize, Quick> = HashMap::default();
         let mut sets: Vec<Wanted<'_>> = Vec::new();
         for set in wanted {
             numbers.entry(set.key).or_insert_with(|| {
@@ -129,11 +130,14 @@ impl FileTable {
         new
     }
 
-    fn along_trails(&self, sets: &[Wanted<'_>], threads: NonZero<usize>) -> HashMap<Digest, Sight> {
+    fn along_trails(&self, sets: &[Wanted<'_>], threads: NonZero<usize>) -> HashMap<Digest, Sight, Quick> {
         let known: Vec<(Digest, Arc<Trail>)> = {
             let moment = self.memory.moment();
             let memory = moment.as_deref().unwrap_or(&*self.memory);
             let mut trails = lock(&self.trails);
+            if let (true, Some(all)) = (trails.is_empty(), memory.trails(sets.len())) {
+                trails.extend(all.into_iter().map(|(key, trail)| (key, (Arc::new(trail), true))));
+            }
             let mut trail = |key: Digest| {
                 if let Some((trail, _)) = trails.get(&key) {
                     return Some(Arc::clone(trail));
@@ -182,9 +186,9 @@ impl FileTable {
 
     fn collect(&self, trail: &Trail) -> Option<FileSet> {
         let mut entries = Vec::new();
-        for directory in &trail.directories {
-            let path = self.root.join(OsStr::from_bytes(&directory.key));
-            let learnt: HashMap<Vec<u8>, Learnt> = self.show(&directory.key, &*self.memory, |known| {
+        for directory in trail.directories() {
+            let path = self.root.join(OsStr::from_bytes(directory.key));
+            let learnt: HashMap<Vec<u8>, Learnt> = self.show(directory.key, &*self.memory, |known| {
                 known.learnt().map(|(name, learnt)| (name.to_owned(), learnt)).collect()
             });
             for (name, is_directory) in directory.names.iter() {
@@ -234,7 +238,7 @@ fn content(root: &Path, files: &FileSet) -> Digest {
 /// The key of a set, for [`Wanted::key`]: of whatever decides what it matches.
 #[must_use]
 pub fn set_key<'a>(root: &Path, bases: impl IntoIterator<Item = &'a Path>, words: &[&[u8]]) -> Digest {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(256);
     let mut add = |word: &[u8]| {
         bytes.extend_from_slice(&(word.len() as u64).to_le_bytes());
         bytes.extend_from_slice(word);

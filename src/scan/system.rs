@@ -8,7 +8,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::model::{FileKind, StatIdentity};
+use crate::model::{FileKind, Stamp, StatIdentity};
 
 /// Device and inode: which directory it really is, whatever it is called.
 pub(super) type Inode = (u64, u64);
@@ -47,8 +47,8 @@ impl From<Stat> for Status {
         let identity = StatIdentity {
             inode,
             size: wide(stat.st_size) as u64,
-            mtime_ns: wide(stat.st_mtime) * 1_000_000_000 + wide(stat.st_mtime_nsec),
-            ctime_ns: wide(stat.st_ctime) * 1_000_000_000 + wide(stat.st_ctime_nsec),
+            mtime: Stamp { seconds: wide(stat.st_mtime) as i64, nanos: wide(stat.st_mtime_nsec) as u32 },
+            ctime: Stamp { seconds: wide(stat.st_ctime) as i64, nanos: wide(stat.st_ctime_nsec) as u32 },
             mode,
         };
         Self { kind, identity, inode: (wide(stat.st_dev) as u64, inode), linked: false }

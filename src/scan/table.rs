@@ -15,11 +15,12 @@ use std::{
 use super::{
     hash::{self, Job, Reading},
     name::directory_key,
+    quick::Quick,
     system,
     trail::Trail,
     walk::{Entry, Matched, Problem},
 };
-use crate::model::{Digest, DirRecord, FileKind, Learnt, StatIdentity};
+use crate::model::{Digest, DirRecord, FileKind, Files, Learnt, StatIdentity};
 
 /// Where the stat cache of earlier runs is kept.
 pub trait Memory: Send + Sync {
@@ -29,6 +30,11 @@ pub trait Memory: Send + Sync {
 
     /// The trail of the set with this key, if one is remembered.
     fn trail(&self, _set: Digest) -> Option<Trail> {
+        None
+    }
+
+    /// All trails, where somebody who looks for so many is better served with that.
+    fn trails(&self, _wanted: usize) -> Option<Vec<(Digest, Trail)>> {
         None
     }
 
@@ -99,7 +105,7 @@ pub struct FileTable {
     pub(super) root: PathBuf,
     pub(super) memory: Box<dyn Memory>,
     pub(super) options: TableOptions,
-    directories: Mutex<HashMap<Vec<u8>, Shared>>,
+    directories: Mutex<HashMap<Vec<u8>, Shared, Quick>>,
     /// Trails that were made or used, by the keys of their sets, and whether they are remembered yet.
     pub(super) trails: Mutex<HashMap<Digest, (Arc<Trail>, bool)>>,
 }
@@ -118,7 +124,21 @@ pub(super) struct Directory {
 }
 
 /// What was learnt of files, by their names.
-pub(super) type Rows<'a> = Box<dyn Iterator<Item = (&'a [u8], Learnt)> + 'a>;
+pub(super) enum Rows<'a> {
+    Remembered(Files<'a>),
+    Open(std::slice::Iter<'a, Known>),
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = (&'a [u8], Learnt);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Remembered(files) => files.next(),
+            Self::Open(files) => files.next().map(|file| (file.name.as_slice(), file.learnt)),
+        }
+    }
+}
 
 #[derive(Default)]
 struct Open {
@@ -128,7 +148,7 @@ struct Open {
     last: usize,
 }
 
-struct Known {
+pub(super) struct Known {
     name: Vec<u8>,
     learnt: Learnt,
     /// Whether it was there at some look of this table.
@@ -306,8 +326,8 @@ impl Directory {
     /// What was learnt of the files, in the order of their names.
     pub(super) fn learnt(&self) -> Rows<'_> {
         match &self.open {
-            None => Box::new(self.remembered.files()),
-            Some(open) => Box::new(open.files.iter().map(|f| (f.name.as_slice(), f.learnt))),
+            None => Rows::Remembered(self.remembered.files()),
+            Some(open) => Rows::Open(open.files.iter()),
         }
     }
 
@@ -453,7 +473,7 @@ impl Draft<'_> {
 /// from the future are racy for ever (hazards A1 and A3).
 pub(super) fn is_racy(identity: &StatIdentity, read_ns: i128, granularity: Duration) -> bool {
     let granularity_ns = i128::try_from(granularity.as_nanos()).unwrap_or(i128::MAX);
-    identity.mtime_ns.max(identity.ctime_ns) >= read_ns.saturating_sub(granularity_ns)
+    identity.mtime.max(identity.ctime).ns() >= read_ns.saturating_sub(granularity_ns)
 }
 
 /// The system's clock, nanoseconds since the epoch.

@@ -25,36 +25,38 @@ use crate::model::{FileKind, StatIdentity, bytes};
 
 /// What one walk for one pattern set rested on. Kept by whoever has a memory, under a key that stands for
 /// the set.
+///
+/// It is kept as it is used, in one piece: a run reads one for every set of every task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trail {
-    /// In the order of their names in keys.
-    pub(super) directories: Vec<TrailDirectory>,
-    /// Paths beside these, by the same keys as directories.
-    pub(super) facts: Vec<(Vec<u8>, Fact)>,
+    /// The directories, in the order of their names in keys, and behind them the facts.
+    #[serde(with = "bytes")]
+    packed: Vec<u8>,
+    /// Where the facts begin.
+    facts_at: usize,
     /// Positive patterns, by their position in the list, that matched nothing.
     pub(super) unmatched: Vec<usize>,
 }
 
 /// A directory in which something was matched or looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TrailDirectory {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TrailDirectory<'a> {
     /// Its key in the stat cache.
-    #[serde(with = "bytes")]
-    pub(super) key: Vec<u8>,
+    pub(super) key: &'a [u8],
     /// Its identity when it was listed; none if its listing does not matter.
     pub(super) listed: Option<StatIdentity>,
-    pub(super) names: TrailNames,
+    pub(super) names: TrailNames<'a>,
 }
 
 /// What the set matches in one directory, sorted. Of each: what it is (1 byte), its name, a NUL.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TrailNames(#[serde(with = "bytes")] Vec<u8>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TrailNames<'a>(&'a [u8]);
 
 const FILE: u8 = b'f';
 const DIRECTORY: u8 = b'd';
 
 /// Something a walk was told about a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// There is nothing.
     Absent,
@@ -108,30 +110,82 @@ impl Trail {
         }
         let mut draft = Draft { root, directories: BTreeMap::new(), facts: BTreeMap::new() };
         notes.listed.iter().try_for_each(|(path, identity)| draft.add_listed(path, *identity))?;
-        matched.entries.iter().try_for_each(|entry| draft.directory(entry.parent()).names.add(entry))?;
+        matched.entries.iter().try_for_each(|entry| draft.add_entry(entry))?;
         notes.facts.iter().try_for_each(|(path, fact)| draft.add_fact(path, *fact))?;
         for grounds in &notes.grounds {
             let all = std::iter::successors(Some(grounds), |grounds| grounds.above.as_ref());
             all.flat_map(|g| &g.own).try_for_each(|(path, fact)| draft.add_fact(path, *fact))?;
         }
-        let trail = Self {
-            directories: draft.directories.into_values().collect(),
-            facts: draft.facts.into_iter().collect(),
-            unmatched: matched.unmatched.clone(),
-        };
-        let settled = |identity: &StatIdentity| !is_racy(identity, began_ns, granularity);
+        let trail = draft.pack(matched.unmatched.clone());
+        let settled = |identity: StatIdentity| !is_racy(&identity, began_ns, granularity);
         let holds = trail.identities().all(settled);
         holds.then_some(trail)
     }
 
     /// Every stamp it rests on.
-    fn identities(&self) -> impl Iterator<Item = &StatIdentity> {
-        let facts = self.facts.iter().filter_map(|(_, fact)| match fact {
+    fn identities(&self) -> impl Iterator<Item = StatIdentity> {
+        let facts = self.facts().filter_map(|(_, fact)| match fact {
             Fact::Is(identity) => Some(identity),
             Fact::Absent | Fact::Exists => None,
         });
-        self.directories.iter().filter_map(|directory| directory.listed.as_ref()).chain(facts)
+        self.directories().filter_map(|directory| directory.listed).chain(facts)
     }
+
+    /// Its directories, in the order of their names in keys.
+    pub(super) fn directories(&self) -> impl Iterator<Item = TrailDirectory<'_>> {
+        let mut rest = self.packed.get(..self.facts_at).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let key = take_bytes(&mut rest)?;
+            let listed = take_identity(&mut rest)?;
+            let names = TrailNames(take_bytes(&mut rest)?);
+            Some(TrailDirectory { key, listed, names })
+        })
+    }
+
+    /// Paths beside these, by the same keys as directories.
+    pub(super) fn facts(&self) -> impl Iterator<Item = (&[u8], Fact)> {
+        let mut rest = self.packed.get(self.facts_at..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let key = take_bytes(&mut rest)?;
+            let (&exists, after) = rest.split_first()?;
+            rest = after;
+            let fact = match (take_identity(&mut rest)?, exists) {
+                (Some(identity), _) => Fact::Is(identity),
+                (None, 0) => Fact::Absent,
+                (None, _) => Fact::Exists,
+            };
+            Some((key, fact))
+        })
+    }
+}
+
+fn put_bytes(packed: &mut Vec<u8>, bytes: &[u8]) {
+    // What one directory or one path needs is far from four thousand million bytes.
+    packed.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    packed.extend_from_slice(bytes);
+}
+
+fn put_identity(packed: &mut Vec<u8>, identity: Option<StatIdentity>) {
+    packed.push(u8::from(identity.is_some()));
+    packed.extend(identity.iter().flat_map(StatIdentity::pack));
+}
+
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *rest = after;
+    Some(bytes)
+}
+
+fn take_identity(rest: &mut &[u8]) -> Option<Option<StatIdentity>> {
+    let (&there, after) = rest.split_first()?;
+    *rest = after;
+    if there == 0 {
+        return Some(None);
+    }
+    let (identity, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(Some(StatIdentity::unpack(identity)))
 }
 
 /// A trail in the making. Every addition says whether it can still become one: what two moments of one
@@ -139,19 +193,56 @@ impl Trail {
 struct Draft<'a> {
     root: &'a Path,
     /// By their names in keys.
-    directories: BTreeMap<Vec<u8>, TrailDirectory>,
+    directories: BTreeMap<Vec<u8>, DraftDirectory>,
     facts: BTreeMap<Vec<u8>, Fact>,
 }
 
+#[derive(Default)]
+struct DraftDirectory {
+    key: Vec<u8>,
+    listed: Option<StatIdentity>,
+    names: Vec<u8>,
+}
+
 impl Draft<'_> {
-    fn directory(&mut self, path: &Path) -> &mut TrailDirectory {
+    fn directory(&mut self, path: &Path) -> &mut DraftDirectory {
         let fresh =
-            || TrailDirectory { key: directory_key(self.root, path).to_vec(), ..TrailDirectory::default() };
+            || DraftDirectory { key: directory_key(self.root, path).to_vec(), ..DraftDirectory::default() };
         self.directories.entry(relative_name(self.root, path)).or_insert_with(fresh)
     }
 
     fn add_listed(&mut self, path: &Path, identity: StatIdentity) -> Option<()> {
         (*self.directory(path).listed.get_or_insert(identity) == identity).then_some(())
+    }
+
+    /// Adds the next entry; `None` if it is of a kind that leaves no trail.
+    fn add_entry(&mut self, entry: &Entry) -> Option<()> {
+        let kind = match entry.kind {
+            FileKind::File { .. } => FILE,
+            FileKind::Directory => DIRECTORY,
+            FileKind::BrokenLink | FileKind::Special => return None,
+        };
+        let names = &mut self.directory(entry.parent()).names;
+        names.push(kind);
+        names.extend_from_slice(entry.name());
+        names.push(0);
+        Some(())
+    }
+
+    fn pack(self, unmatched: Vec<usize>) -> Trail {
+        let mut packed = Vec::new();
+        for DraftDirectory { key, listed, names } in self.directories.into_values() {
+            put_bytes(&mut packed, &key);
+            put_identity(&mut packed, listed);
+            put_bytes(&mut packed, &names);
+        }
+        let facts_at = packed.len();
+        for (key, fact) in self.facts {
+            put_bytes(&mut packed, &key);
+            packed.push(u8::from(fact != Fact::Absent));
+            put_identity(&mut packed, if let Fact::Is(identity) = fact { Some(identity) } else { None });
+        }
+        Trail { packed, facts_at, unmatched }
     }
 
     fn add_fact(&mut self, path: &Path, fact: Fact) -> Option<()> {
@@ -164,28 +255,15 @@ impl Draft<'_> {
     }
 }
 
-impl TrailNames {
-    /// Adds the next entry; `None` if it is of a kind that leaves no trail.
-    fn add(&mut self, entry: &Entry) -> Option<()> {
-        let kind = match entry.kind {
-            FileKind::File { .. } => FILE,
-            FileKind::Directory => DIRECTORY,
-            FileKind::BrokenLink | FileKind::Special => return None,
-        };
-        self.0.push(kind);
-        self.0.extend_from_slice(entry.name());
-        self.0.push(0);
-        Some(())
-    }
-
+impl<'a> TrailNames<'a> {
     /// About how many names there are.
-    pub(super) const fn weight(&self) -> usize {
+    pub(super) const fn weight(self) -> usize {
         self.0.len() / 16
     }
 
     /// The names, and which of them are directories.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&CStr, bool)> {
-        let mut rest = self.0.as_slice();
+    pub(super) fn iter(self) -> impl Iterator<Item = (&'a CStr, bool)> {
+        let mut rest = self.0;
         std::iter::from_fn(move || {
             let (&kind, after) = rest.split_first()?;
             let name = CStr::from_bytes_until_nul(after).ok()?;

@@ -211,7 +211,7 @@ fn is_handed_on(name: &OsStr) -> bool {
         && bytes.first().is_some_and(|b| !b.is_ascii_digit());
     is_name
         && !bytes.starts_with(b"BASH")
-        && !name.to_str().is_some_and(|name| MEANT_FOR_SHELLS.binary_search(&name).is_ok())
+        && name.to_str().is_none_or(|name| MEANT_FOR_SHELLS.binary_search(&name).is_err())
 }
 
 /// Whether a shell looks for programs in just these directories: some expand `~` in them.

@@ -408,7 +408,7 @@ pub(crate) fn rows(shared: &Shared, files: &FileSet) -> Vec<FileRow> {
         path: relative_name(&shared.root, &e.path),
         kind: e.kind,
         digest: if planted::is(Fault::TimesKeyed) {
-            Digest(e.identity.mtime_ns.cast_unsigned())
+            Digest(e.identity.mtime.ns().cast_unsigned())
         } else {
             e.digest
         },

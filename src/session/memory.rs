@@ -5,7 +5,8 @@ use std::{
     collections::HashSet,
     error::Error as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long a reader without the lock (`list` elsewhere in the tree) may keep us from opening the store.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait between two attempts, at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a task that no file declares is remembered, in milliseconds.
 /// So many trails nobody needs do not matter.
@@ -90,7 +93,7 @@ impl Memory {
         let held = match Store::open(&dir, Access::ReadOnly) {
             Ok(opened) => Held::Looking(opened.store),
             Err(StoreError::NeedsRepair(_) | StoreError::AlreadyOpen(_)) if may_write => {
-                let (writer, note) = open_writer(&dir)?;
+                let (writer, note) = open_writer(&dir, PATIENCE)?;
                 notes.extend(note);
                 Held::Writing(writer)
             }
@@ -170,22 +173,28 @@ impl Memory {
         order: impl FnOnce(&GroupWriter, Answer<T>) + Send + 'static,
     ) -> Result<T, NotSaved> {
         let (answer, answered) = oneshot::channel();
-        let submit = |me: &Self, held: &mut Held| {
-            me.become_writer(held)?;
-            match held {
-                Held::Writing(writer) => order(writer, answer),
-                Held::Lost(why) => return Err(NotSaved::lost(why.clone())),
-                // Nothing is remembered, and nothing was to be.
-                Held::Nothing | Held::Looking(_) => drop(answer.send(Ok(nothing))),
+        let submit = |held: &mut Held| match held {
+            Held::Lost(why) => Err(NotSaved::lost(why.clone())),
+            Held::Writing(writer) => {
+                order(writer, answer);
+                Ok(())
             }
-            Ok(())
+            // Nothing is remembered, and nothing was to be.
+            Held::Nothing | Held::Looking(_) => {
+                drop(answer.send(Ok(nothing)));
+                Ok(())
+            }
         };
         if self.can_submit() {
-            submit(self, &mut self.held())?;
+            submit(&mut self.held())?;
         } else {
             // To become a writer may take a while, and must not keep anyone from hearing signals.
             let me = Arc::clone(self);
-            let submitted = spawn_blocking(move || submit(&me, &mut me.held())).await;
+            let become_and_submit = move || {
+                me.become_writer()?;
+                submit(&mut me.held())
+            };
+            let submitted = spawn_blocking(become_and_submit).await;
             submitted.unwrap_or_else(|error| Err(NotSaved::lost(error.to_string())))?;
         }
         let answer = answered.await.unwrap_or(Err(StoreError::Closed));
@@ -197,12 +206,25 @@ impl Memory {
         self.held.try_lock().is_ok_and(|held| !matches!(*held, Held::Looking(_)))
     }
 
-    /// From looking to writing. The read-only handle has to go first: redb lets nobody in beside it. If
-    /// somebody else keeps looking, nothing is lost: we go on looking, too.
-    fn become_writer(&self, held: &mut Held) -> Result<(), NotSaved> {
+    /// From looking to writing, as soon as nobody else looks. Between two attempts the store is there to be looked at:
+    /// who keeps us from writing may be a thread of our own in the midst of many reads.
+    fn become_writer(&self) -> Result<(), NotSaved> {
+        let (start, mut pause) = (Instant::now(), Duration::from_millis(1));
+        loop {
+            match self.try_to_become_writer(&mut self.held()) {
+                Err(fault) if !fault.lost && start.elapsed() < PATIENCE => thread::sleep(pause),
+                result => return result,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The read-only handle has to go first: redb lets nobody in beside it. If somebody else keeps looking, nothing
+    /// is lost: we go on looking, too.
+    fn try_to_become_writer(&self, held: &mut Held) -> Result<(), NotSaved> {
         let (Held::Looking(_), Some(dir)) = (&*held, &self.dir) else { return Ok(()) };
         *held = Held::Nothing;
-        match open_writer(dir) {
+        match open_writer(dir, Duration::ZERO) {
             Ok((writer, _)) => *held = Held::Writing(writer),
             Err(error @ StoreError::AlreadyOpen(_)) => match Store::open(dir, Access::ReadOnly) {
                 Ok(opened) => {
@@ -287,8 +309,8 @@ impl Memory {
     }
 }
 
-fn open_writer(dir: &StateDir) -> Result<(GroupWriter, Option<String>), StoreError> {
-    let opened = Store::open_waiting(dir, PATIENCE)?;
+fn open_writer(dir: &StateDir, patience: Duration) -> Result<(GroupWriter, Option<String>), StoreError> {
+    let opened = Store::open_waiting(dir, patience)?;
     let note = opened.notice.as_ref().map(told);
     Ok((GroupWriter::start(opened.store)?, note))
 }

@@ -172,13 +172,9 @@ fn set_key(shared: &Shared, task: &Task, kind: PatternKind) -> Digest {
     };
     let options = shared.scanner.options();
     let global = options.global_ignore.as_ref().map_or(b"".as_slice(), |path| path.as_os_str().as_bytes());
-    let mut words = vec![kind, relative(shared, &options.state_dir), global];
+    let mut words = vec![kind, scan::directory_key(&shared.root, &options.state_dir), global];
     words.extend(list.iter().map(|pattern| pattern.value.as_bytes()));
     scan::set_key(&shared.root, bases.iter().map(PathBuf::as_path), &words)
-}
-
-fn relative<'a>(shared: &Shared, path: &'a Path) -> &'a [u8] {
-    path.strip_prefix(&shared.root).unwrap_or(path).as_os_str().as_bytes()
 }
 
 impl Patterns {
@@ -233,5 +229,16 @@ impl scan::Memory for Moment {
 
     fn trail(&self, set: Digest) -> Option<Trail> {
         self.0.get(Table::Trails, &set.0.to_le_bytes()).ok().flatten()
+    }
+
+    fn trails(&self, wanted: usize) -> Option<Vec<(Digest, Trail)>> {
+        // To go through all of them costs about as much as to look for a quarter.
+        let all = self.0.count(Table::Trails).ok()?;
+        if all > 4 * wanted as u64 {
+            return None;
+        }
+        let trails = self.0.entries(Table::Trails).ok()?;
+        let key = |key: Vec<u8>| Some(Digest(u128::from_le_bytes(key.try_into().ok()?)));
+        Some(trails.into_iter().filter_map(|(bytes, trail)| Some((key(bytes)?, trail))).collect())
     }
 }

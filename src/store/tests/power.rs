@@ -44,7 +44,7 @@ enum Step {
 /// What is in the store: the size and the filling of each value.
 type State = BTreeMap<(usize, Vec<u8>), (usize, u64)>;
 
-/// All but the table of what is under way, of which the store makes something itself when it is opened.
+/// Those that hold values of any kind: of a run under way the store knows what it means.
 const TABLES: [Table; 4] = [Table::Tasks, Table::Manifests, Table::Dirs, Table::Trails];
 
 // --- a disk that takes notes ---------------------------------------------------------------------

@@ -50,7 +50,10 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
         .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let request = request(app, &tree, args, inputs);
     let stage = Stage { prints_outputs: prints_outputs(args, &events), app, tree: &tree, args };
-    Ok(exit_of(&stage.run(request, events.to)?, args))
+    let exit = exit_of(&stage.run(request, events.to)?, args);
+    // The process is about to end, and the system takes memory back faster than we give it.
+    std::mem::forget(tree);
+    Ok(exit)
 }
 
 /// What a run has to do with.
