@@ -24,7 +24,7 @@ use super::{
     quick::Quick,
     system::{self, Status},
     table::{Directory, FileTable, Memory, Rows},
-    trail::{Fact, Trail, TrailDirectory, key_path},
+    trail::{Fact, Trail, TrailDirectory, TrailNames, key_path},
 };
 use crate::{
     fingerprint::{Content, DirectoryContent},
@@ -37,6 +37,9 @@ const AT_ONCE: usize = 8;
 
 /// Fewer files than this are asked for by their paths for what opening their directory costs.
 const FEW: usize = 3;
+
+/// More visitors of one directory than this are better off with an index of it.
+const MANY: usize = 8;
 
 /// How many names one thread looks at for what starting another costs.
 const ALONE: usize = 2_000;
@@ -286,7 +289,9 @@ impl Walker<'_, '_> {
         };
         let identity = status.map(|status| status.identity);
         self.table.show(key, self.memory, |known| {
-            let look = Look { place, known, seen: (visits.len() > 1).then(HashMap::new) };
+            let index = (visits.len() > MANY).then(|| known.learnt().collect());
+            let seen = (visits.len() > 1).then(HashMap::default);
+            let look = Look { place, known, index, seen };
             self.compare(key, visits, look, identity, content, unread)
         })
     }
@@ -302,13 +307,16 @@ impl Walker<'_, '_> {
         unread: &mut Vec<Unread>,
     ) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(visits.len());
+        let mut twins: HashMap<(TrailNames<'v>, Option<StatIdentity>), usize, Quick> = HashMap::default();
         for visit in visits {
             let wanted = visit.directory;
-            let twin = || visits[..outcomes.len()].iter().position(|v| v.directory == wanted);
+            let number = outcomes.len();
+            let mut twin = || *twins.entry((wanted.names, wanted.listed)).or_insert(number);
+            let twin = if visits.len() > 1 { twin() } else { number };
             outcomes.push(
                 if wanted.listed.is_some() && wanted.listed != identity && !planted::is(Fault::TrailsBlind) {
                     Outcome::Moved
-                } else if let Some(twin) = twin() {
+                } else if twin < number {
                     outcomes[twin]
                 } else {
                     let first = unread.len();
@@ -344,7 +352,9 @@ struct Look<'a, 't> {
     place: Place<'a>,
     known: &'a Directory,
     /// What was seen already, if several come here.
-    seen: Option<HashMap<&'t CStr, Option<Status>>>,
+    seen: Option<HashMap<&'t CStr, Option<Status>, Quick>>,
+    /// What is known by name, if so many come that looking through all of it for each would take long.
+    index: Option<HashMap<&'a [u8], crate::model::Learnt, Quick>>,
 }
 
 impl<'t> Look<'_, 't> {
@@ -369,7 +379,11 @@ impl<'t> Look<'_, 't> {
             let Some(Status { kind: kind @ FileKind::File { .. }, identity, .. }) = self.status(name) else {
                 return Outcome::Moved;
             };
-            match learnt.find(bytes).filter(|file| file.vouches_for(&identity)) {
+            let known = match &self.index {
+                Some(index) => index.get(bytes).copied(),
+                None => learnt.find(bytes),
+            };
+            match known.filter(|file| file.vouches_for(&identity)) {
                 Some(file) => content.add(bytes, kind, file.digest),
                 None => {
                     unread(name, identity.size);

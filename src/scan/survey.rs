@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     fingerprint::{Content, DirectoryContent},
-    model::{Digest, FileKind, Learnt, StatIdentity},
+    model::{Digest, FileKind, StatIdentity},
     pattern::PatternSet,
 };
 
@@ -188,9 +188,8 @@ impl FileTable {
         let mut entries = Vec::new();
         for directory in trail.directories() {
             let path = self.root.join(OsStr::from_bytes(directory.key));
-            let learnt: HashMap<Vec<u8>, Learnt> = self.show(directory.key, &*self.memory, |known| {
-                known.learnt().map(|(name, learnt)| (name.to_owned(), learnt)).collect()
-            });
+            let known = self.directory(directory.key, &*self.memory);
+            let mut known = lock(&known);
             for (name, is_directory) in directory.names.iter() {
                 let path: Arc<Path> = path.join(OsStr::from_bytes(name.to_bytes())).into();
                 entries.push(if is_directory {
@@ -198,7 +197,7 @@ impl FileTable {
                     // Of a directory only its presence counts.
                     FileEntry { path, kind: FileKind::Directory, identity: StatIdentity::default(), digest }
                 } else {
-                    let file = learnt.get(name.to_bytes())?;
+                    let file = known.find(name.to_bytes())?;
                     let (kind, identity) = (kind_of(&file.identity), file.identity);
                     FileEntry { path, kind, identity, digest: file.digest }
                 });

@@ -331,6 +331,12 @@ impl Directory {
         }
     }
 
+    /// What was learnt of a file.
+    pub(super) fn find(&mut self, name: &[u8]) -> Option<Learnt> {
+        let open = self.open();
+        open.find(name).ok().map(|at| open.files[at].learnt)
+    }
+
     /// The digest of a file, if its record vouches for it.
     fn trusted(&mut self, name: &[u8], identity: &StatIdentity) -> Option<Digest> {
         let open = self.open();

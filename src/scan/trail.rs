@@ -49,7 +49,7 @@ pub(super) struct TrailDirectory<'a> {
 }
 
 /// What the set matches in one directory, sorted. Of each: what it is (1 byte), its name, a NUL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TrailNames<'a>(&'a [u8]);
 
 const FILE: u8 = b'f';
