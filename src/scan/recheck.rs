@@ -1,7 +1,7 @@
 //! Going along trails again: what a no-op run does, and hardly anything else.
 //!
 //! Every directory of all trails is opened once, every file in it gets one stat, by its name in the open
-//! directory, and threads share the directories (limit L2). Nothing is listed or matched.
+//! directory, and threads share the directories (limits L5 and L9). Nothing is listed or matched.
 
 use std::{
     collections::HashMap,
