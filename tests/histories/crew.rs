@@ -77,6 +77,10 @@ fn work(order: Order, next: &AtomicU64, stop: &AtomicBool, report: &Mutex<Report
             Ok(Err(divergence)) => divergence,
             Err(_) => Divergence { step: 0, wrong: vec!["the harness panicked".to_owned()] },
         };
+        if !order.one_is_enough {
+            // At once: the rest may take long, and making it small as well.
+            eprintln!("seed {seed} fails at step {}: {:?}", divergence.step, divergence.wrong);
+        }
         report.failures.push((seed, divergence));
         stop.fetch_or(order.one_is_enough, Ordering::Relaxed);
     }
