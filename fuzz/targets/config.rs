@@ -44,7 +44,7 @@ pub(crate) fn check(data: &[u8]) {
 fn project(text: &str, file: &config::ProjectFile) {
     in_place(text, &file.faults);
     let root = Path::new("/root");
-    let dir = Path::new("/root/web");
+    let dir = Path::new("/srv/web");
     let scope = Scope { project: "web", is_root: true, dir, root, git_root: Some(root) };
     let (_, faults) = file.dotenv(&scope);
     in_place(text, &faults);

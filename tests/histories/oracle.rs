@@ -36,10 +36,6 @@ pub(crate) struct Books {
     past: BTreeMap<usize, Past>,
     /// What each task made when it last succeeded.
     values: BTreeMap<usize, u32>,
-    /// The state file was damaged, and may still be the same: where nobody read it yet nobody knows, and when it
-    /// is set aside what was recorded since goes with it. Then anything may run once more; nothing may be skipped
-    /// wrongly.
-    damaged: bool,
 }
 
 /// What one task did in a run, by its trace.
@@ -93,7 +89,7 @@ impl Verdict {
 
 impl Books {
     pub(crate) fn new() -> Self {
-        Self { past: BTreeMap::new(), values: BTreeMap::new(), damaged: false }
+        Self { past: BTreeMap::new(), values: BTreeMap::new() }
     }
 
     fn past(&self, id: usize) -> &Past {
@@ -102,7 +98,6 @@ impl Books {
 
     /// Enters that the state is gone: everything has to run. Of a damaged one nobody knows what is left.
     pub(crate) fn enter_loss(&mut self, wholly: bool) {
-        self.damaged = !wholly;
         let past = if wholly { Past::Must } else { Past::Open };
         self.past.values_mut().for_each(|known| *known = past.clone());
     }
@@ -222,7 +217,7 @@ impl Books {
             Past::Must => (true, true, "it never ran to its end undisturbed".to_owned()),
             Past::Fresh(key, outputs) | Past::MayBe(key, outputs) => {
                 let differs = key != now || *outputs != found;
-                let may = differs || self.damaged || matches!(self.past(id), Past::MayBe(..));
+                let may = differs || matches!(self.past(id), Past::MayBe(..));
                 (differs, may, format!("{}{}", difference(key, now), compared(outputs, &found)))
             }
             Past::Open => (false, true, String::new()),

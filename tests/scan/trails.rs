@@ -205,3 +205,43 @@ fn what_is_too_new_leaves_no_trail() {
         assert_eq!((sights.len(), table.take_trails().len()), (1, trails), "{ahead}");
     }
 }
+
+/// The stamps of its directories say nothing about what is in them.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_that_is_not_known_to_keep_stamps_leaves_no_trail() {
+    let tree = Tree::new(&["a/x.rs"]);
+    for (patterns, trails) in [("a/**/*.rs", 1), ("/proc/sys/kernel/random/*", 0)] {
+        let table = table(&tree, NoMemory);
+        let make = || Arc::new(tree.set(patterns, PatternKind::Outputs));
+        let wanted = [Wanted { key: Digest(1), patterns: &make }];
+        let sights = table.look(&tree.scanner(1), &wanted, NonZero::<usize>::MIN);
+        assert_eq!(sights[0].unmatched(), [0_usize; 0], "{patterns} matches something");
+        assert_eq!(table.take_trails().len(), trails, "{patterns}");
+    }
+}
+
+/// Of two links to one directory only the first is followed, and nothing in the directory that was listed
+/// tells that the second leads elsewhere now.
+#[test]
+fn links_to_directories_are_always_walked() {
+    let tree = Tree::new(&["x/f.rs=1", "y/g.rs=2", "d/"]);
+    tree.link("x", "middle");
+    tree.link("../x", "d/a");
+    tree.link("../middle", "d/b");
+    let (kept, names) = (Kept::default(), |files: &devtask::scan::FileSet| {
+        files.entries.iter().map(|entry| tree.name(&entry.path)).collect::<Vec<_>>()
+    });
+    let look = || {
+        let table = table(&tree, kept.clone());
+        let make = || Arc::new(tree.inputs("d/**/*.rs"));
+        let wanted = [Wanted { key: Digest(1), patterns: &make }];
+        let sights = table.look(&tree.scanner(1), &wanted, NonZero::<usize>::MIN);
+        kept.save(&table);
+        names(&table.files_of(&sights[0]).unwrap())
+    };
+    assert_eq!(look(), ["d/a/f.rs", "d/b"]);
+    fs::remove_file(tree.path("middle")).unwrap();
+    tree.link("y", "middle");
+    assert_eq!(look(), ["d/a/f.rs", "d/b/g.rs"]);
+}
