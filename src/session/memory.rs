@@ -47,6 +47,8 @@ pub(crate) struct Explanation {
 pub(crate) struct Memory {
     dir: Option<StateDir>,
     held: Mutex<Held>,
+    /// What became of the file when it was opened for writing, to be told at the end.
+    note: Mutex<Option<String>>,
 }
 
 /// Why a batch was not saved.
@@ -80,7 +82,7 @@ enum Held {
 impl Memory {
     /// A memory that remembers nothing.
     pub(crate) fn none() -> Self {
-        Self { dir: None, held: Mutex::new(Held::Nothing) }
+        Self { dir: None, held: Mutex::new(Held::Nothing), note: Mutex::default() }
     }
 
     /// Opens the store of `dir` for looking; one that needs repair is opened for writing, if `may_write`
@@ -99,11 +101,11 @@ impl Memory {
             }
             Err(error) => return Err(error),
         };
-        Ok((Self { dir: Some(dir), held: Mutex::new(held) }, notes))
+        Ok((Self { dir: Some(dir), held: Mutex::new(held), note: Mutex::default() }, notes))
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Whether nothing was written since it was opened, nor will be.
@@ -230,7 +232,10 @@ impl Memory {
         let (Held::Looking(_), Some(dir)) = (&*held, &self.dir) else { return Ok(()) };
         *held = Held::Nothing;
         match open_writer(dir, Duration::ZERO) {
-            Ok((writer, _)) => *held = Held::Writing(writer),
+            Ok((writer, note)) => {
+                *held = Held::Writing(writer);
+                *lock(&self.note) = note;
+            }
             Err(error @ StoreError::AlreadyOpen(_)) => match Store::open(dir, Access::ReadOnly) {
                 Ok(opened) => {
                     *held = Held::Looking(opened.store);
@@ -310,8 +315,14 @@ impl Memory {
             }
             Held::Lost(why) => return Err(why),
         };
-        Ok(notices.iter().filter_map(put_notice).collect())
+        let note = lock(&self.note).take();
+        Ok(note.into_iter().chain(notices.iter().filter_map(put_notice)).collect())
     }
+}
+
+/// What a panic of another thread left is as good as before: every change is made at once.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn open_writer(dir: &StateDir, patience: Duration) -> Result<(GroupWriter, Option<String>), StoreError> {

@@ -102,6 +102,12 @@ impl Books {
         self.past.values_mut().for_each(|known| *known = past.clone());
     }
 
+    /// Enters that devtask found a damaged state in a run in which these tasks executed: what it knew of the others
+    /// before may be gone.
+    pub(crate) fn enter_loss_but(&mut self, ran: &BTreeSet<usize>) {
+        self.past.iter_mut().filter(|(id, _)| !ran.contains(id)).for_each(|(_, known)| *known = Past::Open);
+    }
+
     /// Judges a run that ended by itself, and enters it.
     pub(crate) fn enter(&mut self, world: &World, seen: &Seen<'_>) -> Verdict {
         let mut verdict = Verdict::default();

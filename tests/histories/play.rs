@@ -41,6 +41,8 @@ pub(crate) struct Player {
     fault: Option<&'static str>,
     books: Books,
     broken: BTreeSet<usize>,
+    /// Whether the state was damaged: devtask may find that out, and say so, whenever it comes by.
+    damaged: bool,
     /// What executed in the last run that was judged.
     ran: BTreeSet<usize>,
     plays: usize,
@@ -80,6 +82,7 @@ impl Player {
             fault,
             books: Books::new(),
             broken: BTreeSet::new(),
+            damaged: false,
             ran: BTreeSet::new(),
             plays: 0,
             usual: Duration::from_millis(20),
@@ -215,6 +218,7 @@ impl Player {
                 fs::write(&file, bytes).unwrap();
             }
         }
+        self.damaged = damage.is_some();
         self.books.enter_loss(damage.is_none());
     }
 }

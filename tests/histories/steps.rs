@@ -121,18 +121,25 @@ impl History {
         let really = rng.u8(..4) == 0;
         let fine = seed.is_multiple_of(2);
         if fine {
-            settle(&mut steps, &mut rng);
+            settle(&mut steps, world.tasks.len(), &mut rng);
         }
         Self { world, steps, really, fine }
     }
 }
 
-/// Has nothing happen here and there for so long, and be found so often, that devtask keeps the answer as a whole.
-fn settle(steps: &mut Vec<Step>, rng: &mut Rng) {
+/// Has nothing happen here and there for so long, and be found so often, that devtask keeps the answer as a whole; and
+/// then, now and again, something that leaves no trace but in its own records.
+fn settle(steps: &mut Vec<Step>, tasks: usize, rng: &mut Rng) {
     for at in (1..=steps.len()).rev() {
-        if rng.u8(..3) == 0 {
-            steps.splice(at..at, (0..6).map(|n| if n % 2 == 0 { Step::Age } else { Step::Quiet }));
+        if rng.u8(..3) > 0 {
+            continue;
         }
+        let mut rest: Vec<Step> = (0..3).flat_map(|_| [Step::Age, Step::Quiet]).collect();
+        if rng.bool() {
+            let task = rng.usize(..tasks);
+            rest.extend([Step::Break(task), Step::RunWith(task, &["--force"]), Step::Quiet]);
+        }
+        steps.splice(at..at, rest);
     }
 }
 

@@ -169,6 +169,11 @@ impl Player {
         let traces = self.traces(1);
         self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
         let wrong = self.books.enter_cut(&self.world, &traces);
+        if self.damaged {
+            // Had it found that out, it could not have said so any more.
+            let ran = traces.iter().filter(|(_, trace)| trace.starts > 0).map(|(id, _)| *id).collect();
+            self.books.enter_loss_but(&ran);
+        }
         self.tell(wrong)
     }
 
@@ -200,6 +205,12 @@ impl Player {
         self.ran = traces.iter().filter(|(_, trace)| trace.starts > 0).map(|(id, _)| *id).collect();
         let mut verdict = self.books.enter(&self.world, &seen);
         self.count.needless += verdict.needless;
+        if ended.iter().any(|one| one.tells_of_loss()) {
+            if !self.damaged {
+                verdict.wrong.push("the state is said to be damaged, and nobody touched it".to_owned());
+            }
+            self.books.enter_loss_but(&self.ran);
+        }
         if !verdict.wrong.is_empty() {
             verdict.wrong.extend(ended.iter().map(|one| format!("devtask said:\n{}", one.said)));
         }
@@ -275,6 +286,12 @@ struct Running {
 struct Ended {
     status: ExitStatus,
     said: String,
+}
+
+impl Ended {
+    fn tells_of_loss(&self) -> bool {
+        self.said.contains("it is set aside") || self.said.contains("the state is damaged")
+    }
 }
 
 impl Running {
