@@ -4,10 +4,9 @@
 
 mod support;
 
-use std::{path::Path, process::ExitCode, thread};
+use std::{path::Path, process::ExitCode};
 
 use support::{
-    AGED,
     args::Args,
     empty, floor, peak,
     program::{Program, find},
@@ -48,7 +47,7 @@ fn measure(workspace: &Workspace, form: Form, args: &Args) {
     if let Some(ninja) = find("ninja") {
         programs.push(("ninja", Program::new(&workspace.root, [&ninja, "--quiet"])));
     }
-    settle(&programs, args.smoke);
+    support::settle(&programs, args.smoke);
     let before = (workspace.ran("devtask"), workspace.ran("ninja"));
     let contenders = programs.iter().map(|(name, program)| Contender::new(*name, || program.run())).collect();
     let rows = rounds::interleave(Rounds::usual(args.smoke), contenders);
@@ -65,13 +64,4 @@ fn measure(workspace: &Workspace, form: Form, args: &Args) {
         })
         .collect();
     println!("  peak memory: {}", peaks.join(", "));
-}
-
-/// Everything runs, then lets the stamps age, then looks once more at what was too young to be trusted.
-fn settle(programs: &[(&str, Program)], smoke: bool) {
-    programs.iter().for_each(|(_, program)| program.run());
-    if !smoke {
-        thread::sleep(AGED);
-    }
-    programs.iter().for_each(|(_, program)| program.run());
 }

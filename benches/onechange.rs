@@ -6,7 +6,6 @@ mod support;
 use std::{cell::Cell, process::ExitCode, thread};
 
 use support::{
-    AGED,
     args::Args,
     program::{Program, find},
     rounds::{self, Contender, Rounds, Row},
@@ -32,10 +31,7 @@ fn measure(tasks: usize, files: usize, args: &Args) {
     if let Some(ninja) = find("ninja") {
         tools.push(("ninja", Program::new(&workspace.root, [&ninja, "--quiet"])));
     }
-    tools.iter().for_each(|(_, program)| program.run());
-    if !args.smoke {
-        thread::sleep(AGED);
-    }
+    support::settle(&tools, args.smoke);
     // A content that was never there before, by whomever.
     let version = Cell::new(std::process::id() as usize % 1000 * 1000);
     let change = || {

@@ -10,7 +10,7 @@ pub(crate) mod program;
 pub(crate) mod rounds;
 pub(crate) mod workspace;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, thread, time::Duration};
 
 /// The program that is measured.
 pub(crate) const DEVTASK: &str = env!("CARGO_BIN_EXE_devtask");
@@ -23,6 +23,19 @@ pub(crate) const AGED: Duration = Duration::from_millis(2100);
 
 /// Two changes so far apart have different time stamps on every file system worth measuring on.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
+
+/// Everything runs; when its stamps are old enough to be trusted, it looks once more, and when those of what it keeps are,
+/// once again.
+pub(crate) fn settle(programs: &[(&str, program::Program)], smoke: bool) {
+    let run = || programs.iter().for_each(|(_, program)| program.run());
+    run();
+    for _ in 0..2 {
+        if !smoke {
+            thread::sleep(AGED);
+        }
+        run();
+    }
+}
 
 /// A bench starts itself for what has to be a process of its own: `Some` if this is such a start.
 pub(crate) fn helper() -> Option<ExitCode> {

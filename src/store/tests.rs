@@ -219,6 +219,24 @@ fn a_file_that_is_mostly_waste_is_compacted_and_keeps_its_values() {
     assert_eq!((get(&store, "a:b"), get(&store, "c:d")), (Some(1), Some(2)));
 }
 
+/// redb doubles a full file. Who compacted that away would do so at the end of every run.
+#[test]
+fn a_file_that_has_just_doubled_stays_as_it_is() {
+    let place = Place::new();
+    let mut store = place.clean();
+    let length = || fs::metadata(place.file()).unwrap().len();
+    let mut add = (0..).map(|n: u32| {
+        let mut batch = Batch::new();
+        batch.put(Table::Dirs, &n.to_le_bytes(), &vec![n; 5000]).unwrap();
+        store.commit(&batch).unwrap();
+        length()
+    });
+    let full = add.by_ref().find(|length| *length > 8 << 20).unwrap();
+    let doubled = add.find(|length| *length > full / 2 * 3).unwrap();
+    store.compact_if_worth_it(0);
+    assert_eq!(length(), doubled);
+}
+
 // --- the group writer ----------------------------------------------------------------------------
 
 /// What the writer says of a batch; nothing if it is gone.
