@@ -27,11 +27,15 @@ pub enum Fault {
     TimesKeyed,
     /// The trail of a walk is followed whatever the stamps of its directories are (hazard A7).
     TrailsBlind,
+    /// Nothing on a route is found to have changed (hazard A1).
+    RouteBlind,
+    /// What is settled is believed whatever became of the records since (hazard 0, point 2).
+    SettledBlind,
 }
 
 impl Fault {
     /// Every fault with its name.
-    pub const ALL: [(&str, Self); 10] = [
+    pub const ALL: [(&str, Self); 12] = [
         ("record-kept", Self::RecordKept),
         ("no-second-look", Self::NoSecondLook),
         ("stat-cache-blind", Self::StatCacheBlind),
@@ -42,6 +46,8 @@ impl Fault {
         ("old-output-kept", Self::OldOutputKept),
         ("times-keyed", Self::TimesKeyed),
         ("trails-blind", Self::TrailsBlind),
+        ("route-blind", Self::RouteBlind),
+        ("settled-blind", Self::SettledBlind),
     ];
 }
 

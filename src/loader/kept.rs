@@ -3,7 +3,6 @@
 //! it never guesses from times alone, and everything that is odd about the file means loading anew.
 
 use std::{
-    fs,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
@@ -19,7 +18,8 @@ use crate::{
     config::{Settings, normalise},
     diagnostic::{Source, Sources},
     graph::{Stored, TaskGraph},
-    store::{STATE_DIR, StateDir, read_private, write_private},
+    model::Digest,
+    store::{STATE_DIR, StateDir, prune_private, read_private, write_private},
 };
 
 /// Beneath the state directory.
@@ -39,6 +39,8 @@ pub struct Resolved {
     pub loaded: Loaded,
     /// The graph.
     pub graph: TaskGraph,
+    /// Stands for all of it: what has the same is the same.
+    pub digest: Digest,
 }
 
 /// Keeps what was loaded, and finds it again.
@@ -97,7 +99,7 @@ impl Keeper {
             return;
         };
         if write_private(&dir.join(name(request)), &bytes).is_ok() {
-            prune(&dir);
+            prune_private(&dir, MOST);
         }
     }
 
@@ -153,7 +155,7 @@ impl Keeper {
             files: rest.files,
             observed: Observed::default(),
         };
-        Some(Resolved { loaded, graph })
+        Some(Resolved { loaded, graph, digest: Digest(xxh3_128(&file[..HEADER])) })
     }
 
     fn header(self, bytes: &[u8]) -> [u8; HEADER] {
@@ -184,16 +186,4 @@ fn name(request: &LoadRequest) -> String {
         text.extend(part.iter().flat_map(|path| path.as_os_str().as_bytes()));
     }
     format!("{:016x}", xxh3_64(&text))
-}
-
-/// Removes the oldest files if there are too many. Nothing needs any of them.
-fn prune(dir: &Path) {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let written = |entry: &fs::DirEntry| entry.metadata().and_then(|meta| meta.modified()).ok();
-    let mut files: Vec<_> = entries.map(|entry| (written(&entry), entry.path())).collect();
-    files.sort();
-    for (_, path) in files.iter().take(files.len().saturating_sub(MOST)) {
-        // What cannot be removed now is tried again with the next one.
-        let _ = fs::remove_file(path);
-    }
 }

@@ -15,9 +15,12 @@ mod git;
 mod hash;
 mod item;
 mod name;
+mod place;
 mod quick;
 mod recheck;
 mod regular;
+mod route;
+mod share;
 mod survey;
 mod system;
 mod table;
@@ -28,8 +31,11 @@ mod walk;
 
 pub use compare::same_identities;
 pub use name::{directory_key, relative_name};
-pub use regular::{read_regular, read_regular_identified};
+pub use regular::{identity_of, keeps_stamps, read_regular, read_regular_identified};
+pub use route::{Contents, Route};
 pub use survey::{Sight, Wanted, set_key};
-pub use table::{Clock, FileEntry, FileSet, FileTable, Memory, NoMemory, TableOptions, system_now_ns};
+pub use table::{
+    Clock, FileEntry, FileSet, FileTable, GRANULARITY, Memory, NoMemory, TableOptions, system_now_ns,
+};
 pub use trail::{Fact, Trail};
 pub use walk::{Entry, Matched, Problem, ScanOptions, Scanner};

@@ -10,10 +10,7 @@ use std::{
     num::NonZero,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use rustix::fd::OwnedFd;
@@ -21,7 +18,9 @@ use rustix::fd::OwnedFd;
 use super::{
     hash::{self, Job, Reading},
     name::relative_name,
+    place::Place,
     quick::Quick,
+    share::share,
     system::{self, Status},
     table::{Directory, FileTable, Memory, Rows},
     trail::{Fact, Trail, TrailDirectory, TrailNames, key_path},
@@ -32,17 +31,11 @@ use crate::{
     planted::{self, Fault},
 };
 
-/// How many stops a thread takes at once.
-const AT_ONCE: usize = 8;
-
-/// Fewer files than this are asked for by their paths for what opening their directory costs.
-const FEW: usize = 3;
-
 /// More visitors of one directory than this are better off with an index of it.
 const MANY: usize = 8;
 
 /// How many names one thread looks at for what starting another costs.
-const ALONE: usize = 2_000;
+pub(super) const ALONE: usize = 2_000;
 
 /// A place where several trails may lead.
 enum Stop<'t> {
@@ -79,6 +72,8 @@ struct Unread {
 struct Part {
     visited: Vec<(usize, Vec<Outcome>)>,
     unread: Vec<Unread>,
+    /// Room to compute in.
+    content: DirectoryContent,
 }
 
 impl FileTable {
@@ -91,7 +86,7 @@ impl FileTable {
         let moment = self.memory.moment();
         let walker =
             Walker { table: self, memory: moment.as_deref().unwrap_or(&*self.memory), root, stops: &stops };
-        let Part { visited, unread } = walker.go(threads);
+        let Part { visited, unread, .. } = walker.go(threads);
         let jobs: Vec<Job<'_>> = unread.iter().map(|u| Job { path: &u.path, size: u.size }).collect();
         let readings = self.read(&jobs, threads);
         let all_read = readings.iter().all(|reading| matches!(reading, Reading::Hashed { .. }));
@@ -208,19 +203,13 @@ struct Walker<'a, 't> {
 
 impl Walker<'_, '_> {
     fn go(&self, threads: NonZero<usize>) -> Part {
-        let next = AtomicUsize::new(0);
-        let helpers = if self.weighs_more_than(ALONE) { threads.get() - 1 } else { 0 };
-        std::thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| self.work(&next))).collect();
-            let mut whole = self.work(&next);
-            for helper in helpers {
-                // A panic of a helper is a bug and goes on as one.
-                let mut part = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                whole.visited.append(&mut part.visited);
-                whole.unread.append(&mut part.unread);
-            }
-            whole
-        })
+        let is_much = self.weighs_more_than(ALONE);
+        let mut whole = Part::default();
+        for mut part in share(self.stops.len(), threads, is_much, |number, part| self.stop(number, part)) {
+            whole.visited.append(&mut part.visited);
+            whole.unread.append(&mut part.unread);
+        }
+        whole
     }
 
     fn weighs_more_than(&self, limit: usize) -> bool {
@@ -234,33 +223,19 @@ impl Walker<'_, '_> {
         })
     }
 
-    fn work(&self, next: &AtomicUsize) -> Part {
-        let (mut part, mut content) = (Part::default(), DirectoryContent::default());
-        loop {
-            let from = next.fetch_add(AT_ONCE, Ordering::Relaxed);
-            let Some(stops) = self.stops.get(from..) else { return part };
-            for (number, stop) in (from..).zip(stops.iter().take(AT_ONCE)) {
-                let outcomes = match stop {
-                    Stop::Fact { key, told } => self.ask(key, told),
-                    Stop::Directory { key, visits } => {
-                        self.visit(key, visits, &mut content, &mut part.unread)
-                    }
-                };
-                part.visited.push((number, outcomes));
-            }
-        }
+    fn stop(&self, number: usize, part: &mut Part) {
+        let outcomes = match &self.stops[number] {
+            Stop::Fact { key, told } => self.ask(key, told),
+            Stop::Directory { key, visits } => self.visit(key, visits, &mut part.content, &mut part.unread),
+        };
+        part.visited.push((number, outcomes));
     }
 
     /// Whether what trails were told of a path is still true.
     fn ask(&self, key: &[u8], told: &[(usize, Fact)]) -> Vec<Outcome> {
-        let path = key_path(key).as_os_str().as_bytes();
-        let now = system::status_at(&self.root, path, None);
-        let holds = |fact: &Fact| match (fact, &now) {
-            (Fact::Absent, Ok(None)) | (Fact::Exists, Ok(Some(_)) | Err(_)) => true,
-            (Fact::Is(identity), Ok(Some(status))) => status.identity == *identity,
-            _ => false,
-        };
-        told.iter().map(|(_, fact)| if holds(fact) { Outcome::Same(None) } else { Outcome::Moved }).collect()
+        let now = Fact::now(&self.root, key);
+        let outcome = |&(_, fact): &_| if now.confirms(fact) { Outcome::Same(None) } else { Outcome::Moved };
+        told.iter().map(outcome).collect()
     }
 
     /// Looks at one directory for everyone who comes there.
@@ -271,23 +246,11 @@ impl Walker<'_, '_> {
         content: &mut DirectoryContent,
         unread: &mut Vec<Unread>,
     ) -> Vec<Outcome> {
-        let names: usize = visits.iter().map(|visit| visit.directory.names.iter().take(FEW).count()).sum();
-        let open = match names {
-            0..FEW => None,
-            _ => match system::open_to_stat(&self.root, key_path(key)) {
-                Ok(Some(open)) => Some(open),
-                _ => return vec![Outcome::Moved; visits.len()],
-            },
+        let names = visits.iter().flat_map(|visit| visit.directory.names.iter());
+        let is_wanted = visits.iter().any(|visit| visit.directory.listed.is_some());
+        let Some((place, identity)) = Place::of(&self.root, key, names, is_wanted) else {
+            return vec![Outcome::Moved; visits.len()];
         };
-        let (place, status) = match &open {
-            Some((fd, status)) => (Place::Open(fd), Some(*status)),
-            None if visits.iter().any(|visit| visit.directory.listed.is_some()) => {
-                let status = system::target_at(&self.root, key_path(key));
-                (Place::Beneath(&self.root, key), status.filter(Status::is_directory))
-            }
-            None => (Place::Beneath(&self.root, key), None),
-        };
-        let identity = status.map(|status| status.identity);
         self.table.show(key, self.memory, |known| {
             let index = (visits.len() > MANY).then(|| known.learnt().collect());
             let seen = (visits.len() > 1).then(HashMap::default);
@@ -340,13 +303,6 @@ impl Walker<'_, '_> {
     }
 }
 
-/// Where the files of a directory are asked for.
-enum Place<'a> {
-    Open(&'a OwnedFd),
-    /// The open root, and the key of the directory.
-    Beneath(&'a OwnedFd, &'a [u8]),
-}
-
 /// A directory, and what is known of it.
 struct Look<'a, 't> {
     place: Place<'a>,
@@ -396,12 +352,7 @@ impl<'t> Look<'_, 't> {
     }
 
     fn status(&mut self, name: &'t CStr) -> Option<Status> {
-        let ask = || match self.place {
-            Place::Open(fd) => system::target_at(fd, name),
-            Place::Beneath(root, key) => {
-                system::target_at(root, key_path(key).join(OsStr::from_bytes(name.to_bytes())))
-            }
-        };
+        let ask = || self.place.target(name);
         match &mut self.seen {
             None => ask(),
             Some(seen) => *seen.entry(name).or_insert_with(ask),

@@ -11,7 +11,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::system::Status;
+use super::system::{self, Status};
 use crate::model::{FileKind, StatIdentity};
 
 /// The content of a regular file of at most `limit` bytes. Never waits for the writer of a FIFO, and never
@@ -48,6 +48,20 @@ pub fn read_regular_identified(path: &Path, limit: u64) -> io::Result<(Vec<u8>, 
         ));
     }
     Ok((content, status.identity))
+}
+
+/// What tells a regular file from what it was at another time; none if there is none of this name.
+#[must_use]
+pub fn identity_of(path: &Path) -> Option<StatIdentity> {
+    let status: Status = rustix::fs::lstat(path).ok()?.into();
+    matches!(status.kind, FileKind::File { .. }).then_some(status.identity)
+}
+
+/// Whether stamps of files and directories can be trusted on the file system that `path` lies on: it is a local one,
+/// of a kind that keeps them.
+#[must_use]
+pub fn keeps_stamps(path: &Path) -> bool {
+    matches!(system::open_to_stat(rustix::fs::CWD, path), Ok(Some((open, _))) if system::keeps_stamps(&open))
 }
 
 fn no_regular_file() -> io::Error {

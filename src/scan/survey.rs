@@ -16,6 +16,7 @@ use super::{
     name::{directory_key, relative_name},
     quick::Quick,
     recheck::kind_of,
+    route::{Contents, Held},
     table::{FileEntry, FileSet, FileTable, lock},
     trail::Trail,
     walk::{Matched, Problem, Scanner},
@@ -51,6 +52,8 @@ pub struct Sight {
 
 #[derive(Clone, Debug)]
 enum Known {
+    /// The trail of this set leads there.
+    Route(Digest, Vec<usize>),
     Trail(Arc<Trail>),
     Files(Arc<FileSet>),
 }
@@ -65,14 +68,14 @@ impl Sight {
     /// Whether the trail of an earlier walk led there.
     #[must_use]
     pub const fn is_along_trail(&self) -> bool {
-        matches!(self.known, Known::Trail(_))
+        !matches!(self.known, Known::Files(_))
     }
 
     /// What could not be looked at or read.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         match &self.known {
-            Known::Trail(_) => &[],
+            Known::Route(..) | Known::Trail(_) => &[],
             Known::Files(files) => &files.problems,
         }
     }
@@ -81,6 +84,7 @@ impl Sight {
     #[must_use]
     pub fn unmatched(&self) -> &[usize] {
         match &self.known {
+            Known::Route(_, unmatched) => unmatched,
             Known::Trail(trail) => &trail.unmatched,
             Known::Files(files) => &files.unmatched,
         }
@@ -99,12 +103,16 @@ impl FileTable {
                 sets.len() - 1
             });
         }
-        let mut sights = self.along_trails(&sets, threads);
-        let rest: Vec<Wanted<'_>> =
-            sets.iter().filter(|set| !sights.contains_key(&set.key)).copied().collect();
-        if !rest.is_empty() {
-            sights.extend(self.walk(scanner, &rest, threads));
+        let mut sights = self.seen_just_now(&sets);
+        sets.retain(|set| !sights.contains_key(&set.key));
+        if !sets.is_empty() {
+            sights.extend(self.along_trails(&sets, threads));
+            sets.retain(|set| !sights.contains_key(&set.key));
         }
+        if !sets.is_empty() {
+            sights.extend(self.walk(scanner, &sets, threads));
+        }
+        self.note_looks(&sights);
         wanted.iter().filter_map(|set| sights.get(&set.key).cloned()).collect()
     }
 
@@ -115,7 +123,41 @@ impl FileTable {
         match &sight.known {
             Known::Files(files) => Some(Arc::clone(files)),
             Known::Trail(trail) => self.collect(trail).map(Arc::new),
+            Known::Route(key, _) => self.collect(&*self.trail(*key)?).map(Arc::new),
         }
+    }
+
+    /// Takes for what sets hold what was seen just now by who followed a [`Route`](super::Route), until it is told
+    /// otherwise: nothing may have happened meanwhile that somebody knows of.
+    pub fn believe(&self, seen: Contents) {
+        *lock(&self.seen) = seen;
+    }
+
+    fn seen_just_now(&self, sets: &[Wanted<'_>]) -> HashMap<Digest, Sight, Quick> {
+        let seen = lock(&self.seen);
+        if seen.held.is_empty() {
+            return HashMap::default();
+        }
+        let sight = |key: Digest| {
+            let Held { content, unmatched } = seen.held.get(&key)?.clone();
+            Some((key, Sight { content, known: Known::Route(key, unmatched) }))
+        };
+        sets.iter().filter_map(|set| sight(set.key)).collect()
+    }
+
+    fn note_looks(&self, sights: &HashMap<Digest, Sight, Quick>) {
+        let mut looked = lock(&self.looked);
+        for (key, sight) in sights {
+            let content = sight.is_along_trail().then_some(sight.content);
+            let known = looked.entry(*key).or_insert(content);
+            *known = known.filter(|known| Some(*known) == content);
+        }
+    }
+
+    /// The trail of a set, if there is one.
+    pub(super) fn trail(&self, key: Digest) -> Option<Arc<Trail>> {
+        let known = lock(&self.trails).get(&key).map(|(trail, _)| Arc::clone(trail));
+        known.or_else(|| self.memory.trail(key).map(Arc::new))
     }
 
     /// Takes the trails that are not remembered yet, to be saved by the caller.

@@ -1,14 +1,17 @@
 //! Digests of files, read only when the stat cache cannot vouch for them (spec section 4.2).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ffi::OsStr,
     fmt,
     io::ErrorKind,
     num::NonZero,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,6 +19,7 @@ use super::{
     hash::{self, Job, Reading},
     name::directory_key,
     quick::Quick,
+    route::Contents,
     system,
     trail::Trail,
     walk::{Entry, Matched, Problem},
@@ -57,8 +61,8 @@ impl Memory for NoMemory {
 /// The clock: nanoseconds since the epoch.
 pub type Clock = Box<dyn Fn() -> i128 + Send + Sync>;
 
-/// The coarsest stamps in use: those of FAT (hazard A1).
-pub(super) const GRANULARITY: Duration = Duration::from_secs(2);
+/// How coarse stamps are at worst: those of FAT (hazard A1).
+pub const GRANULARITY: Duration = Duration::from_secs(2);
 
 /// How a [`FileTable`] works.
 pub struct TableOptions {
@@ -108,6 +112,13 @@ pub struct FileTable {
     directories: Mutex<HashMap<Vec<u8>, Shared, Quick>>,
     /// Trails that were made or used, by the keys of their sets, and whether they are remembered yet.
     pub(super) trails: Mutex<HashMap<Digest, (Arc<Trail>, bool)>>,
+    /// Every set that was looked at, and what it held; none if its trail did not lead there, or it did not hold the
+    /// same twice.
+    pub(super) looked: Mutex<BTreeMap<Digest, Option<Digest>>>,
+    /// Whether a file was read since: what is known of it may be newer than what sets that have it held.
+    pub(super) has_read: AtomicBool,
+    /// What somebody saw just now who followed a route.
+    pub(super) seen: Mutex<Contents>,
 }
 
 /// One directory, for one thread at a time.
@@ -165,6 +176,9 @@ impl FileTable {
             options,
             directories: Mutex::default(),
             trails: Mutex::default(),
+            looked: Mutex::default(),
+            has_read: AtomicBool::new(false),
+            seen: Mutex::default(),
         }
     }
 
@@ -242,6 +256,7 @@ impl FileTable {
 
     /// Keeps what was read.
     fn learn(&self, jobs: &[Job<'_>], readings: &[Reading]) {
+        self.has_read.fetch_or(!jobs.is_empty(), Ordering::Relaxed);
         for (job, reading) in jobs.iter().zip(readings) {
             let (parent, name) = split(job.path);
             let directory = self.directory(directory_key(&self.root, parent), &*self.memory);

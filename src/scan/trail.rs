@@ -6,7 +6,7 @@
 //! they do is asked of each of them, as ever (spec section 4.2).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     ffi::{CStr, OsStr},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -14,10 +14,12 @@ use std::{
     time::Duration,
 };
 
+use rustix::fd::AsFd;
 use serde::{Deserialize, Serialize};
 
 use super::{
     name::{directory_key, relative_name},
+    system,
     table::is_racy,
     walk::{Entry, Matched},
 };
@@ -50,7 +52,7 @@ pub(super) struct TrailDirectory<'a> {
 
 /// What the set matches in one directory, sorted. Of each: what it is (1 byte), its name, a NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TrailNames<'a>(&'a [u8]);
+pub(super) struct TrailNames<'a>(pub(super) &'a [u8]);
 
 const FILE: u8 = b'f';
 const DIRECTORY: u8 = b'd';
@@ -64,6 +66,30 @@ pub enum Fact {
     Exists,
     /// It has this identity; of a link that leads somewhere, its target has.
     Is(StatIdentity),
+}
+
+impl Fact {
+    /// What there is now at the path with this key, beneath the open root.
+    pub(super) fn now(root: impl AsFd, key: &[u8]) -> Self {
+        match system::status_at(root, key_path(key).as_os_str().as_bytes(), None) {
+            Ok(None) => Self::Absent,
+            Ok(Some(status)) => Self::Is(status.identity),
+            Err(_) => Self::Exists,
+        }
+    }
+
+    /// What is said of a path by two who asked for more and for less; `None` if only one of them can be right.
+    pub(super) fn and(self, other: Self) -> Option<Self> {
+        if other.confirms(self) { Some(other) } else { self.confirms(other).then_some(self) }
+    }
+
+    /// Whether what is said of a path is true, this being what there is.
+    pub(super) fn confirms(self, said: Self) -> bool {
+        match said {
+            Self::Absent | Self::Is(_) => self == said,
+            Self::Exists => self != Self::Absent,
+        }
+    }
 }
 
 /// What rules rest on: shared by all directories beneath the one they stand in.
@@ -145,21 +171,11 @@ impl Trail {
     /// Paths beside these, by the same keys as directories.
     pub(super) fn facts(&self) -> impl Iterator<Item = (&[u8], Fact)> {
         let mut rest = self.packed.get(self.facts_at..).unwrap_or_default();
-        std::iter::from_fn(move || {
-            let key = take_bytes(&mut rest)?;
-            let (&exists, after) = rest.split_first()?;
-            rest = after;
-            let fact = match (take_identity(&mut rest)?, exists) {
-                (Some(identity), _) => Fact::Is(identity),
-                (None, 0) => Fact::Absent,
-                (None, _) => Fact::Exists,
-            };
-            Some((key, fact))
-        })
+        std::iter::from_fn(move || Some((take_bytes(&mut rest)?, take_fact(&mut rest)?)))
     }
 }
 
-fn put_bytes(packed: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put_bytes(packed: &mut Vec<u8>, bytes: &[u8]) {
     // What one directory or one path needs is far from four thousand million bytes.
     packed.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     packed.extend_from_slice(bytes);
@@ -170,11 +186,26 @@ fn put_identity(packed: &mut Vec<u8>, identity: Option<StatIdentity>) {
     packed.extend(identity.iter().flat_map(StatIdentity::pack));
 }
 
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, after) = rest.split_first_chunk::<4>()?;
     let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     *rest = after;
     Some(bytes)
+}
+
+pub(super) fn put_fact(packed: &mut Vec<u8>, fact: Fact) {
+    packed.push(u8::from(fact != Fact::Absent));
+    put_identity(packed, if let Fact::Is(identity) = fact { Some(identity) } else { None });
+}
+
+pub(super) fn take_fact(rest: &mut &[u8]) -> Option<Fact> {
+    let (&exists, after) = rest.split_first()?;
+    *rest = after;
+    Some(match (take_identity(rest)?, exists) {
+        (Some(identity), _) => Fact::Is(identity),
+        (None, 0) => Fact::Absent,
+        (None, _) => Fact::Exists,
+    })
 }
 
 fn take_identity(rest: &mut &[u8]) -> Option<Option<StatIdentity>> {
@@ -229,7 +260,17 @@ impl Draft<'_> {
         Some(())
     }
 
-    fn pack(self, unmatched: Vec<usize>) -> Trail {
+    /// What the listing of a directory says need not be asked for again: while its stamps are what they were,
+    /// the same names are in it. Stamps near the beginning of the walk leave no trail, so nothing can have come
+    /// or gone between the two moments.
+    fn drop_implied(&mut self) {
+        let listed = self.directories.values().filter(|directory| directory.listed.is_some());
+        let listed: HashSet<&[u8]> = listed.map(|directory| directory.key.as_slice()).collect();
+        self.facts.retain(|key, fact| matches!(fact, Fact::Is(_)) || !listed.contains(parent_key(key)));
+    }
+
+    fn pack(mut self, unmatched: Vec<usize>) -> Trail {
+        self.drop_implied();
         let mut packed = Vec::new();
         for DraftDirectory { key, listed, names } in self.directories.into_values() {
             put_bytes(&mut packed, &key);
@@ -239,19 +280,24 @@ impl Draft<'_> {
         let facts_at = packed.len();
         for (key, fact) in self.facts {
             put_bytes(&mut packed, &key);
-            packed.push(u8::from(fact != Fact::Absent));
-            put_identity(&mut packed, if let Fact::Is(identity) = fact { Some(identity) } else { None });
+            put_fact(&mut packed, fact);
         }
         Trail { packed, facts_at, unmatched }
     }
 
     fn add_fact(&mut self, path: &Path, fact: Fact) -> Option<()> {
         let known = self.facts.entry(directory_key(self.root, path).to_vec()).or_insert(fact);
-        // The same path may have been asked for more and for less.
-        if (*known, fact) == (Fact::Exists, fact) && fact != Fact::Absent {
-            *known = fact;
-        }
-        (*known == fact || fact == Fact::Exists && *known != Fact::Absent).then_some(())
+        *known = known.and(fact)?;
+        Some(())
+    }
+}
+
+/// The key of the directory that what has this key lies in.
+fn parent_key(key: &[u8]) -> &[u8] {
+    match key.iter().rposition(|&byte| byte == b'/') {
+        Some(0) => b"/",
+        Some(slash) => &key[..slash],
+        None => b"",
     }
 }
 
@@ -259,6 +305,17 @@ impl<'a> TrailNames<'a> {
     /// About how many names there are.
     pub(super) const fn weight(self) -> usize {
         self.0.len() / 16
+    }
+
+    /// The packed form of these names, each with what it is.
+    pub(super) fn pack(names: &BTreeMap<Vec<u8>, u8>) -> Vec<u8> {
+        names.iter().flat_map(|(name, kind)| [&[*kind][..], name, b"\0"].concat()).collect()
+    }
+
+    /// The names, each with what it is.
+    pub(super) fn entries(self) -> impl Iterator<Item = (Vec<u8>, u8)> {
+        let kind = |is_directory| if is_directory { DIRECTORY } else { FILE };
+        self.iter().map(move |(name, is_directory)| (name.to_bytes().to_vec(), kind(is_directory)))
     }
 
     /// The names, and which of them are directories.

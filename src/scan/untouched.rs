@@ -24,13 +24,7 @@ impl FileTable {
     fn finds(&self, trail: &Trail, before: &FileSet) -> Option<()> {
         let (root, _) = system::open_to_stat(rustix::fs::CWD, &self.root).ok()??;
         for (key, fact) in trail.facts() {
-            let path = key_path(key).as_os_str().as_bytes();
-            let holds = match (fact, system::status_at(&root, path, None)) {
-                (Fact::Absent, Ok(None)) | (Fact::Exists, Ok(Some(_)) | Err(_)) => true,
-                (Fact::Is(identity), Ok(Some(status))) => status.identity == identity,
-                _ => false,
-            };
-            holds.then_some(())?;
+            Fact::now(&root, key).confirms(fact).then_some(())?;
         }
         let mut seen = Seen { root: &self.root, entries: &before.entries, at: 0, met: 0 };
         for directory in trail.directories() {

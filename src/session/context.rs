@@ -29,6 +29,7 @@ use super::{
 use crate::{
     event::What,
     model::{TaskId, TaskSet},
+    plan::Plan,
     process::{RuntimeDir, TaskFiles},
     store::{Batch, Journal},
 };
@@ -42,6 +43,7 @@ pub(crate) struct RunContext {
     pub(crate) shared: Arc<Shared>,
     pub(crate) request: Request,
     pub(crate) id: String,
+    pub(crate) started: Instant,
     pub(crate) roots: TaskSet,
     pub(crate) emitter: Emitter,
     surroundings: OnceLock<Surroundings>,
@@ -55,8 +57,8 @@ pub(crate) struct RunContext {
     pub(crate) pace: Pace,
     /// Tasks that were noted as begun, and of which there is no record yet.
     pub(crate) starts: AtomicUsize,
-    /// The tasks that may begin in it, until the first does.
-    keyed: Mutex<Vec<String>>,
+    /// The tasks of the run, until the first begins.
+    planned: Mutex<Vec<TaskId>>,
     /// Where starts are noted.
     journal: OnceCell<Option<Journal>>,
     not_saved: Mutex<Option<String>>,
@@ -112,8 +114,7 @@ impl RunContext {
         shared: Arc<Shared>,
         request: Request,
         id: String,
-        roots: TaskSet,
-        keyed: Vec<String>,
+        plan: &Plan,
         emitter: Emitter,
         turn: Turn,
     ) -> Self {
@@ -121,7 +122,8 @@ impl RunContext {
             shared,
             request,
             id,
-            roots,
+            started: Instant::now(),
+            roots: plan.roots().clone(),
             emitter,
             surroundings: OnceLock::new(),
             runtime: OnceLock::new(),
@@ -130,7 +132,7 @@ impl RunContext {
             shells: Mutex::default(),
             pace: Pace::default(),
             starts: AtomicUsize::new(0),
-            keyed: Mutex::new(keyed),
+            planned: Mutex::new(plan.order().to_vec()),
             journal: OnceCell::new(),
             not_saved: Mutex::default(),
             _turn: turn,
@@ -140,7 +142,9 @@ impl RunContext {
     /// Where the start of a task is noted, made ready when the first one is to. None: it has to be saved.
     pub(crate) async fn journal(&self) -> Result<Option<&Journal>, NotSaved> {
         let begin = || async {
-            let names = std::mem::take(&mut *self.keyed.lock().unwrap_or_else(PoisonError::into_inner));
+            let planned = std::mem::take(&mut *self.planned.lock().unwrap_or_else(PoisonError::into_inner));
+            let tasks = planned.into_iter().map(|id| self.shared.graph.task(id));
+            let names = tasks.filter(|task| task.is_keyed()).map(|task| task.name.to_string()).collect();
             self.shared.memory.begin_run(self.id.clone(), names).await
         };
         self.journal.get_or_try_init(begin).await.map(Option::as_ref)

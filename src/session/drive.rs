@@ -5,10 +5,9 @@
 //! [`execute`]'s.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     os::unix::ffi::OsStrExt as _,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
 };
 
 use tokio::{
@@ -22,13 +21,15 @@ use super::{
     judge::{self, Judged, Question},
     results::{HandedOn, Results, TaskResult},
     run::RunSummary,
-    runlog,
     saver::Saver,
+    settled::Settling,
+    telling::{Telling, last_success},
 };
 use crate::{
-    event::{Decided, Finished, LastSuccess, RunStatus, What},
-    model::{Outcome, Reason, TaskId, TaskName, TaskSet},
+    event::{Decided, Finished, What},
+    model::{Outcome, Reason, TaskId, TaskSet},
     plan::Plan,
+    scan::Contents,
     schedule::{Effect, Observation, Options, Scheduler, Verdict},
     store::{Batch, TaskRecord},
 };
@@ -70,9 +71,10 @@ pub(crate) struct Driver {
     orders: Orders,
     began: (mpsc::UnboundedSender<TaskId>, mpsc::UnboundedReceiver<TaskId>),
     warned: std::collections::HashSet<(TaskId, String)>,
-    summary: RunSummary,
+    telling: Telling,
+    /// What is kept for the next run if this one has nothing to do.
+    settling: Option<Settling>,
     interrupted: bool,
-    started: Instant,
 }
 
 /// What some work came to.
@@ -83,7 +85,12 @@ enum Done {
 
 impl Driver {
     /// `records` holds what is remembered of each task, by id.
-    pub(crate) fn new(run: Arc<RunContext>, plan: Plan, records: Vec<Option<TaskRecord>>) -> Self {
+    pub(crate) fn new(
+        run: Arc<RunContext>,
+        plan: Plan,
+        records: Vec<Option<TaskRecord>>,
+        settling: Option<Settling>,
+    ) -> Self {
         let graph = Arc::clone(&run.shared.graph);
         let typical = |record: &Option<TaskRecord>| record.as_ref().and_then(|r| r.typical_ms).unwrap_or(1);
         let durations = records.iter().map(typical).collect();
@@ -108,9 +115,9 @@ impl Driver {
             orders: Orders::default(),
             began: mpsc::unbounded_channel(),
             warned: std::collections::HashSet::new(),
-            summary: RunSummary::new(run.id.clone()),
+            telling: Telling::new(Arc::clone(&run)),
+            settling,
             interrupted: false,
-            started: Instant::now(),
             run,
         }
     }
@@ -118,7 +125,7 @@ impl Driver {
     /// Takes up what is known, and says what is planned.
     pub(crate) fn begin(&mut self) {
         self.recall_unscheduled();
-        self.announce();
+        self.telling.announce(self.scheduler.plan());
     }
 
     /// One round of judging on this thread, without a runtime. False: that leads no further, because the run is
@@ -139,11 +146,24 @@ impl Driver {
             return None;
         }
         self.gather_unsaved();
-        self.unhurried.is_empty().then(|| self.tell_end())
+        if !self.unhurried.is_empty() {
+            return None;
+        }
+        self.settle();
+        Some(self.tell_end())
+    }
+
+    /// Keeps what was found, unless something else had to be told that the next run has to tell, too.
+    fn settle(&self) {
+        if let (Some(settling), true) = (&self.settling, self.warned.is_empty()) {
+            settling.keep(&self.run.shared, self.telling.summary.outcomes.len());
+        }
     }
 
     /// Runs to the end.
     pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
+        // From here on files change under our own hands.
+        self.run.shared.table.believe(Contents::default());
         for judged in self.due.take().into_iter().flatten() {
             self.launch(judged);
         }
@@ -182,18 +202,6 @@ impl Driver {
             let handed = HandedOn::of(success.as_ref());
             self.results.set(id, TaskResult { handed, ..TaskResult::default() });
         }
-    }
-
-    fn announce(&self) {
-        let graph = &self.run.shared.graph;
-        let names = |ids: &mut dyn Iterator<Item = TaskId>| ids.map(|id| graph.name(id).clone()).collect();
-        let plan = self.scheduler.plan();
-        self.run.emitter.emit(What::RunStarted {
-            run: self.run.id.clone(),
-            roots: names(&mut plan.roots().iter()),
-            dry_run: self.run.request.dry_run,
-        });
-        self.run.emitter.emit(What::Plan { tasks: names(&mut plan.order().iter().copied()) });
     }
 
     /// Does everything there is to be done now.
@@ -252,6 +260,7 @@ impl Driver {
         let result =
             TaskResult { would_run: self.results.upstream_would_run(id).is_some(), ..TaskResult::default() };
         self.results.set(id, result);
+        self.note_settled(id, None);
         self.decide(id, Decided::Skip, None);
         self.finish(id, self.ended_as(id, Outcome::Skipped));
         self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
@@ -283,7 +292,7 @@ impl Driver {
                 self.run
                     .emitter
                     .emit(What::Warning { task: None, message: format!("internal failure: {error}") });
-                self.summary.internal_failure = true;
+                self.telling.summary.internal_failure = true;
                 self.obey(Command::Kill);
                 self.abandon_running();
             }
@@ -340,26 +349,21 @@ impl Driver {
         self.decide(id, Decided::Cached, Some(&judged));
         let result = TaskResult { handed: HandedOn::of(judged.fresh.as_ref()), ..TaskResult::default() };
         self.results.set(id, result);
+        self.note_settled(id, judged.record.as_ref());
         self.finish(id, self.ended_as(id, Outcome::Cached));
         self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
     }
 
+    fn note_settled(&mut self, id: TaskId, record: Option<&TaskRecord>) {
+        if let Some(settling) = &mut self.settling {
+            settling.note(id, record.and_then(last_success), &self.results.get(id).handed);
+        }
+    }
+
     fn decide(&self, id: TaskId, action: Decided, judged: Option<&Judged>) {
-        let last = judged.and_then(|j| j.record.as_ref()).and_then(|record| {
-            let success = record.success.as_ref()?;
-            Some(LastSuccess {
-                at_ms: record.at_ms,
-                duration_ms: success.duration_ms,
-                run: record.run.clone(),
-            })
-        });
-        self.run.emitter.emit(What::Decision {
-            task: self.run.shared.graph.name(id).clone(),
-            action,
-            reasons: judged.map(|j| j.reasons.clone()).unwrap_or_default(),
-            compared: judged.and_then(|j| j.compared),
-            last_success: last,
-        });
+        let last = judged.and_then(|j| last_success(j.record.as_ref()?));
+        let reasons = judged.map(|j| j.reasons.clone()).unwrap_or_default();
+        self.telling.decision(id, action, reasons, judged.and_then(|j| j.compared), last);
     }
 
     fn warn_unmatched(&mut self, judged: &Judged) {
@@ -403,7 +407,7 @@ impl Driver {
         let id = judged.id;
         let counts = !judged.reasons.iter().any(|r| matches!(r, Reason::AlwaysRuns | Reason::StatusDecides));
         if counts {
-            self.summary.would_run.push(self.run.shared.graph.name(id).clone());
+            self.telling.summary.would_run.push(self.run.shared.graph.name(id).clone());
         }
         // What comes through a task that always runs may be something else as well.
         let judged_upstream = self.results.upstream_would_run(id).is_some();
@@ -463,27 +467,10 @@ impl Driver {
         Finished::without_execution(self.run.shared.graph.name(id).clone(), outcome)
     }
 
-    /// Tells that a task is over, and takes its part of the summary.
+    /// Tells that a task is over.
     fn finish(&mut self, id: TaskId, mut finished: Finished) {
         finished.soft = finished.status == Outcome::Failed && self.scheduler.is_soft(id);
-        if finished.status == Outcome::Failed && !finished.soft {
-            self.summary.failed = true;
-            // As a shell says it.
-            let code = finished.exit_code.or(finished.signal.map(|signal| 128 + signal));
-            self.summary.first_exit_code = self.summary.first_exit_code.or(code);
-        }
-        let handed = &self.results.get(id).handed;
-        let task = finished.task.clone();
-        if let (Some(output), true) = (&handed.output, finished.status.is_success()) {
-            self.summary.outputs.insert(task.to_string(), output.clone());
-        }
-        // A dry run has nothing new to say.
-        let messages = if self.run.request.dry_run { Vec::new() } else { handed.messages.clone() };
-        self.summary.outcomes.push((task.clone(), finished.status));
-        self.run.emitter.emit(What::TaskFinished(Box::new(finished)));
-        for text in messages {
-            self.summary.messages.push((task.clone(), text));
-        }
+        self.telling.finished(finished, &self.results.get(id).handed);
     }
 
     fn obey(&mut self, command: Command) {
@@ -523,36 +510,6 @@ impl Driver {
     }
 
     fn tell_end(&mut self) -> RunSummary {
-        if !self.run.request.dry_run {
-            runlog::prune(&self.run.shared.state_dir, self.due.is_none());
-        }
-        let mut summary = std::mem::replace(&mut self.summary, RunSummary::new(String::new()));
-        summary.not_saved = self.run.why_not_saved();
-        summary.status = match (self.interrupted, summary.failed) {
-            (true, _) => RunStatus::Interrupted,
-            (false, true) => RunStatus::Failed,
-            (false, false) => RunStatus::Succeeded,
-        };
-        summary.duration = self.started.elapsed();
-        summary.messages.iter().for_each(|(task, text)| self.tell_message(task, text));
-        let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
-        for (_, outcome) in &summary.outcomes {
-            *counts.entry(*outcome).or_default() += 1;
-        }
-        self.run.emitter.emit(What::RunFinished {
-            counts,
-            status: summary.status,
-            duration_ms: summary.duration.as_secs_f64() * 1000.0,
-        });
-        self.run.emitter.finish();
-        summary
-    }
-
-    /// Only what tasks say that can be skipped may rest on disk (spec section 8).
-    fn tell_message(&self, task: &TaskName, text: &str) {
-        let graph = &self.run.shared.graph;
-        let rests = graph.id(task.as_str()).is_some_and(|id| graph.task(id).can_be_fresh());
-        let message = What::Message { task: task.clone(), text: text.to_owned() };
-        if rests { self.run.emitter.emit(message) } else { self.run.emitter.emit_unlogged(message) }
+        self.telling.end(self.interrupted, self.due.is_none())
     }
 }

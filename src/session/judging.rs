@@ -16,9 +16,13 @@ use crate::event::Event;
 /// A run whose tasks are being judged on the calling thread, until something has to be executed. Dropping it
 /// ends the run; nothing was executed.
 pub struct Judging {
-    driver: Box<Driver>,
+    state: State,
     events: mpsc::UnboundedReceiver<Parcel>,
-    summary: Option<RunSummary>,
+}
+
+enum State {
+    UnderWay(Box<Driver>),
+    Over(RunSummary),
 }
 
 /// A run that cannot get on without a runtime: something has to be executed, or what was learnt to be saved.
@@ -30,7 +34,12 @@ pub struct Pending {
 
 impl Judging {
     pub(super) fn new(driver: Driver, events: mpsc::UnboundedReceiver<Parcel>) -> Self {
-        Self { driver: Box::new(driver), events, summary: None }
+        Self { state: State::UnderWay(Box::new(driver)), events }
+    }
+
+    /// A run that was over at once.
+    pub(super) const fn over(summary: RunSummary, events: mpsc::UnboundedReceiver<Parcel>) -> Self {
+        Self { state: State::Over(summary), events }
     }
 
     /// The next event; judges for as long as there is none. None: the run is over, or [`Pending`].
@@ -51,28 +60,33 @@ impl Judging {
     /// The rest of the run, if it is not over, with the events that were not read.
     pub fn finish(mut self) -> Result<RunSummary, Pending> {
         while self.advance() {}
-        let Self { driver, events, summary } = self;
-        summary.ok_or(Pending { driver, events })
+        let Self { state, events } = self;
+        match state {
+            State::Over(summary) => Ok(summary),
+            State::UnderWay(driver) => Err(Pending { driver, events }),
+        }
     }
 
     fn advance(&mut self) -> bool {
-        if self.summary.is_some() {
-            return false;
+        let State::UnderWay(driver) = &mut self.state else { return false };
+        if driver.look() {
+            return true;
         }
-        if !self.driver.look() {
-            self.summary = self.driver.end_here();
-            return self.summary.is_some();
+        match driver.end_here() {
+            Some(summary) => {
+                self.state = State::Over(summary);
+                true
+            }
+            None => false,
         }
-        true
-    }
-
-    /// Leaves the judging to the run.
-    pub(super) fn into_pending(self) -> Pending {
-        Pending { driver: self.driver, events: self.events }
     }
 }
 
 impl Pending {
+    pub(super) fn new(driver: Driver, events: mpsc::UnboundedReceiver<Parcel>) -> Self {
+        Self { driver: Box::new(driver), events }
+    }
+
     /// Goes on. Must be called within a tokio runtime.
     #[must_use]
     pub fn go_on(self) -> Run {
@@ -84,7 +98,11 @@ impl Pending {
 
 impl fmt::Debug for Judging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Judging").field("summary", &self.summary).finish_non_exhaustive()
+        let summary = match &self.state {
+            State::Over(summary) => Some(summary),
+            State::UnderWay(_) => None,
+        };
+        f.debug_struct("Judging").field("summary", &summary).finish_non_exhaustive()
     }
 }
 

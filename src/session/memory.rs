@@ -106,6 +106,11 @@ impl Memory {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing was written since it was opened, nor will be.
+    pub(crate) fn is_only_looked_at(&self) -> bool {
+        matches!(*self.held(), Held::Looking(_))
+    }
+
     fn reader(&self) -> Option<Reader> {
         match &*self.held() {
             Held::Looking(store) => Some(store.reader()),

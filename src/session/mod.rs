@@ -9,13 +9,14 @@
 //! | `drive` | effects out, observations in: one run from start to summary |
 //! | `judging` | the same without a runtime, as long as nothing has to be executed |
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
+//! | `settled` | the answer to a request that was settled before, as a whole |
 //! | `unmatched` | globs that match nothing, and what they would match elsewhere |
 //! | `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
 //! | `harvest`, `record` | what it leaves, what is remembered and told of it |
 //! | `memory` | the store, opened as late and given up as early as is right |
-//! | `emit`, `runlog` | events to the reader and to the run's log |
+//! | `telling`, `emit`, `runlog` | what is told: by events, to the reader and to the run's log |
 
 mod conduct;
 mod context;
@@ -37,7 +38,9 @@ mod run;
 mod runlog;
 mod saver;
 mod script;
+mod settled;
 mod shared;
+mod telling;
 mod unmatched;
 
 use std::{
@@ -54,6 +57,8 @@ pub use request::{LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
 
+use tokio::sync::mpsc;
+
 use crate::{
     graph::TaskGraph,
     model::{Task, TaskId, TaskName},
@@ -62,8 +67,9 @@ use crate::{
 };
 use context::{RunContext, Turn};
 use drive::Driver;
-use emit::Emitter;
+use emit::{Emitter, Parcel};
 use runlog::RunLog;
+use settled::Settling;
 use shared::Shared;
 
 /// An open tree: what runs are started in.
@@ -71,6 +77,13 @@ use shared::Shared;
 pub struct Session {
     shared: Arc<Shared>,
     notices: Arc<Vec<String>>,
+}
+
+/// A run about to begin.
+struct Prepared {
+    run: Arc<RunContext>,
+    plan: Plan,
+    events: mpsc::UnboundedReceiver<Parcel>,
 }
 
 /// Why a session or a run cannot be had. A failed task is not among these: it is an outcome.
@@ -137,7 +150,11 @@ impl Session {
     /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`],
     /// [`SessionError::Busy`] while another run of this session is under way.
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
-        Ok(self.judge(request)?.into_pending().go_on())
+        let Prepared { run, plan, events } = self.prepare(request)?;
+        let records = self.records(&plan);
+        let mut driver = Driver::new(run, plan, records, None);
+        driver.begin();
+        Ok(Pending::new(driver, events).go_on())
     }
 
     /// Starts a run that judges on the calling thread and needs no runtime before something has to be executed.
@@ -162,6 +179,21 @@ impl Session {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn judge(&self, request: Request) -> Result<Judging, SessionError> {
+        let Prepared { run, plan, events } = self.prepare(request)?;
+        let mut settling = Settling::of(&self.shared, &run.request, &plan);
+        match settling.as_mut().map(|settling| settling.follow(&self.shared)) {
+            Some(Ok(settled)) => return Ok(Judging::over(settled::tell(run, &plan, settled), events)),
+            Some(Err(contents)) => self.shared.table.believe(contents),
+            None => {}
+        }
+        let records = self.records(&plan);
+        let mut driver = Driver::new(run, plan, records, settling);
+        driver.begin();
+        Ok(Judging::new(driver, events))
+    }
+
+    /// Everything a run needs before anything is looked at.
+    fn prepare(&self, request: Request) -> Result<Prepared, SessionError> {
         if self.shared.read_only && !request.dry_run {
             return Err(SessionError::ReadOnly);
         }
@@ -176,15 +208,9 @@ impl Session {
             false => runlog::claim(&self.shared.state_dir, now),
         };
         let (emitter, events) = Emitter::new(log);
-        let records = self.records(&plan);
-        let roots = plan.roots().clone();
-        let keyed = plan.order().iter().map(|id| self.shared.graph.task(*id)).filter(|task| task.is_keyed());
-        let keyed = keyed.map(|task| task.name.to_string()).collect();
         let shared = Arc::clone(&self.shared);
-        let run = Arc::new(RunContext::new(shared, request, id, roots, keyed, emitter, turn));
-        let mut driver = Driver::new(run, plan, records);
-        driver.begin();
-        Ok(Judging::new(driver, events))
+        let run = Arc::new(RunContext::new(shared, request, id, &plan, emitter, turn));
+        Ok(Prepared { run, plan, events })
     }
 
     /// The tasks these names select; without names the default selection (spec section 1.1).

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     thread,
+    time::Duration,
 };
 
 use tokio::sync::OnceCell;
@@ -13,13 +14,14 @@ use tokio::sync::OnceCell;
 use super::{
     Session, SessionError,
     memory::Memory,
+    settled::StoreStamp,
     shared::{Recall, Shared, now_ms},
 };
 use crate::{
     graph::TaskGraph,
-    model::Task,
+    model::{Digest, Task},
     process::{Warden, WardenOptions},
-    scan::{FileTable, ScanOptions, Scanner, TableOptions},
+    scan::{FileTable, GRANULARITY, ScanOptions, Scanner, TableOptions},
     store::{Attempt, Lock, Owner, OwnerInfo, STATE_DIR, StateDir, StoreError},
 };
 
@@ -59,6 +61,8 @@ pub struct SessionBuilder {
     read_only: bool,
     wait: Wait,
     label: String,
+    loaded: Option<Digest>,
+    granularity: Duration,
 }
 
 impl SessionBuilder {
@@ -80,6 +84,8 @@ impl SessionBuilder {
             read_only: false,
             wait: Wait::No,
             label: "devtask".to_owned(),
+            loaded: None,
+            granularity: GRANULARITY,
         }
     }
 
@@ -193,6 +199,23 @@ impl SessionBuilder {
         self
     }
 
+    /// A digest that stands for the graph and for the program that judges it: where both are the same, it is the same,
+    /// and never else. With it the session keeps what it found fresh as a whole, and the next one that is asked
+    /// the same need not look at each task; default: none.
+    #[must_use]
+    pub fn loaded(mut self, digest: Option<Digest>) -> Self {
+        self.loaded = digest;
+        self
+    }
+
+    /// How coarse the stamps of files are at worst: what was written no longer ago than this may be written again
+    /// without showing, and is read at every look (hazard A1); default: 2 s, those of FAT.
+    #[must_use]
+    pub fn granularity(mut self, granularity: Duration) -> Self {
+        self.granularity = granularity;
+        self
+    }
+
     /// Opens it.
     ///
     /// # Errors
@@ -213,7 +236,7 @@ impl SessionBuilder {
             .canonicalize()
             .map_err(|error| SessionError::System { what: "find the root", error })?;
         let state_dir = self.state_dir.clone().unwrap_or_else(|| root.join(STATE_DIR));
-        let Opened { lock, memory, notices, sessions } =
+        let Opened { lock, store, memory, notices, sessions } =
             if self.read_only { look_only(&state_dir, &self.label) } else { self.hold(&state_dir) }?;
         let memory = Arc::new(memory);
         let scanner = Scanner::new(ScanOptions {
@@ -223,7 +246,8 @@ impl SessionBuilder {
             global_ignore: self.global_ignore.take(),
         });
         let recall = Box::new(Recall(Arc::clone(&memory)));
-        let table = FileTable::new(&root, recall, TableOptions::default());
+        let options = TableOptions { granularity: self.granularity, ..TableOptions::default() };
+        let table = FileTable::new(&root, recall, options);
         let warden = self.warden(sessions)?;
         let graph = anchored(&self.graph, &root);
         let shared = Shared {
@@ -233,6 +257,9 @@ impl SessionBuilder {
             state_dir,
             ambient: self.ambient,
             memory,
+            store,
+            loaded: self.loaded,
+            granularity: self.granularity,
             warden,
             predecessors: OnceCell::new(),
             keeps_devenv_dirs: self.keeps_devenv_dirs,
@@ -266,14 +293,21 @@ impl SessionBuilder {
         match lock {
             Ok(Some(lock)) => {
                 let sessions = Some(dir.subdir("sessions")?);
+                let store = self.loaded.and_then(|_| StoreStamp::of(&dir));
                 let (memory, notices) = Memory::open(dir, true)?;
-                Ok(Opened { lock: Some(lock), memory, notices, sessions })
+                Ok(Opened { lock: Some(lock), store, memory, notices, sessions })
             }
             Ok(None) => Err(SessionError::StoppedWaiting),
             Err(error @ StoreError::NoLocks { .. }) => {
                 let (sessions, notices) =
                     (dir.subdir("sessions")?, vec![format!("nothing is remembered: {error}")]);
-                Ok(Opened { lock: None, memory: Memory::none(), notices, sessions: Some(sessions) })
+                Ok(Opened {
+                    lock: None,
+                    store: None,
+                    memory: Memory::none(),
+                    notices,
+                    sessions: Some(sessions),
+                })
             }
             Err(error) => Err(error.into()),
         }
@@ -295,6 +329,7 @@ impl SessionBuilder {
 /// What opening the state directory gave.
 struct Opened {
     lock: Option<Lock>,
+    store: Option<StoreStamp>,
     memory: Memory,
     notices: Vec<String>,
     /// Where session files lie, if something may be executed.
@@ -304,7 +339,7 @@ struct Opened {
 /// Opens the store for looking. One that a killed process left behind, or a damaged one, has to be put in
 /// order first, which needs the lock.
 fn look_only(path: &Path, label: &str) -> Result<Opened, SessionError> {
-    let opened = |lock, (memory, notices)| Opened { lock, memory, notices, sessions: None };
+    let opened = |lock, (memory, notices)| Opened { lock, store: None, memory, notices, sessions: None };
     let Some(dir) = StateDir::open(path)? else { return Ok(opened(None, (Memory::none(), Vec::new()))) };
     match Memory::open(dir.clone(), false) {
         Ok(found) => Ok(opened(None, found)),

@@ -52,9 +52,7 @@ impl RunLog {
         if self.file.is_none() {
             return;
         }
-        // Events have a JSON form, and memory takes whatever is written.
-        let _ = serde_json::to_writer(&mut self.waiting, event);
-        self.waiting.push(b'\n');
+        event.write_line(&mut self.waiting);
         let is_verdict = match &event.what {
             What::Decision { .. } | What::Plan { .. } => true,
             What::TaskFinished(finished) => finished.duration_ms.is_none(),

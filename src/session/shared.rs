@@ -6,11 +6,12 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, atomic::AtomicBool},
+    time::Duration,
 };
 
 use tokio::sync::OnceCell;
 
-use super::{memory::Memory, runlog};
+use super::{memory::Memory, runlog, settled::StoreStamp};
 pub(crate) use crate::store::now_ms;
 use crate::{
     graph::TaskGraph,
@@ -29,6 +30,12 @@ pub(crate) struct Shared {
     pub(crate) state_dir: PathBuf,
     pub(crate) ambient: Vec<(OsString, OsString)>,
     pub(crate) memory: Arc<Memory>,
+    /// What the store was like before it was opened.
+    pub(crate) store: Option<StoreStamp>,
+    /// Stands for the graph and for the program, if somebody could tell.
+    pub(crate) loaded: Option<Digest>,
+    /// How coarse the stamps of files are at worst.
+    pub(crate) granularity: Duration,
     pub(crate) warden: Warden,
     pub(crate) predecessors: OnceCell<()>,
     pub(crate) keeps_devenv_dirs: bool,

@@ -5,7 +5,8 @@ use std::{
     fmt, fs,
     fs::File,
     io::{self, Read},
-    path::Path,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,10 +17,12 @@ use redb::{
     Builder, Database, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
     ReadableTableMetadata, TableDefinition, TableError, WriteTransaction,
 };
+use rustix::fs::OFlags;
 
 use super::{
     Batch, StateDir, Table,
     disk::{Disk, FailedSync, Medium, Opener},
+    epoch::Epoch,
     shield::shield,
 };
 
@@ -33,7 +36,7 @@ pub(super) const SCHEMA: u64 = 3;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
-/// The [`Epoch::mark`](super::epoch::Epoch::mark) of the last writer.
+/// The [`Epoch::mark`](Epoch::mark) of the last writer.
 const EPOCH_KEY: &str = "epoch";
 
 /// The most memory redb may use for pages: of a writer, and of a reader, who reads most pages once.
@@ -256,6 +259,16 @@ fn apply(txn: &WriteTransaction, table: Table, batch: &Batch) -> Result<(), Faul
 #[must_use]
 pub fn is_in_place(dir: &StateDir) -> bool {
     fs::symlink_metadata(dir.path().join(FILE)).is_ok_and(|found| found.is_file() && found.len() > 0)
+}
+
+/// The file, and a number for it and for how long what is written to it is there, synced or not: another one after
+/// the system was started anew, and for a copy. None where that cannot be told, or there is no file.
+#[must_use]
+pub fn mark(dir: &StateDir) -> Option<(u64, PathBuf)> {
+    let path = dir.path().join(FILE);
+    let file =
+        File::options().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&path).ok()?;
+    Some((Epoch::mark(&file)?, path))
 }
 
 /// Removes the file, whatever it holds: for a store that can no longer be written and so no longer says what

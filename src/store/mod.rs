@@ -42,13 +42,13 @@ mod journal_tests;
 mod tests;
 
 pub use aside::SetAside;
-pub use base::{discard, is_in_place};
+pub use base::{discard, is_in_place, mark};
 pub use batch::{Batch, Table};
 pub use dir::{STATE_DIR, StateDir};
 pub use error::StoreError;
 pub use journal::Journal;
 pub use lock::{Attempt, Lock, Owner, OwnerInfo};
-pub use private::{read_private, write_private};
+pub use private::{prune_private, read_private, write_private};
 pub use reader::{Notice, Reader, Snapshot};
 pub use record::{RecordState, Success, TaskRecord, now_ms};
 pub use shield::quiet_panics;

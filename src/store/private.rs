@@ -41,6 +41,18 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&aside, path)
 }
 
+/// Removes the oldest files of a directory of ours, all but `most`. Nothing needs any of them.
+pub fn prune_private(dir: &Path, most: usize) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let written = |entry: &fs::DirEntry| entry.metadata().and_then(|meta| meta.modified()).ok();
+    let mut files: Vec<_> = entries.map(|entry| (written(&entry), entry.path())).collect();
+    files.sort();
+    for (_, path) in files.iter().take(files.len().saturating_sub(most)) {
+        // What cannot be removed now is tried again with the next one.
+        let _ = fs::remove_file(path);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};

@@ -67,7 +67,7 @@ fn work(order: Order, next: &AtomicU64, stop: &AtomicBool, report: &Mutex<Report
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        player.age();
+        player.grow();
         // A panic is the harness', but which history it was must be told all the same.
         let result = catch_unwind(AssertUnwindSafe(|| player.play()));
         let mut report = report.lock().unwrap();

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -120,7 +121,7 @@ impl Player {
             Step::Move => self.rename_tree(),
             Step::LoseState(damage) => self.lose_state(*damage),
             Step::Ask(task) => return self.ask(*task),
-            Step::Age => thread::sleep(GROWN),
+            Step::Age => thread::sleep(self.grown()),
             Step::Run(task) => return self.run(*task),
             Step::RunWith(task, how) => return self.run_with(*task, how),
             Step::Quiet => return self.quiet(1),
@@ -225,13 +226,40 @@ fn memory() -> PathBuf {
     if usable { shared.to_owned() } else { std::env::temp_dir() }
 }
 
+/// How coarse the stamps of files are here: as coarse as the clock they are taken from, and then some.
+pub(crate) fn fine_stamps() -> Duration {
+    static FINE: OnceLock<Duration> = OnceLock::new();
+    *FINE.get_or_init(|| {
+        let probe = tempfile::NamedTempFile::new_in(memory()).unwrap();
+        let stamp = || {
+            fs::write(probe.path(), "").unwrap();
+            fs::metadata(probe.path()).unwrap().modified().unwrap()
+        };
+        let mut last = stamp();
+        let mut next = || {
+            let (before, end) = (last, Instant::now() + Duration::from_secs(10));
+            while last == before {
+                assert!(Instant::now() < end, "stamps stand still");
+                last = stamp();
+            }
+            last.duration_since(before).unwrap_or_default()
+        };
+        let coarsest = (0..10).map(|_| next()).max().unwrap_or_default();
+        2 * coarsest + Duration::from_millis(10)
+    })
+}
+
 /// From this age on a file's stamps are trusted (spec section 4.2).
 const GROWN: Duration = Duration::from_millis(2_100);
 
 impl Player {
     /// Waits until the tree's files are so old that their stat identities vouch for them. Time itself is
     /// what is needed: a change time cannot be set.
-    pub(crate) fn age(&self) {
-        thread::sleep(GROWN.saturating_sub(self.ready_since.elapsed()));
+    pub(crate) fn grow(&self) {
+        thread::sleep(self.grown().saturating_sub(self.ready_since.elapsed()));
+    }
+
+    fn grown(&self) -> Duration {
+        if self.history.fine { fine_stamps() + Duration::from_millis(1) } else { GROWN }
     }
 }

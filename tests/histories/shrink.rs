@@ -62,7 +62,7 @@ impl Shrinker {
                 return false;
             }
             let mut player = Player::new(smaller.clone(), self.fault);
-            player.age();
+            player.grow();
             if let Err(divergence) = player.play() {
                 (self.best, self.divergence) = (smaller, divergence);
                 return true;

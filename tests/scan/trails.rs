@@ -13,7 +13,7 @@ use std::{
 use devtask::{
     model::{Digest, DirRecord},
     pattern::{PatternKind, PatternSet},
-    scan::{FileTable, Memory, NoMemory, Sight, TableOptions, Trail, Wanted, same_identities},
+    scan::{FileTable, Memory, NoMemory, Route, Sight, TableOptions, Trail, Wanted, same_identities},
 };
 use fastrand::Rng;
 
@@ -27,6 +27,15 @@ struct Kept(Arc<Mutex<Saved>>);
 struct Saved {
     directories: HashMap<Vec<u8>, DirRecord>,
     trails: HashMap<Digest, Trail>,
+    route: Option<Vec<u8>>,
+}
+
+/// How often what was kept could be used.
+#[derive(Default)]
+struct Followed {
+    trails: usize,
+    whole_routes: usize,
+    parts_of_routes: usize,
 }
 
 impl Memory for Kept {
@@ -41,9 +50,13 @@ impl Memory for Kept {
 
 impl Kept {
     fn save(&self, table: &FileTable) {
+        let route = table.route();
         let mut kept = self.0.lock().unwrap();
         kept.directories.extend(table.take_changes());
         kept.trails.extend(table.take_trails().into_iter().map(|(key, trail)| (key, Trail::clone(&trail))));
+        if let Some(route) = route {
+            kept.route = Some(route.packed().to_vec());
+        }
     }
 }
 
@@ -146,9 +159,20 @@ impl World {
         self.tree.set(patterns, *kind)
     }
 
-    /// Looks along trails, and by walking; the number of sets for which there was a trail.
-    fn compare(&self, kept: &Kept, history: &[String]) -> usize {
+    /// Goes the route there is, if there is one and it leads anywhere.
+    fn follow(&self, kept: &Kept, table: &FileTable, followed: &mut Followed) {
+        let Some(route) = kept.0.lock().unwrap().route.clone() else { return };
+        let seen =
+            Route::unpack(&route).follow(&self.tree.root, NonZero::new(2).unwrap()).expect("our own route");
+        followed.whole_routes += usize::from(seen.is_whole());
+        followed.parts_of_routes += usize::from(!seen.is_whole());
+        table.believe(seen);
+    }
+
+    /// Looks along the route and along trails, and by walking.
+    fn compare(&self, kept: &Kept, history: &[String], followed: &mut Followed) {
         let table_with = table(&self.tree, kept.clone());
+        self.follow(kept, &table_with, followed);
         let (sights, again) = (self.look(&table_with), self.look(&table(&self.tree, NoMemory)));
         for ((set, sight), new) in SETS.iter().zip(&sights).zip(&again) {
             let files = table_with.files_of(sight).expect("it was seen just now");
@@ -162,29 +186,34 @@ impl World {
             assert_eq!((sight.unmatched(), sight.problems()), (new.unmatched(), new.problems()), "{set:?}");
         }
         kept.save(&table_with);
-        sights.iter().filter(|sight| sight.is_along_trail()).count()
+        followed.trails += sights.iter().filter(|sight| sight.is_along_trail()).count();
     }
 }
 
 #[test]
 fn a_trail_leads_where_a_walk_does() {
-    let (mut followed, mut looked) = (0, 0);
+    let (mut followed, mut looked) = (Followed::default(), 0);
     for seed in 0..40 {
         let tree = Tree::new(&["a/x.rs=1", "a/a/y.rs=2", "b/y.txt=3", "c/d/x.rs=4", "out/x.rs=5"]);
         let mut world = World { tree, rng: Rng::with_seed(seed) };
         let (kept, mut history) = (Kept::default(), vec![format!("seed {seed}")]);
-        world.compare(&kept, &history);
+        world.compare(&kept, &history, &mut followed);
         for _ in 0..25 {
             tick(&world.tree);
             for _ in 0..world.rng.usize(..3) {
                 history.push(world.edit());
             }
-            followed += world.compare(&kept, &history);
+            world.compare(&kept, &history, &mut followed);
             looked += SETS.len();
         }
     }
-    assert!(followed * 4 > looked, "{followed} of {looked}: hardly any trail was followed");
-    assert!(followed < looked, "every trail was followed: nothing happened");
+    let Followed { trails, whole_routes, parts_of_routes } = followed;
+    assert!(trails * 4 > looked, "{trails} of {looked}: hardly any trail was followed");
+    assert!(trails < looked, "every trail was followed: nothing happened");
+    assert!(
+        whole_routes > 50 && parts_of_routes > 100,
+        "{whole_routes} routes whole, {parts_of_routes} in part"
+    );
 }
 
 #[test]

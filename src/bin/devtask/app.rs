@@ -15,7 +15,8 @@ use devtask::{
     config::{Color, Settings, parse_toml},
     diagnostic::{Diagnostic, Source, Sources},
     loader::{Faults, Keeper, Kind, LoadRequest, Loaded, Resolved, load},
-    scan::read_regular,
+    model::Digest,
+    scan::{GRANULARITY, read_regular},
     session::{SessionBuilder, SessionError, Wait},
 };
 
@@ -42,8 +43,8 @@ pub(crate) struct App {
 pub(crate) struct Tree {
     pub(crate) loaded: Loaded,
     pub(crate) graph: Arc<TaskGraph>,
-    /// Whether this was kept and not loaded anew.
-    is_kept: bool,
+    /// Stands for them if they were kept and not loaded anew.
+    kept: Option<Digest>,
 }
 
 impl App {
@@ -151,13 +152,14 @@ impl App {
             return None;
         }
         let state_dir = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
-        let Resolved { loaded, graph } = keeper()?.find(&self.load_request(), state_dir.as_deref())?;
-        Some(Tree { loaded, graph: Arc::new(graph), is_kept: true })
+        let Resolved { loaded, graph, digest } =
+            keeper()?.find(&self.load_request(), state_dir.as_deref())?;
+        Some(Tree { loaded, graph: Arc::new(graph), kept: Some(digest) })
     }
 
     /// Keeps what was loaded for the next invocation, in a state directory that is ours.
     pub(crate) fn keep(&self, tree: &Tree, state_dir: &Path) {
-        if let (false, Some(keeper)) = (tree.is_kept, keeper()) {
+        if let (None, Some(keeper)) = (tree.kept, keeper()) {
             keeper.keep(&self.load_request(), &tree.loaded, &tree.graph, state_dir);
         }
     }
@@ -169,7 +171,7 @@ impl App {
         }
         let mut loaded = load(&self.load_request()).map_err(|_| Exit::Usage)?;
         let graph = TaskGraph::build(std::mem::take(&mut loaded.declarations)).map_err(|_| Exit::Usage)?;
-        Ok(Tree { loaded, graph: Arc::new(graph), is_kept: false })
+        Ok(Tree { loaded, graph: Arc::new(graph), kept: None })
     }
 
     /// The projects of the tree and their graph.
@@ -191,7 +193,7 @@ impl App {
         match TaskGraph::build(declarations) {
             Ok(graph) => {
                 eprint!("{}", diagnostic::render(&loaded.warnings, &loaded.sources, self.color_err));
-                Ok(Tree { loaded, graph: Arc::new(graph), is_kept: false })
+                Ok(Tree { loaded, graph: Arc::new(graph), kept: None })
             }
             Err(faults) => {
                 let all: Vec<Diagnostic> = faults.into_iter().chain(loaded.warnings).collect();
@@ -231,6 +233,8 @@ impl App {
             .global_ignore(global_ignore())
             .keep_devenv_dirs(tree.loaded.kind == Kind::Devenv)
             .label(label)
+            .loaded(tree.kept)
+            .granularity(self.globals.granularity.unwrap_or(GRANULARITY))
             .wait(Wait::No)
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Globals {
     /// Where the state lives; default: .devtask in the root
     #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_STATE_DIR", hide_env_values = true)]
     pub(crate) state_dir: Option<PathBuf>,
+    /// How coarse the stamps of files are, for example 20ms; default: 2s, which no file system exceeds
+    #[arg(long, value_name = "DURATION", global = true, hide_short_help = true, value_parser = duration, env = "DEVTASK_GRANULARITY", hide_env_values = true)]
+    pub(crate) granularity: Option<Duration>,
     /// Exit with 6 instead of waiting for another devtask in the tree
     #[arg(long, global = true, env = "DEVTASK_NO_WAIT", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
     pub(crate) no_wait: bool,

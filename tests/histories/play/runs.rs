@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Divergence, Player};
+use super::{Divergence, Player, fine_stamps};
 use crate::{
     clean, model,
     oracle::{Seen, Trace},
@@ -255,6 +255,9 @@ impl Player {
         command.env("TMPDIR", self.base.join("tmp")).env("LC_ALL", "C");
         command.env("CTL", self.base.join("ctl")).env("TRACE", self.base.join("trace"));
         command.env("PLAY", self.plays.to_string()).env("AROUND", self.world.around.to_string());
+        if self.history.fine {
+            command.env("DEVTASK_GRANULARITY", format!("{}us", fine_stamps().as_micros()));
+        }
         if let Some(fault) = self.fault {
             command.env("DEVTASK_PLANTED_FAULT", fault);
         }

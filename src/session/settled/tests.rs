@@ -1,0 +1,187 @@
+//! What was settled is the answer for as long as nothing it rests on has changed, and no longer.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::Runtime;
+
+use super::*;
+use crate::{Session, Task, TaskGraph, model::Condition, session::Prepared};
+
+/// A tree with two tasks, and how it is run.
+struct Tree {
+    dir: tempfile::TempDir,
+    runtime: Runtime,
+    request: Request,
+    loaded: Digest,
+    environment: Vec<(OsString, OsString)>,
+    read_only: bool,
+}
+
+impl Tree {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["in/a", "in/b"] {
+            fs::create_dir_all(dir.path().join("in")).unwrap();
+            fs::write(dir.path().join(file), "1").unwrap();
+        }
+        Self {
+            dir,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            request: Request::run(["a:last"]),
+            loaded: Digest(1),
+            environment: std::env::vars_os().filter(|(name, _)| name == "PATH").collect(),
+            read_only: false,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn session(&self) -> Session {
+        let first = Task::shell("a:first", "cat in/* > out; echo '{\"n\":1}' > $DEVENV_TASK_OUTPUT_FILE")
+            .exec_if_modified(["in/*"])
+            .outputs(["out"]);
+        let last = Task::shell("a:last", "test ! -e broken")
+            .exec_if_modified(["out"])
+            .track_env(["TRACKED"])
+            .after("a:first", Condition::Succeeded);
+        let graph = TaskGraph::builder().task(first).task(last).build().unwrap();
+        Session::builder(graph)
+            .root(self.dir.path())
+            .environment(self.environment.clone())
+            .read_only(self.read_only)
+            .loaded(Some(self.loaded))
+            // Stamps come from a clock that goes at least a hundred times a second.
+            .granularity(Duration::from_millis(25))
+            .open_blocking()
+            .unwrap()
+    }
+
+    fn run(&self, request: Request) -> RunSummary {
+        let session = self.session();
+        let summary = match session.judge(request).unwrap().finish() {
+            Ok(summary) => summary,
+            Err(pending) => self.runtime.block_on(async { pending.go_on().finish().await }).unwrap(),
+        };
+        self.runtime.block_on(session.close()).unwrap();
+        summary
+    }
+
+    /// Whether the answer is known as a whole.
+    fn is_settled(&self) -> bool {
+        let session = self.session();
+        let Prepared { run, plan, .. } = session.prepare(self.request.clone()).unwrap();
+        let settling = Settling::of(&session.shared, &run.request, &plan);
+        settling.is_some_and(|mut settling| settling.follow(&session.shared).is_ok())
+    }
+
+    /// Runs until it is.
+    fn settle(&self) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !self.is_settled() {
+            assert!(Instant::now() < end, "it never settles");
+            assert!(!self.run(self.request.clone()).failed);
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        let mut files = fs::read_dir(self.path(".devtask/settled")).unwrap();
+        files.next().unwrap().unwrap().path()
+    }
+}
+
+/// Spoils the byte in the middle of a file.
+fn spoil(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_is_settled_is_told_as_it_was() {
+    let tree = Tree::new();
+    tree.settle();
+    let session = tree.session();
+    let mut told: Vec<RunSummary> = [true, false]
+        .map(|anew| {
+            if anew {
+                fs::remove_file(tree.file()).unwrap();
+            }
+            let summary = session.judge(tree.request.clone()).unwrap().finish().unwrap();
+            RunSummary { run: String::new(), duration: Duration::ZERO, ..summary }
+        })
+        .to_vec();
+    assert_eq!(told[0].outputs["a:first"]["n"], 1);
+    assert_eq!(told[0].outcomes.len(), 2);
+    assert_eq!(told.pop(), told.pop());
+    drop(session);
+    assert!(tree.is_settled());
+}
+
+#[test]
+fn what_an_answer_rests_on_unsettles_it() {
+    type Change = (&'static str, fn(&mut Tree), bool);
+    let changes: [Change; 20] = [
+        ("nothing", |_| {}, true),
+        ("a file that is no input", |tree| tree.write("other", ""), true),
+        ("another variable", |tree| tree.environment.push(("OTHER".into(), "1".into())), true),
+        ("another number of jobs", |tree| tree.request.jobs = Some(7), true),
+        ("an input", |tree| tree.write("in/a", "2"), false),
+        ("an input, touched", |tree| tree.write("in/a", "1"), false),
+        ("a new input", |tree| tree.write("in/c", ""), false),
+        ("an input less", |tree| fs::remove_file(tree.path("in/b")).unwrap(), false),
+        ("rules for what is ignored", |tree| tree.write(".gitignore", "b\n"), false),
+        ("an output", |tree| tree.write("out", "2"), false),
+        ("an output less", |tree| fs::remove_file(tree.path("out")).unwrap(), false),
+        ("a tracked variable", |tree| tree.environment.push(("TRACKED".into(), "1".into())), false),
+        ("another tree of tasks", |tree| tree.loaded = Digest(2), false),
+        ("other tasks", |tree| tree.request.names = vec!["a:first".to_owned()], false),
+        ("another mode", |tree| tree.request.mode = crate::plan::Mode::Single, false),
+        ("arguments", |tree| tree.request.arguments = vec!["x".into()], false),
+        ("an input of the request", |tree| drop(tree.request.inputs.insert("x".to_owned(), 1.into())), false),
+        ("force", |tree| tree.request.force = true, false),
+        ("a damaged file", |tree| spoil(&tree.file()), false),
+        (
+            "a failure that left no other trace",
+            |tree| {
+                tree.write("broken", "");
+                let summary = tree.run(Request { force: true, ..tree.request.clone() });
+                assert!(summary.failed);
+                fs::remove_file(tree.path("broken")).unwrap();
+            },
+            false,
+        ),
+    ];
+    for (name, change, stays) in changes {
+        let mut tree = Tree::new();
+        tree.settle();
+        change(&mut tree);
+        assert_eq!(tree.is_settled(), stays, "{name}");
+    }
+}
+
+#[test]
+fn a_store_that_is_too_new_settles_nothing() {
+    let tree = Tree::new();
+    tree.settle();
+    let session = tree.session();
+    let Prepared { run, plan, .. } = session.prepare(tree.request.clone()).unwrap();
+    let mut settling = Settling::of(&session.shared, &run.request, &plan).unwrap();
+    assert!(settling.encode(&session.shared, 0).is_some());
+    let now = i64::try_from(system_now_ns() / 1_000_000_000).unwrap();
+    for written in [now + 1, now + 3600] {
+        settling.store.identity.mtime.seconds = written;
+        assert!(settling.encode(&session.shared, 0).is_none(), "{written}");
+    }
+}
