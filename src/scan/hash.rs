@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         Ok(stable.map(|(digest, status)| Reading::Hashed { digest, status, before_ns }))
     }
 
-    /// Opens a file by its name in its directory, which takes half the time; where that does not work, by its path.
+    /// Opens a file by its name in its directory, which spares the way along its path; where that fails, by its path.
     fn open(&mut self, path: &'a Path) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let (parent, name) = split(path);
