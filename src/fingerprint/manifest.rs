@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::Content;
 use crate::{
-    model::{Action, Digest, FileKind, Task, TaskName},
+    model::{Action, Digest, FileKind, Task, TaskName, bytes},
     planted::{self, Fault},
 };
 
@@ -65,6 +65,7 @@ pub enum Part {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRow {
     /// Its path, relative to the root where it lies beneath it.
+    #[serde(with = "bytes")]
     pub path: Vec<u8>,
     /// What it is, with its executable bit.
     pub kind: FileKind,

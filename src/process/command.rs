@@ -1,10 +1,12 @@
 //! What is to be executed.
 
 use std::{
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
     os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{self, Stdio},
+    sync::Arc,
 };
 
 use rustix::fs::{Access, access};
@@ -18,8 +20,10 @@ pub struct Command {
     pub name: Option<OsString>,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,
-    /// Its whole environment; of several values for one name the last counts.
+    /// Its environment; of several values for one name the last counts.
     pub env: Vec<(OsString, OsString)>,
+    /// More of its environment, which many commands may share: what `env` does not have.
+    pub ambient: Arc<BTreeMap<OsString, OsString>>,
     /// Its working directory, absolute.
     pub cwd: PathBuf,
     /// Whether it talks to the terminal itself: it gets our stdin, stdout and stderr, stays in our
@@ -33,7 +37,8 @@ impl Command {
     pub(super) fn to_std(&self) -> process::Command {
         let mut command = process::Command::new(&self.program);
         command.arg0(self.name.as_deref().unwrap_or(self.program.as_os_str()));
-        command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        let own = self.env.iter().map(|(name, value)| (name, value));
+        command.args(&self.args).env_clear().envs(&*self.ambient).envs(own);
         command.current_dir(&self.cwd);
         if !self.foreground {
             command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -54,11 +59,16 @@ pub fn find_program(name: &OsStr, path_var: Option<&OsStr>, cwd: &Path) -> Optio
         return Some(cwd.join(name)).filter(|path| is_program(path));
     }
     let directories = path_var.unwrap_or(OsStr::new("/bin:/usr/bin"));
-    std::env::split_paths(directories).map(|dir| cwd.join(dir).join(name)).find(|path| is_program(path))
+    let in_directory = |mut dir: PathBuf| {
+        dir.push(name);
+        if dir.is_absolute() { dir } else { cwd.join(dir) }
+    };
+    std::env::split_paths(directories).map(in_directory).find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
-    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+    // Most directories do not have it, and this is the shorter question.
+    access(path, Access::EXEC_OK).is_ok() && path.is_file()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
         fs::{MetadataExt as _, PermissionsExt as _},
     },
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use rustix::{
@@ -18,6 +19,8 @@ use rustix::{
 };
 use tempfile::TempDir;
 use thiserror::Error;
+
+use super::children::lock;
 
 /// What the names of runtime directories begin with.
 const PREFIX: &str = "devtask-";
@@ -81,6 +84,8 @@ impl Drop for RuntimeDir {
 pub struct TaskFiles {
     path: PathBuf,
     dir: OwnedFd,
+    /// The names of those that were made.
+    made: Mutex<Vec<&'static str>>,
 }
 
 impl TaskFiles {
@@ -97,7 +102,7 @@ impl TaskFiles {
         let path = private_dir(runtime.path(), "t")?.keep();
         let dir =
             rustix::fs::open(&path, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        let files = Self { path, dir };
+        let files = Self { path, dir, made: Mutex::default() };
         files.write(Self::OUTPUT, b"")?;
         files.write(Self::EXPORTS, b"")?;
         Ok(files)
@@ -113,9 +118,10 @@ impl TaskFiles {
     ///
     /// # Errors
     /// If it exists, or cannot be written.
-    pub fn write(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+    pub fn write(&self, name: &'static str, content: &[u8]) -> io::Result<PathBuf> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?;
+        lock(&self.made).push(name);
         if !content.is_empty() {
             File::from(fd).write_all(content)?;
         }
@@ -150,8 +156,14 @@ impl TaskFiles {
 }
 
 impl Drop for TaskFiles {
+    /// Mostly there is nothing but what we made, and nobody has to look for more.
     fn drop(&mut self) {
-        remove_tree(&self.path);
+        for name in lock(&self.made).iter() {
+            let _ = rustix::fs::unlinkat(&self.dir, *name, AtFlags::empty());
+        }
+        if rustix::fs::rmdir(&self.path).is_err() {
+            remove_tree(&self.path);
+        }
     }
 }
 

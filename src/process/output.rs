@@ -4,7 +4,7 @@
 
 use std::{cell::RefCell, collections::VecDeque, io, path::PathBuf, process::Child, time::Instant};
 
-use rustix::fd::OwnedFd;
+use rustix::{fd::OwnedFd, fs::OFlags};
 use tokio::{
     net::unix::pipe,
     sync::mpsc::{self, error::TrySendError},
@@ -188,7 +188,12 @@ struct Pipe {
 
 impl Pipe {
     fn new(stream: Stream, fd: Option<OwnedFd>) -> io::Result<Self> {
-        let receiver = fd.map(pipe::Receiver::from_owned_fd).transpose()?;
+        let receiver = fd.map(|fd| {
+            // It is the reading end of a pipe, since we asked for one.
+            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
+            pipe::Receiver::from_owned_fd_unchecked(fd)
+        });
+        let receiver = receiver.transpose()?;
         Ok(Self { stream, receiver, newlines: 0, open_line: false })
     }
 

@@ -1,10 +1,10 @@
 //! Why a program could not be started, said so that it can be mended.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Read as _},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
 };
 
@@ -98,7 +98,8 @@ const ITEM_LIMIT: usize = 128 * 1024;
 impl SpawnError {
     /// Finds what can be known to fail before trying.
     pub(super) fn foresee(command: &Command) -> Result<(), Self> {
-        match items(command).filter(|_| cfg!(target_os = "linux")).find(|&(_, size)| size > ITEM_LIMIT) {
+        let mut too_long = items(command).filter(|&(_, size)| cfg!(target_os = "linux") && size > ITEM_LIMIT);
+        match too_long.find(|(item, _)| is_handed(command, *item)) {
             Some((item, size)) => Err(Self::ItemTooLarge { what: item.to_string(), size, limit: ITEM_LIMIT }),
             None => Ok(()),
         }
@@ -141,7 +142,7 @@ fn interpreter_of(program: &Path) -> Option<PathBuf> {
     File::open(program).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|&b| b == b'\n').next()?.trim_ascii_start();
     let name = line.split(|b| matches!(b, b' ' | b'\t')).next()?;
-    Some(PathBuf::from(std::ffi::OsString::from_vec(name.to_vec())))
+    Some(PathBuf::from(OsString::from_vec(name.to_vec())))
 }
 
 /// An argument or a variable, for the sake of its name.
@@ -149,29 +150,38 @@ fn interpreter_of(program: &Path) -> Option<PathBuf> {
 enum Item<'a> {
     Argument(usize),
     Variable(&'a OsStr),
+    /// One that counts unless the command has its own.
+    Ambient(&'a OsStr),
 }
 
 impl std::fmt::Display for Item<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Argument(number) => write!(f, "argument {number}"),
-            Self::Variable(name) => write!(f, "variable {}", name.display()),
+            Self::Variable(name) | Self::Ambient(name) => write!(f, "variable {}", name.display()),
         }
     }
 }
 
 fn items(command: &Command) -> impl Iterator<Item = (Item<'_>, usize)> {
     let args = command.args.iter().enumerate().map(|(at, arg)| (Item::Argument(at + 1), arg.len() + 1));
-    let env = command.env.iter().map(|(name, value)| {
-        let size = name.as_bytes().len() + value.as_bytes().len() + "=\0".len();
-        (Item::Variable(name), size)
-    });
-    args.chain(env)
+    let size = |name: &OsString, value: &OsString| name.len() + value.len() + "=\0".len();
+    let env = command.env.iter().map(move |(name, value)| (Item::Variable(name), size(name, value)));
+    let ambient = command.ambient.iter().map(move |(name, value)| (Item::Ambient(name), size(name, value)));
+    args.chain(env).chain(ambient)
+}
+
+fn is_handed(command: &Command, item: Item<'_>) -> bool {
+    match item {
+        Item::Ambient(name) => command.env.iter().all(|(own, _)| own != name),
+        Item::Argument(_) | Item::Variable(_) => true,
+    }
 }
 
 fn too_large(command: &Command) -> SpawnError {
-    let total = items(command).map(|(_, size)| size).sum();
-    let largest = items(command).max_by_key(|&(_, size)| size);
+    let handed = || items(command).filter(|(item, _)| is_handed(command, *item));
+    let total = handed().map(|(_, size)| size).sum();
+    let largest = handed().max_by_key(|&(_, size)| size);
     let (largest, size) = largest.map_or_else(Default::default, |(item, size)| (item.to_string(), size));
     SpawnError::TooLarge { total, largest, size }
 }

@@ -9,12 +9,15 @@ use std::{
 };
 
 use rustix::{
-    fd::AsFd,
-    fs::{Mode, OFlags},
+    fd::{AsFd, OwnedFd},
+    fs::{CWD, Mode, OFlags, openat},
 };
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::system::Status;
+use super::{
+    system::{self, Status},
+    table::split,
+};
 use crate::model::{Digest, FileKind, StatIdentity};
 
 /// How much is read at once.
@@ -57,10 +60,10 @@ pub(super) struct Job<'a> {
 pub(super) fn read_all(jobs: &[Job<'_>], threads: usize, now_ns: &(dyn Fn() -> i128 + Sync)) -> Vec<Reading> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut buffer = vec![0; BUFFER];
+        let mut reader = Reader { buffer: vec![0; BUFFER], directory: None, now_ns };
         let mut done = Vec::new();
         while let Some((at, job)) = take(jobs, &next) {
-            done.push((at, read(job.path, &mut buffer, now_ns)));
+            done.push((at, reader.read(job.path)));
         }
         done
     };
@@ -85,26 +88,50 @@ fn take<'a, 'b>(jobs: &'b [Job<'a>], next: &AtomicUsize) -> Option<(usize, &'b J
     jobs.get(at).map(|job| (at, job))
 }
 
-fn read(path: &Path, buffer: &mut [u8], now_ns: &dyn Fn() -> i128) -> Reading {
-    for _ in 0..TRIES {
-        match read_once(path, buffer, now_ns) {
-            Ok(Some(reading)) => return reading,
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Reading::Gone,
-            Err(error) => return Reading::Failed(error.to_string()),
-        }
-    }
-    Reading::Failed("changed while it was read".to_owned())
+/// Reads one file after the other.
+struct Reader<'a> {
+    buffer: Vec<u8>,
+    /// The directory of the last file: mostly the next is in the same.
+    directory: Option<(&'a Path, OwnedFd)>,
+    now_ns: &'a (dyn Fn() -> i128 + Sync),
 }
 
-/// Reads a file; `None` if it changed meanwhile or is no file any more. Never waits for a writer of
-/// something that turned out to be a FIFO (hazard A10).
-fn read_once(path: &Path, buffer: &mut [u8], now_ns: &dyn Fn() -> i128) -> io::Result<Option<Reading>> {
-    let before_ns = now_ns();
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let stable = read_stable(&mut file, buffer)?;
-    Ok(stable.map(|(digest, status)| Reading::Hashed { digest, status, before_ns }))
+impl<'a> Reader<'a> {
+    fn read(&mut self, path: &'a Path) -> Reading {
+        for _ in 0..TRIES {
+            match self.read_once(path) {
+                Ok(Some(reading)) => return reading,
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => return Reading::Gone,
+                Err(error) => return Reading::Failed(error.to_string()),
+            }
+        }
+        Reading::Failed("changed while it was read".to_owned())
+    }
+
+    /// Reads a file; `None` if it changed meanwhile or is no file any more. Never waits for a writer of
+    /// something that turned out to be a FIFO (hazard A10).
+    fn read_once(&mut self, path: &'a Path) -> io::Result<Option<Reading>> {
+        let before_ns = (self.now_ns)();
+        let mut file = File::from(self.open(path)?);
+        let stable = read_stable(&mut file, &mut self.buffer)?;
+        Ok(stable.map(|(digest, status)| Reading::Hashed { digest, status, before_ns }))
+    }
+
+    /// Opens a file by its name in its directory, which spares the way along its path; where that fails, by its path.
+    fn open(&mut self, path: &'a Path) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let (parent, name) = split(path);
+        if self.directory.as_ref().is_none_or(|(known, _)| known.as_os_str() != parent.as_os_str()) {
+            let opened = system::open_to_stat(CWD, parent).ok().flatten();
+            self.directory = opened.map(|(fd, _)| (parent, fd));
+        }
+        let here = self.directory.as_ref().map(|(_, fd)| openat(fd, name, flags, Mode::empty()));
+        match here {
+            Some(Ok(file)) => Ok(file),
+            Some(Err(_)) | None => Ok(openat(CWD, path, flags, Mode::empty())?),
+        }
+    }
 }
 
 /// The digest of an open file, if it is one and its stat is the same before and after.
@@ -218,7 +245,8 @@ mod tests {
     fn what_has_no_size_is_read_to_its_end() {
         let path = Path::new("/proc/self/mounts");
         if path.exists() {
-            let reading = read(path, &mut [0; 64], &|| 0);
+            let mut reader = Reader { buffer: vec![0; 64], directory: None, now_ns: &|| 0 };
+            let reading = reader.read(path);
             assert!(matches!(reading, Reading::Hashed { digest, .. } if digest != Digest(xxh3_128(b""))));
         }
     }

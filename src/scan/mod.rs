@@ -25,6 +25,7 @@ mod survey;
 mod system;
 mod table;
 mod trail;
+mod untouched;
 mod visit;
 mod walk;
 

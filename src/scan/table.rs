@@ -506,7 +506,7 @@ pub fn system_now_ns() -> i128 {
 
 /// The directory and the name of a file: absolute paths of walks have no `.` and no double slashes, so this
 /// need not take them apart as the library does, which is slower than everything else a known file costs.
-fn split(path: &Path) -> (&Path, &[u8]) {
+pub(super) fn split(path: &Path) -> (&Path, &[u8]) {
     let bytes = path.as_os_str().as_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
     let parent = &bytes[..slash.max(1).min(bytes.len())];

@@ -22,7 +22,7 @@ use super::{
     trail::{Fact, Notes},
     walk::{Entry, Problem, Walk},
 };
-use crate::pattern::Glob;
+use crate::{model::FileKind, pattern::Glob};
 
 /// What was found for one set.
 #[derive(Default)]
@@ -312,8 +312,10 @@ impl<'a> Visitor<'a> {
         if !directory {
             let accepted = |a: &Active| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states);
             let dropped: Vec<Active> = active.extract_if(.., |a| !accepted(a)).collect();
-            // Its place in the listing of a directory says what it is, but of a link and where none was made.
-            if status.linked || entry.beginning.is_some() {
+            // Its place in the listing of a directory says what it is, but of a link and where none was made. A link
+            // that leads nowhere may lead to a directory one day.
+            let is_link = status.linked || status.kind == FileKind::BrokenLink;
+            if is_link || entry.beginning.is_some() {
                 self.note_fact(entry, Fact::Is(status.identity), &dropped);
             }
             self.note_nothing_beneath(entry);

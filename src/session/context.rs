@@ -20,6 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     direct::Shell,
     emit::Emitter,
+    environment::Surroundings,
     memory::NotSaved,
     request::{LiveLines, Request},
     runlog,
@@ -45,6 +46,7 @@ pub(crate) struct RunContext {
     pub(crate) started: Instant,
     pub(crate) roots: TaskSet,
     pub(crate) emitter: Emitter,
+    surroundings: OnceLock<Surroundings>,
     runtime: OnceLock<Result<RuntimeDir, String>>,
     /// Where the tasks' private files are, if not there.
     files: OnceLock<Option<RuntimeDir>>,
@@ -123,6 +125,7 @@ impl RunContext {
             started: Instant::now(),
             roots: plan.roots().clone(),
             emitter,
+            surroundings: OnceLock::new(),
             runtime: OnceLock::new(),
             files: OnceLock::new(),
             log_dir_made: Once::new(),
@@ -158,6 +161,11 @@ impl RunContext {
     /// Whether the store counts this run as under way.
     pub(crate) fn has_begun(&self) -> bool {
         self.journal.get().is_some_and(Option::is_some)
+    }
+
+    /// What all tasks get of the surrounding environment.
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        self.surroundings.get_or_init(|| Surroundings::of(&self.shared.ambient))
     }
 
     /// The directory for private files, made when the first task needs it.

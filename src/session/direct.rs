@@ -149,12 +149,12 @@ pub(crate) struct Direct {
 impl Direct {
     /// The program a script comes to in this environment and directory; none: it takes a shell to know. `env`
     /// becomes what the shell would hand on.
-    pub(crate) fn of(script: &str, shell: Shell, env: &mut Environment, cwd: &Path) -> Option<Self> {
+    pub(crate) fn of(script: &str, shell: Shell, env: &mut Environment<'_>, cwd: &Path) -> Option<Self> {
         let words = words(script)?;
-        if !env.keys().all(|name| is_handed_on(name)) {
+        if !env.is_handed_on() {
             return None;
         }
-        let of_env = |name: &str| env.get(OsStr::new(name)).map(OsString::as_os_str);
+        let of_env = |name: &str| env.get(name);
         let path = of_env("PATH").filter(|path| is_plain_path(path))?;
         // Shells differ in what they do with one that is none.
         if of_env("OLDPWD").is_some_and(|old| !Path::new(old).is_dir()) {
@@ -172,10 +172,10 @@ impl Direct {
             let level = level(of_env("SHLVL"))?;
             // A name with a slash is not looked for.
             let found = if name.as_bytes().contains(&b'/') { name } else { program.as_os_str() };
-            env.insert("_".into(), found.to_owned());
-            env.insert("SHLVL".into(), level.into());
+            env.insert("_", found);
+            env.insert("SHLVL", level);
         }
-        env.insert("PWD".into(), pwd);
+        env.insert("PWD", pwd);
         Some(Self { program, words })
     }
 }
@@ -205,7 +205,7 @@ fn words(script: &str) -> Option<Vec<String>> {
 }
 
 /// Whether a shell only hands this variable on. Functions come as variables whose names begin with `BASH_FUNC_`.
-fn is_handed_on(name: &OsStr) -> bool {
+pub(crate) fn is_handed_on(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
     let is_name = bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
         && bytes.first().is_some_and(|b| !b.is_ascii_digit());
@@ -251,7 +251,7 @@ fn is_binary(program: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::environment::Surroundings, *};
 
     #[test]
     fn one_simple_command_of_plain_words_takes_no_shell() {
@@ -301,15 +301,28 @@ mod tests {
         assert!(NOT_PROGRAMS.is_sorted() && MEANT_FOR_SHELLS.is_sorted(), "they are searched");
     }
 
-    /// What `env` comes to with these variables beside `PATH`: those that are not as they were.
+    /// What `env` comes to with these variables beside `PATH`: those that are not as they were. It is the same
+    /// whether they surround the task or are its own.
     fn changed(shell: Shell, set: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
-        let pairs = [("PATH", "/usr/bin:/bin")].iter().chain(set);
-        let before: Environment = pairs.map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let mut after = before.clone();
-        Direct::of("env", shell, &mut after, Path::new("/"))?;
-        let text = |text: &OsStr| text.to_str().unwrap().to_owned();
-        let changed = after.iter().filter(|(name, value)| before.get(*name) != Some(value));
-        Some(changed.map(|(name, value)| (text(name), text(value))).collect())
+        let pairs: Vec<(OsString, OsString)> = [("PATH", "/usr/bin:/bin")]
+            .iter()
+            .chain(set)
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        let (all, none) = (Surroundings::of(&pairs), Surroundings::of(&[]));
+        let surrounded = Environment::of(&all);
+        let mut own = Environment::of(&none);
+        pairs.iter().for_each(|(name, value)| own.insert(name, value));
+        let [surrounded, own] = [surrounded, own].map(|before| {
+            let mut after = before.clone();
+            Direct::of("env", shell, &mut after, Path::new("/"))?;
+            let text = |text: &OsStr| text.to_str().unwrap().to_owned();
+            let changed =
+                after.own.iter().filter(|(name, value)| before.get(name) != Some(value.as_os_str()));
+            Some(changed.map(|(name, value)| (text(name), text(value))).collect())
+        });
+        assert_eq!(surrounded, own);
+        own
     }
 
     #[test]

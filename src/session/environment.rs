@@ -4,12 +4,29 @@ use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    sync::Arc,
 };
 
+use super::direct::is_handed_on;
 use crate::model::Task;
 
-/// A complete environment, by name.
-pub(crate) type Environment = BTreeMap<OsString, OsString>;
+/// What tasks see of the surrounding environment, made once for all tasks of a run.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) variables: Arc<Variables>,
+    /// Whether a shell hands on all of them.
+    are_handed_on: bool,
+}
+
+/// Values by their names.
+pub(crate) type Variables = BTreeMap<OsString, OsString>;
+
+/// A complete environment: the surrounding one, and what this task has on top of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment<'a> {
+    surroundings: &'a Surroundings,
+    pub(crate) own: Variables,
+}
 
 /// The most one `NAME=value` and its end may take on Linux (`MAX_ARG_STRLEN`); other systems limit only
 /// the sum, of which this is a safe part.
@@ -35,10 +52,42 @@ const GIT_LOCAL: [&str; 15] = [
     "GIT_WORK_TREE",
 ];
 
+/// Variables that are a task's own or not there at all: what an outer devtask set them to is none of its business.
+const OF_TASKS: [&str; 2] = ["DEVENV_TASK_INPUT", "DEVENV_TASKS_OUTPUTS"];
+
+impl Surroundings {
+    pub(crate) fn of(ambient: &[(OsString, OsString)]) -> Self {
+        let is_kept = |name: &OsStr| !GIT_LOCAL.iter().chain(&OF_TASKS).any(|known| name == *known);
+        let variables: Variables = ambient.iter().filter(|(name, _)| is_kept(name)).cloned().collect();
+        let are_handed_on = variables.keys().all(|name| is_handed_on(name));
+        Self { variables: Arc::new(variables), are_handed_on }
+    }
+}
+
+impl<'a> Environment<'a> {
+    /// The surrounding one as it is.
+    pub(crate) const fn of(surroundings: &'a Surroundings) -> Self {
+        Self { surroundings, own: Variables::new() }
+    }
+
+    pub(crate) fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
+        let name = name.as_ref();
+        self.own.get(name).or_else(|| self.surroundings.variables.get(name)).map(OsString::as_os_str)
+    }
+
+    pub(crate) fn insert(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.own.insert(name.into(), value.into());
+    }
+
+    /// Whether a shell hands on all of it.
+    pub(crate) fn is_handed_on(&self) -> bool {
+        self.surroundings.are_handed_on && self.own.keys().all(|name| is_handed_on(name))
+    }
+}
+
 /// What goes into an environment, in the order of the specification: later wins.
-pub(crate) struct Layers<'a> {
-    /// The surrounding environment.
-    pub(crate) ambient: &'a [(OsString, OsString)],
+pub(crate) struct Layers<'s, 'a> {
+    pub(crate) surroundings: &'s Surroundings,
     /// The task, for `[env]`, dotenv and `env`.
     pub(crate) task: &'a Task,
     /// `DEVENV_TASK_INPUT`, if there is any input.
@@ -50,27 +99,26 @@ pub(crate) struct Layers<'a> {
 }
 
 /// The environment of a task.
-pub(crate) fn assemble(layers: &Layers<'_>) -> Environment {
-    let mut env: Environment =
-        layers.ambient.iter().filter(|(name, _)| !GIT_LOCAL.iter().any(|git| name == git)).cloned().collect();
+pub(crate) fn assemble<'s>(layers: &Layers<'s, '_>) -> Environment<'s> {
+    let mut env = Environment::of(layers.surroundings);
     for (name, value) in &layers.task.file_env {
-        env.insert(name.into(), value.value.clone().into());
+        env.insert(name, &value.value);
     }
     match &layers.input {
-        Some(input) => env.insert("DEVENV_TASK_INPUT".into(), input.into()),
-        None => env.remove(OsStr::new("DEVENV_TASK_INPUT")),
-    };
+        Some(input) => env.insert("DEVENV_TASK_INPUT", input),
+        None => drop(env.own.remove(OsStr::new("DEVENV_TASK_INPUT"))),
+    }
     for (name, value) in layers.exports {
-        env.insert(name.into(), OsString::from_vec(value.clone()));
+        env.insert(name, OsString::from_vec(value.clone()));
     }
     for (name, value) in &layers.task.env {
-        env.insert(name.into(), value.value.clone().into());
+        env.insert(name, &value.value);
     }
     for (name, value) in layers.reserved {
         match value {
-            Some(value) => env.insert((*name).into(), value.clone()),
-            None => env.remove(OsStr::new(name)),
-        };
+            Some(value) => env.insert(name, value),
+            None => drop(env.own.remove(OsStr::new(name))),
+        }
     }
     env
 }
@@ -111,21 +159,22 @@ mod tests {
         task.env = (3..5).map(|n| (format!("V{n}"), value(3))).collect();
         let ambient: Vec<_> = (0..5).map(|n| (format!("V{n}").into(), "ambient".into())).collect();
         let exports: Vec<_> = (2..5).map(|n| (format!("V{n}"), b"export".to_vec())).collect();
+        let surroundings = Surroundings::of(&ambient);
         let env = assemble(&Layers {
-            ambient: &ambient,
+            surroundings: &surroundings,
             task: &task,
             input: None,
             exports: &exports,
             reserved: &[("V4", Some("reserved".into()))],
         });
         for (n, layer) in layers.iter().enumerate() {
-            assert_eq!(env[OsStr::new(&format!("V{n}"))], *layer, "V{n}");
+            assert_eq!(env.get(format!("V{n}")), Some(OsStr::new(layer)), "V{n}");
         }
     }
 
     #[test]
     fn what_must_not_leak_does_not() {
-        let task = Task::empty(TaskName::new("a:b").unwrap(), "/".as_ref());
+        let mut task = Task::empty(TaskName::new("a:b").unwrap(), "/".as_ref());
         let mut ambient = pairs(&[
             ("GIT_DIR", "/x"),
             ("GIT_INDEX_FILE", "/x"),
@@ -134,16 +183,23 @@ mod tests {
             ("DEVENV_TASKS_OUTPUTS", "{}"),
         ]);
         ambient.push(("RAW".into(), OsString::from_vec(vec![0xff, 0xfe])));
+        let surroundings = Surroundings::of(&ambient);
+        task.file_env = ["DEVENV_TASK_INPUT", "DEVENV_TASKS_OUTPUTS"]
+            .map(|name| (name.to_owned(), Written::plain("of a file".to_owned())))
+            .into();
         let env = assemble(&Layers {
-            ambient: &ambient,
+            surroundings: &surroundings,
             task: &task,
             input: None,
             exports: &[],
             reserved: &[("DEVENV_TASKS_OUTPUTS", None)],
         });
-        let names: Vec<_> = env.keys().map(|n| n.to_string_lossy().into_owned()).collect();
-        assert_eq!(names, ["GIT_AUTHOR_NAME", "RAW"]);
-        assert_eq!(env[OsStr::new("RAW")].as_bytes(), [0xff, 0xfe]);
+        let names: Vec<_> = surroundings.variables.keys().map(|n| n.to_string_lossy().into_owned()).collect();
+        assert_eq!(
+            (names.as_slice(), &env.own),
+            (&["GIT_AUTHOR_NAME".into(), "RAW".into()][..], &Variables::new())
+        );
+        assert_eq!(env.get("RAW").unwrap().as_bytes(), [0xff, 0xfe]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     fingerprint::{Content, Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
     model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
-    pattern::{PatternKind, PatternSet},
+    pattern::PatternKind,
     planted::{self, Fault},
     process::find_program,
     scan::{FileSet, Problem, Sight, relative_name, same_identities},
@@ -135,20 +135,23 @@ pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
 /// output of its own: point 4 of the record protocol. Identities, not contents: content may have changed and
 /// back.
 pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot) -> Option<PathBuf> {
-    let own = shared.patterns(id);
-    let changed = |files: &FileSet, patterns: &PatternSet| {
-        same_identities(files, &shared.walk(patterns), Some(&own.outputs))
+    let changed = |id_of_set: TaskId, kind: PatternKind, files: &FileSet| {
+        if shared.is_untouched(id_of_set, kind, files) {
+            return None;
+        }
+        let now = shared.walk(shared.patterns(id_of_set).of(kind));
+        same_identities(files, &now, Some(&shared.patterns(id).outputs))
     };
     let upstream = || {
         let mut all = before.upstream.iter();
-        all.find_map(|(producer, files)| changed(files, &shared.patterns(*producer).outputs))
+        all.find_map(|(producer, files)| changed(*producer, PatternKind::Outputs, files))
     };
     let command = || {
         let was = before.command.as_ref()?;
         let now = CommandFile::of(shared, shared.graph.task(id)).ok().flatten();
         (now.as_ref() != Some(was)).then(|| was.path.clone())
     };
-    changed(&before.files, &own.inputs).or_else(upstream).or_else(command)
+    changed(id, PatternKind::Inputs, &before.files).or_else(upstream).or_else(command)
 }
 
 /// The declared outputs of a task, now.

@@ -42,7 +42,8 @@ impl Execution {
     ) -> Result<Launch, Failure> {
         let mut env = self.environment(files)?;
         let mut command = self.command_line(files, action, way, &mut env)?;
-        command.env = env.into_iter().collect();
+        command.ambient = self.run.surroundings().variables.clone();
+        command.env = env.own.into_iter().collect();
         command.cwd.clone_from(&self.task().cwd);
         command.foreground = self.task().interactive;
         let log = LogTarget { path: self.run.log_file(self.id, log), cap: DEFAULT_LOG_CAP };
@@ -54,11 +55,11 @@ impl Execution {
         files: &TaskFiles,
         action: &Action,
         way: Way,
-        env: &mut Environment,
+        env: &mut Environment<'_>,
     ) -> Result<Command, Failure> {
         let task = self.task();
         let arguments = self.run.arguments_of(self.id);
-        let path = env.get(OsStr::new("PATH")).cloned();
+        let path = env.get("PATH").map(OsStr::to_owned);
         let text = match action {
             Action::Script(text) => &text.value,
             Action::Command(program) => {
@@ -88,7 +89,7 @@ impl Execution {
     }
 
     /// The program itself, where it takes no shell to start it.
-    fn direct(&self, found: &Found, text: &str, env: &mut Environment) -> Option<Command> {
+    fn direct(&self, found: &Found, text: &str, env: &mut Environment<'_>) -> Option<Command> {
         let task = self.task();
         // On a terminal a shell has its part in what becomes of Ctrl-C.
         if task.interactive || !task.exports.is_empty() {
@@ -106,19 +107,19 @@ impl Execution {
         files: &TaskFiles,
         found: &Found,
         text: String,
-        env: &mut Environment,
+        env: &mut Environment<'_>,
     ) -> Result<String, Failure> {
         if found.dialect != Dialect::Bash {
             let program = found.program.display();
             return Err(format!("`exports` needs bash, and its interpreter is {program}").into());
         }
-        let inherited = env.get(OsStr::new("BASH_ENV")).cloned();
+        let inherited = env.get("BASH_ENV").map(OsStr::to_owned);
         let hook = ExportHook::new(&self.task().exports, &files.path_of(LISTED), inherited.as_deref());
-        env.insert("BASH_ENV".into(), write(files, "exports-hook", hook.before.as_bytes())?.into());
+        env.insert("BASH_ENV", write(files, "exports-hook", hook.before.as_bytes())?);
         Ok(text + &hook.after)
     }
 
-    fn environment(&self, files: &TaskFiles) -> Result<Environment, Failure> {
+    fn environment(&self, files: &TaskFiles) -> Result<Environment<'_>, Failure> {
         let task = self.task();
         let shared = &self.run.shared;
         let outputs = Value::Object(self.start.outputs.clone()).to_string();
@@ -142,7 +143,7 @@ impl Execution {
         reserved.extend(shared.directories(self.run.runtime_path()?));
         let input = self.run.input_of(self.id).map(|input| Value::Object(input).to_string());
         Ok(environment::assemble(&Layers {
-            ambient: &shared.ambient,
+            surroundings: self.run.surroundings(),
             task,
             input,
             exports: &self.start.exports,
@@ -151,7 +152,7 @@ impl Execution {
     }
 }
 
-fn write(files: &TaskFiles, name: &str, content: &[u8]) -> Result<PathBuf, Failure> {
+fn write(files: &TaskFiles, name: &'static str, content: &[u8]) -> Result<PathBuf, Failure> {
     files.write(name, content).map_err(|e| format!("cannot write a file for it: {e}").into())
 }
 

@@ -78,6 +78,11 @@ impl Shared {
         self.table.look(&self.scanner, &wanted, self.threads)
     }
 
+    /// Whether a set is known to match the very files it did `before`, untouched since.
+    pub(crate) fn is_untouched(&self, id: TaskId, kind: PatternKind, before: &FileSet) -> bool {
+        self.table.is_untouched(set_key(self, self.graph.task(id), kind), before)
+    }
+
     /// Forgets the trails of sets that no task has any more.
     pub(crate) fn forget_trails(&self) {
         let tasks = || self.graph.ids().map(|id| self.graph.task(id));

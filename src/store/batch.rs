@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, journal::PROGRESS, value};
+use crate::model::bytes;
 
 /// A table of the store. Keys are bytes; what they mean is the caller's business, except that
 /// [`Tasks`](Table::Tasks) and [`Manifests`](Table::Manifests) are keyed by the task's name.
@@ -47,7 +48,9 @@ pub struct Batch {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) table: Table,
+    #[serde(with = "bytes")]
     pub(super) key: Vec<u8>,
+    #[serde(with = "bytes::optional")]
     pub(super) value: Option<Vec<u8>>,
 }
 
@@ -99,5 +102,22 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is stored must be read by every program of this version.
+    #[test]
+    fn bytes_in_one_piece_are_stored_as_bytes_one_by_one() {
+        for value in [None, Some(Vec::new()), Some((0..=255).cycle().take(300).collect())] {
+            let change = Change { table: Table::Tasks, key: b"a:t\0\xff".to_vec(), value };
+            let stored = postcard::to_stdvec(&change).unwrap();
+            assert_eq!(stored, postcard::to_stdvec(&(Table::Tasks, &change.key, &change.value)).unwrap());
+            let read: Change = postcard::from_bytes(&stored).unwrap();
+            assert_eq!((read.key, read.value), (change.key, change.value));
+        }
     }
 }

@@ -77,6 +77,31 @@ fn everything_is_private_and_goes_away() {
     assert_eq!(super::support::names(base.path()).len(), 0);
 }
 
+#[tokio::test]
+async fn whatever_a_task_made_of_its_files_goes_away() {
+    let (base, runtime) = place();
+    for script in [
+        "true",
+        "rm output",
+        "echo more > more",
+        "rm output; mkdir -p output/deep; touch output/deep/er",
+        "rm -r .",
+        "rm -rf $PWD",
+        "ln -sf /etc/passwd exports",
+        "cd ..; mv DIR moved; mkdir DIR; echo x > DIR/output",
+        "cd ..; mv DIR moved; ln -s moved DIR",
+    ] {
+        let files = TaskFiles::create(&runtime).unwrap();
+        let dir = files.path_of(TaskFiles::OUTPUT).parent().unwrap().to_path_buf();
+        let script = script.replace("DIR", dir.file_name().unwrap().to_str().unwrap());
+        run(&format!("cd {} && {script}", dir.display())).await;
+        drop(files);
+        assert!(dir.symlink_metadata().is_err(), "{script}");
+    }
+    drop(runtime);
+    assert_eq!(super::support::names(base.path()).len(), 0);
+}
+
 #[test]
 fn the_first_base_that_works_is_taken() {
     let base = tempfile::tempdir().unwrap();

@@ -1,6 +1,8 @@
 //! What a program gets to see, and why it could not be started.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    collections::BTreeMap, ffi::OsString, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc,
+};
 
 use devtask::process::{Command, Launch, SESSION_VARIABLE, SpawnError, Warden, WardenOptions};
 
@@ -52,6 +54,33 @@ async fn the_largest_variable_that_is_possible_passes() {
     launch.env_push("LARGE", "x".repeat(131_072 - "LARGE=\0".len()));
     let ended = warden().spawn(launch).unwrap().finish().await;
     assert_eq!(tail(&ended), ["131065"]);
+}
+
+#[tokio::test]
+async fn what_a_command_sets_itself_wins_over_what_it_shares() {
+    let shared: BTreeMap<OsString, OsString> =
+        [("A", "shared"), ("B", "shared")].map(|(name, value)| (name.into(), value.into())).into();
+    let mut launch = launch("echo $A $B $C");
+    launch.env_push("B", "own".to_owned());
+    launch.env_push("C", "own".to_owned());
+    launch.command.ambient = shared.into();
+    assert_eq!(tail(&warden().spawn(launch).unwrap().finish().await), ["shared own own"]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_shared_variable_may_be_too_large_only_if_it_is_not_passed() {
+    let shared: Arc<BTreeMap<OsString, OsString>> =
+        Arc::new([("LARGE".into(), "x".repeat(131_072).into())].into());
+    let command = |own: Option<&str>| {
+        let mut launch = launch("echo $LARGE");
+        launch.command.ambient = Arc::clone(&shared);
+        own.into_iter().for_each(|own| launch.env_push("LARGE", own.to_owned()));
+        launch
+    };
+    let refused = warden().spawn(command(None)).unwrap_err().to_string();
+    assert!(refused.starts_with("variable LARGE is too large"), "{refused}");
+    assert_eq!(tail(&warden().spawn(command(Some("own"))).unwrap().finish().await), ["own"]);
 }
 
 trait EnvPush {

@@ -21,6 +21,7 @@ pub(crate) fn shell(script: &str) -> Command {
         env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
         cwd: "/".into(),
         foreground: false,
+        ..Command::default()
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use devtask::{
     model::{Digest, DirRecord},
     pattern::{PatternKind, PatternSet},
-    scan::{FileTable, Memory, NoMemory, Route, Sight, TableOptions, Trail, Wanted},
+    scan::{FileTable, Memory, NoMemory, Route, Sight, TableOptions, Trail, Wanted, same_identities},
 };
 use fastrand::Rng;
 
@@ -273,4 +273,60 @@ fn links_to_directories_are_always_walked() {
     fs::remove_file(tree.path("middle")).unwrap();
     tree.link("y", "middle");
     assert_eq!(look(), ["d/a/f.rs", "d/b/g.rs"]);
+}
+
+/// Nothing in the directory that was listed tells that a link in it leads somewhere now.
+#[test]
+fn what_comes_where_a_link_led_is_found() {
+    for (comes, expected) in [("y/g.rs", ["d/a/g.rs", "d/f.rs"].as_slice()), ("y", &["d/f.rs"])] {
+        let tree = Tree::new(&["d/f.rs=1"]);
+        tree.link("../y", "d/a");
+        let kept = Kept::default();
+        let look = || {
+            let table = table(&tree, kept.clone());
+            let make = || Arc::new(tree.inputs("d/**/*.rs"));
+            let wanted = [Wanted { key: Digest(1), patterns: &make }];
+            let sights = table.look(&tree.scanner(1), &wanted, NonZero::<usize>::MIN);
+            kept.save(&table);
+            let files = table.files_of(&sights[0]).unwrap();
+            let names: Vec<_> = files.entries.iter().map(|entry| tree.name(&entry.path)).collect();
+            (names, sights[0].is_along_trail())
+        };
+        assert_eq!(look(), (vec!["d/f.rs".to_owned()], false));
+        assert_eq!(look(), (vec!["d/f.rs".to_owned()], true), "there is a trail");
+        tree.add(comes);
+        assert_eq!(look().0, expected, "after {comes}");
+    }
+}
+
+/// Who has looked once and looks again finds a set untouched only if nothing in it has moved.
+#[test]
+fn a_set_is_untouched_only_if_nothing_moved() {
+    let (mut untouched, mut unmoved, mut looked) = (0, 0, 0);
+    for seed in 0..40 {
+        let tree = Tree::new(&["a/x.rs=1", "a/a/y.rs=2", "b/y.txt=3", "c/d/x.rs=4", "out/x.rs=5"]);
+        let mut world = World { tree, rng: Rng::with_seed(1000 + seed) };
+        let (kept, mut history) = (Kept::default(), vec![format!("seed {seed}")]);
+        for _ in 0..25 {
+            let table = table(&world.tree, kept.clone());
+            let before: Vec<_> = world.look(&table).iter().map(|sight| table.files_of(sight)).collect();
+            tick(&world.tree);
+            for _ in 0..world.rng.usize(..3) {
+                history.push(world.edit());
+            }
+            for ((at, set), before) in SETS.iter().enumerate().zip(before) {
+                let before = before.expect("it was seen just now");
+                let now = world.tree.scanner(1).walk(&[&world.patterns(set)]).pop().unwrap();
+                let moved = same_identities(&before, &now, None);
+                let is_untouched = table.is_untouched(Digest(at as u128), &before);
+                assert!(!is_untouched || moved.is_none(), "{moved:?} of {set:?} after {history:#?}");
+                (untouched, unmoved) =
+                    (untouched + usize::from(is_untouched), unmoved + usize::from(moved.is_none()));
+                looked += 1;
+            }
+            kept.save(&table);
+        }
+    }
+    assert!(untouched * 2 > unmoved, "{untouched} of {unmoved}: hardly anything was found untouched");
+    assert!(unmoved < looked, "nothing ever moved");
 }

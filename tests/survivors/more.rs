@@ -53,7 +53,7 @@ fn a_second_signal_kills_what_ignores_the_first() {
     let tree = tree(
         r#"
         [tasks.stubborn]
-        exec = "trap 'echo > asked' TERM INT HUP; echo > up; while :; do sleep 0.02; done"
+        exec = "trap 'echo > asked' TERM INT HUP; echo > up; while :; do sleep 0.02 || true; done"
         "#,
     );
     let run = tree.devtask(["run", "stubborn"]).start();
