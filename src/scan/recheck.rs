@@ -4,12 +4,13 @@
 //! directory, and threads share the directories (limits L5 and L9). Nothing is listed or matched.
 
 use std::{
+    cell::LazyCell,
     collections::HashMap,
-    ffi::{CStr, OsStr},
+    ffi::{CStr, OsStr, OsString},
     iter::Peekable,
     num::NonZero,
     os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -271,6 +272,7 @@ impl Walker<'_, '_> {
     ) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(visits.len());
         let mut twins: HashMap<(TrailNames<'v>, Option<StatIdentity>), usize, Quick> = HashMap::default();
+        let path = LazyCell::new(|| self.table.root.join(OsStr::from_bytes(key)));
         for visit in visits {
             let wanted = visit.directory;
             let number = outcomes.len();
@@ -284,11 +286,7 @@ impl Walker<'_, '_> {
                 } else {
                     let first = unread.len();
                     let outcome = look.at(wanted, content, |name, size| {
-                        let name = OsStr::from_bytes(name.to_bytes());
-                        unread.push(Unread {
-                            path: self.table.root.join(OsStr::from_bytes(key)).join(name),
-                            size,
-                        });
+                        unread.push(Unread { path: beneath(&path, name), size });
                     });
                     if outcome == Outcome::Moved {
                         // Somebody else will look at these files in another way.
@@ -358,6 +356,17 @@ impl<'t> Look<'_, 't> {
             Some(seen) => *seen.entry(name).or_insert_with(ask),
         }
     }
+}
+
+/// The path of a file in a directory, in one piece of memory: there may be one for every file of the tree.
+fn beneath(directory: &Path, name: &CStr) -> PathBuf {
+    let mut path = OsString::with_capacity(directory.as_os_str().len() + 1 + name.count_bytes());
+    path.push(directory);
+    if !directory.as_os_str().as_bytes().ends_with(b"/") {
+        path.push("/");
+    }
+    path.push(OsStr::from_bytes(name.to_bytes()));
+    path.into()
 }
 
 /// What is known of the files of a directory, for who asks in the order of their names.
