@@ -32,7 +32,7 @@ mod walk;
 pub use compare::same_identities;
 pub use name::{directory_key, relative_name};
 pub use regular::{identity_of, keeps_stamps, read_regular, read_regular_identified};
-pub use route::{Contents, Route};
+pub use route::{Contents, NoRoute, Route};
 pub use survey::{Sight, Wanted, set_key};
 pub use table::{
     Clock, FileEntry, FileSet, FileTable, GRANULARITY, Memory, NoMemory, TableOptions, system_now_ns,

@@ -23,8 +23,8 @@ use super::{
     quick::Quick,
     recheck::ALONE,
     share::share,
-    system,
-    table::{FileTable, lock},
+    survey, system,
+    table::{FileTable, Seen, lock},
     trail::{Fact, TrailNames, put_bytes, put_fact, take_bytes, take_fact},
 };
 use crate::{
@@ -61,6 +61,15 @@ impl Contents {
 pub struct Route<'a> {
     /// How many sets there are, of each its key and what it holds; then the stops.
     packed: Cow<'a, [u8]>,
+}
+
+/// Why there is no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+    /// A set was walked for, or a file read: something was new.
+    New,
+    /// What is remembered is not what the route was made of that was followed. Who forgets that one gets another.
+    Outdated,
 }
 
 /// So many places that are not as they were, and more than a quarter of all: who goes on asks for most of them twice.
@@ -252,21 +261,34 @@ struct Crossing {
 }
 
 impl FileTable {
-    /// The trails of all sets that were looked at so far, laid together; `None` if a set was walked for, or a file
-    /// read: if anything was new.
-    #[must_use]
-    pub fn route(&self) -> Option<Route<'static>> {
+    /// The trails of all sets that were looked at so far, laid together.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn route(&self) -> Result<Route<'static>, NoRoute> {
         let looked = lock(&self.looked);
         if self.has_read.load(Ordering::Relaxed) {
-            return None;
+            return Err(NoRoute::New);
         }
+        let is_outdated = |(key, seen): (&Digest, &Option<Seen>)| {
+            let Some(Seen { content, on_route: true }) = *seen else { return false };
+            let files = self.trail(*key).and_then(|trail| self.collect(&trail));
+            files.is_none_or(|files| survey::content(&self.root, &files) != content)
+        };
+        if looked.iter().any(is_outdated) {
+            return Err(NoRoute::Outdated);
+        }
+        self.lay(&looked).ok_or(NoRoute::New)
+    }
+
+    fn lay(&self, looked: &BTreeMap<Digest, Option<Seen>>) -> Option<Route<'static>> {
         let mut packed = u32::try_from(looked.len()).ok()?.to_le_bytes().to_vec();
         let mut directories: BTreeMap<Vec<u8>, Crossing> = BTreeMap::new();
         let mut facts: BTreeMap<Vec<u8>, (Fact, Vec<u32>)> = BTreeMap::new();
-        for (set, (key, content)) in (0u32..).zip(looked.iter()) {
+        for (set, (key, seen)) in (0u32..).zip(looked.iter()) {
+            let (Seen { content, .. }, trail) = ((*seen)?, self.trail(*key)?);
             packed.extend_from_slice(&key.0.to_le_bytes());
-            packed.extend_from_slice(&(*content)?.0.to_le_bytes());
-            let trail = self.trail(*key)?;
+            packed.extend_from_slice(&content.0.to_le_bytes());
             put_numbers(&mut packed, trail.unmatched.iter().map(|at| *at as u32));
             for directory in trail.directories() {
                 let crossing = directories.entry(directory.key.to_vec()).or_default();

@@ -17,7 +17,7 @@ use super::{
     quick::Quick,
     recheck::kind_of,
     route::{Contents, Held},
-    table::{FileEntry, FileSet, FileTable, lock},
+    table::{FileEntry, FileSet, FileTable, Seen, lock},
     trail::Trail,
     walk::{Matched, Problem, Scanner},
 };
@@ -116,15 +116,16 @@ impl FileTable {
         wanted.iter().filter_map(|set| sights.get(&set.key).cloned()).collect()
     }
 
-    /// The files of a set that was looked at, as they were when they were last read. `None` if that is not
-    /// known any more.
+    /// The files of a set that was looked at. `None` if they are not known any more: somebody read them anew and
+    /// found something else, or the trail of the set is a newer one than was followed.
     #[must_use]
     pub fn files_of(&self, sight: &Sight) -> Option<Arc<FileSet>> {
-        match &sight.known {
-            Known::Files(files) => Some(Arc::clone(files)),
-            Known::Trail(trail) => self.collect(trail).map(Arc::new),
-            Known::Route(key, _) => self.collect(&*self.trail(*key)?).map(Arc::new),
-        }
+        let files = match &sight.known {
+            Known::Files(files) => return Some(Arc::clone(files)),
+            Known::Trail(trail) => self.collect(trail)?,
+            Known::Route(key, _) => self.collect(&*self.trail(*key)?)?,
+        };
+        (content(&self.root, &files) == sight.content).then(|| Arc::new(files))
     }
 
     /// Takes for what sets hold what was seen just now by who followed a [`Route`](super::Route), until it is told
@@ -148,9 +149,10 @@ impl FileTable {
     fn note_looks(&self, sights: &HashMap<Digest, Sight, Quick>) {
         let mut looked = lock(&self.looked);
         for (key, sight) in sights {
-            let content = sight.is_along_trail().then_some(sight.content);
-            let known = looked.entry(*key).or_insert(content);
-            *known = known.filter(|known| Some(*known) == content);
+            let on_route = matches!(sight.known, Known::Route(..));
+            let seen = sight.is_along_trail().then_some(Seen { content: sight.content, on_route });
+            let known = looked.entry(*key).or_insert(seen);
+            *known = known.filter(|known| Some(*known) == seen);
         }
     }
 
@@ -226,7 +228,7 @@ impl FileTable {
         }
     }
 
-    fn collect(&self, trail: &Trail) -> Option<FileSet> {
+    pub(super) fn collect(&self, trail: &Trail) -> Option<FileSet> {
         let mut entries = Vec::new();
         for directory in trail.directories() {
             let path = self.root.join(OsStr::from_bytes(directory.key));
@@ -251,7 +253,7 @@ impl FileTable {
 }
 
 /// The digest of the files of a set.
-fn content(root: &Path, files: &FileSet) -> Digest {
+pub(super) fn content(root: &Path, files: &FileSet) -> Digest {
     let mut directories: BTreeMap<Vec<u8>, Vec<&FileEntry>> = BTreeMap::new();
     let mut last: Option<(&Path, Vec<u8>)> = None;
     for entry in &files.entries {

@@ -114,11 +114,19 @@ pub struct FileTable {
     pub(super) trails: Mutex<HashMap<Digest, (Arc<Trail>, bool)>>,
     /// Every set that was looked at, and what it held; none if its trail did not lead there, or it did not hold the
     /// same twice.
-    pub(super) looked: Mutex<BTreeMap<Digest, Option<Digest>>>,
+    pub(super) looked: Mutex<BTreeMap<Digest, Option<Seen>>>,
     /// Whether a file was read since: what is known of it may be newer than what sets that have it held.
     pub(super) has_read: AtomicBool,
     /// What somebody saw just now who followed a route.
     pub(super) seen: Mutex<Contents>,
+}
+
+/// What a set held when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) content: Digest,
+    /// Whether that was seen on a route: its trail may be a newer one than went into that.
+    pub(super) on_route: bool,
 }
 
 /// One directory, for one thread at a time.

@@ -6,7 +6,7 @@
 //! for it would be answered in the same way: the tree and the request are part of the key, records lie in the
 //! store, and everything else is a place on the route.
 
-use std::{borrow::Cow, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -20,7 +20,7 @@ use crate::{
     model::{Action, Digest, Outcome, StatIdentity, TaskId},
     plan::Plan,
     planted::{self, Fault},
-    scan::{Contents, Route, identity_of, keeps_stamps, system_now_ns},
+    scan::{Contents, NoRoute, Route, identity_of, keeps_stamps, system_now_ns},
     store::{self, StateDir, prune_private, read_private, write_private},
 };
 
@@ -133,22 +133,31 @@ impl Settling {
     /// Keeps what was noted, after a run in which nothing else was to be told of `tasks` tasks, and nothing to be
     /// saved. That it cannot be kept is no fault: it saves time only.
     pub(crate) fn keep(&self, shared: &Shared, tasks: usize) {
-        if let Some(bytes) = self.encode(shared, tasks)
-            && let Ok(Some(dir)) = StateDir::open(&shared.state_dir)
+        match self.encode(shared, tasks) {
+            Ok(bytes) => self.write(shared, &bytes),
+            // Where a file of ours cannot be removed nothing can be kept either.
+            Err(NoRoute::Outdated) => drop(fs::remove_file(&self.path)),
+            Err(NoRoute::New) => {}
+        }
+    }
+
+    fn write(&self, shared: &Shared, bytes: &[u8]) {
+        if let Ok(Some(dir)) = StateDir::open(&shared.state_dir)
             && let Ok(dir) = dir.subdir(DIR)
-            && write_private(&self.path, &bytes).is_ok()
+            && write_private(&self.path, bytes).is_ok()
         {
             prune_private(&dir, MOST);
         }
     }
 
-    fn encode(&self, shared: &Shared, tasks: usize) -> Option<Vec<u8>> {
+    fn encode(&self, shared: &Shared, tasks: usize) -> Result<Vec<u8>, NoRoute> {
         let written = self.store.identity.mtime.max(self.store.identity.ctime).ns();
         // Of a file that was written nearer to now, later writing may not show (hazard A1).
-        let is_old = written + i128::try_from(shared.granularity.as_nanos()).ok()? < system_now_ns();
+        let age = i128::try_from(shared.granularity.as_nanos()).unwrap_or(i128::MAX);
+        let is_old = written.saturating_add(age) < system_now_ns();
         let stands = shared.memory.is_only_looked_at() && keeps_stamps(&shared.state_dir);
         if self.tasks.len() != tasks || !is_old || !stands {
-            return None;
+            return Err(NoRoute::New);
         }
         let route = match self.kept().filter(|_| self.route_holds) {
             Some(kept) => Route::unpack(kept.route),
@@ -156,8 +165,8 @@ impl Settling {
         };
         let tasks = Cow::Borrowed(self.tasks.as_slice());
         let kept = Kept { key: self.key, store: self.store, route: route.packed(), tasks };
-        let bytes = postcard::to_stdvec(&kept).ok()?;
-        Some([MAGIC, &xxh3_128(&bytes).to_le_bytes()[..], &bytes].concat())
+        let bytes = postcard::to_stdvec(&kept).map_err(|_| NoRoute::New)?;
+        Ok([MAGIC, &xxh3_128(&bytes).to_le_bytes()[..], &bytes].concat())
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     model::{hands_on, number, outputs, row, value},
     script::{self, NOTHING},
-    tree::{Kind, Walk},
+    tree::{Kind, Touched, Walk},
     world::{Freshness, How, Task, Wait, World, out},
 };
 
@@ -56,7 +56,7 @@ pub(crate) struct Seen<'a> {
     /// Tasks that were to fail.
     pub(crate) broken: &'a BTreeSet<usize>,
     /// Paths edited while the run went on, and the task that was held then.
-    pub(crate) touched: BTreeSet<String>,
+    pub(crate) touched: Touched,
     pub(crate) held: Option<usize>,
     /// The exit code of each process that ran it at once.
     pub(crate) codes: Vec<Option<i32>>,
@@ -201,8 +201,9 @@ impl Books {
         let is_touched = |walk| {
             let inputs = world.inputs(id, walk);
             let read = world.candidates(id);
-            inputs.iter().any(|(path, _)| seen.touched.contains(*path))
-                || read.iter().any(|(_, path)| seen.touched.contains(path))
+            // A directory where a file would be read is not read.
+            inputs.iter().any(|(path, _)| seen.touched.contains_key(*path))
+                || read.iter().any(|(_, path)| seen.touched.get(path) == Some(&true))
         };
         !seen.touched.is_empty() && (is_touched(seen.before) || is_touched(seen.after))
     }

@@ -1,7 +1,7 @@
 //! The tree as the oracle sees it, and the edits people and programs make to it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt, fs, io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
@@ -93,14 +93,22 @@ fn look(path: &Path) -> io::Result<Node> {
     Ok(Node { kind, identity: (status.ino(), status.size(), mtime.0, mtime.1, ctime.0, ctime.1) })
 }
 
+/// Paths that are not as they were, and of each whether there was ever anything but a directory.
+pub(crate) type Touched = BTreeMap<String, bool>;
+
 /// The paths that are not as they were: contents may be the same again, identities are not. Directories
 /// count by presence, as they do in devtask.
-pub(crate) fn touched(before: &Walk, after: &Walk) -> BTreeSet<String> {
+pub(crate) fn touched(before: &Walk, after: &Walk) -> Touched {
     let differs = |path: &String| match (before.get(path), after.get(path)) {
         (Some(a), Some(b)) => a.kind != b.kind || a.kind != Kind::Directory && a.identity != b.identity,
         _ => true,
     };
-    before.keys().chain(after.keys()).filter(|path| differs(path)).cloned().collect()
+    let is_more = |path: &String| {
+        let nodes = [before.get(path), after.get(path)];
+        nodes.iter().flatten().any(|node| node.kind != Kind::Directory)
+    };
+    let paths = before.keys().chain(after.keys()).filter(|path| differs(path));
+    paths.map(|path| (path.clone(), is_more(path))).collect()
 }
 
 /// One thing done to the tree. Whatever cannot be done where the tree is as it is, is not done.

@@ -48,9 +48,12 @@ impl Tree {
     }
 
     fn session(&self) -> Session {
-        let first = Task::shell("a:first", "cat in/* > out; echo '{\"n\":1}' > $DEVENV_TASK_OUTPUT_FILE")
-            .exec_if_modified(["in/*"])
-            .outputs(["out"]);
+        let first = Task::shell(
+            "a:first",
+            "cat in/* > out; cat deep/* >> out || true; echo '{\"n\":1}' > $DEVENV_TASK_OUTPUT_FILE",
+        )
+        .exec_if_modified(["in/*", "maybe", "deep/maybe"])
+        .outputs(["out"]);
         let last = Task::shell("a:last", "test ! -e broken")
             .exec_if_modified(["out"])
             .track_env(["TRACKED"])
@@ -171,6 +174,43 @@ fn what_an_answer_rests_on_unsettles_it() {
     }
 }
 
+/// Where a route leads again as it did, the trails that are remembered may be of what was there in between.
+#[test]
+fn what_came_and_went_since_the_route_was_laid_is_noticed() {
+    let tree = Tree::new();
+    tree.settle();
+    let before = fs::read(tree.file()).unwrap();
+    tree.write("maybe", "1");
+    tree.settle();
+    fs::write(tree.file(), before).unwrap();
+    fs::remove_file(tree.path("maybe")).unwrap();
+    let outcomes = tree.run(tree.request.clone()).outcomes;
+    assert_eq!(outcomes[0].1, Outcome::Succeeded, "{outcomes:?}");
+}
+
+#[test]
+fn a_route_is_not_laid_anew_from_trails_of_what_came_and_went() {
+    let tree = Tree::new();
+    let [deep, away] = ["deep", "away"].map(|name| tree.path(name));
+    tree.settle();
+    let before = fs::read(tree.file()).unwrap();
+    fs::create_dir(&deep).unwrap();
+    tree.write("deep/maybe", "1");
+    tree.settle();
+    fs::write(tree.file(), &before).unwrap();
+    fs::rename(&deep, &away).unwrap();
+    let file = tree.file();
+    let end = Instant::now() + Duration::from_secs(20);
+    while fs::read(&file).is_ok_and(|now| now == before) {
+        assert!(Instant::now() < end, "the route stays");
+        assert!(!tree.run(tree.request.clone()).failed);
+    }
+    // Whatever was in it has the stamps that it had.
+    fs::rename(&away, &deep).unwrap();
+    let outcomes = tree.run(tree.request.clone()).outcomes;
+    assert_eq!(outcomes[0].1, Outcome::Succeeded, "{outcomes:?}");
+}
+
 #[test]
 fn a_store_that_is_too_new_settles_nothing() {
     let tree = Tree::new();
@@ -178,10 +218,10 @@ fn a_store_that_is_too_new_settles_nothing() {
     let session = tree.session();
     let Prepared { run, plan, .. } = session.prepare(tree.request.clone()).unwrap();
     let mut settling = Settling::of(&session.shared, &run.request, &plan).unwrap();
-    assert!(settling.encode(&session.shared, 0).is_some());
+    assert!(settling.encode(&session.shared, 0).is_ok());
     let now = i64::try_from(system_now_ns() / 1_000_000_000).unwrap();
     for written in [now + 1, now + 3600] {
         settling.store.identity.mtime.seconds = written;
-        assert!(settling.encode(&session.shared, 0).is_none(), "{written}");
+        assert_eq!(settling.encode(&session.shared, 0), Err(NoRoute::New), "{written}");
     }
 }

@@ -1,7 +1,7 @@
 //! Runs of a history: started, held, ended, two at once; judged by their traces.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     io::Read as _,
     os::unix::process::ExitStatusExt as _,
@@ -16,7 +16,7 @@ use crate::{
     oracle::{Seen, Trace},
     steps::End,
     support::{DEADLINE, DEVTASK, gate::Gate},
-    tree::{self, Op, Walk},
+    tree::{self, Op, Touched, Walk},
     world::Freshness,
 };
 
@@ -28,7 +28,7 @@ impl Player {
         let begun = Instant::now();
         let status = self.start(named).wait();
         self.usual = begun.elapsed();
-        self.judge(&before, named, BTreeSet::new(), None, &[status], 1)
+        self.judge(&before, named, Touched::new(), None, &[status], 1)
     }
 
     /// A run of which only the outcome for the books counts: it may leave out, end early or force.
@@ -77,7 +77,7 @@ impl Player {
         let ended: Vec<Ended> = running.into_iter().map(Running::wait).collect();
         self.usual = begun.elapsed();
         self.count.quiet_points += 1;
-        self.judge(&before, None, BTreeSet::new(), None, &ended, processes)?;
+        self.judge(&before, None, Touched::new(), None, &ended, processes)?;
         let walk = tree::walk(&self.place.root);
         let mut wrong = model::divergences(&self.world, &walk);
         if wrong.is_empty() && self.history.really && self.count.really == 0 && self.count.quiet_points > 1 {
@@ -103,14 +103,16 @@ impl Player {
         gates.extend(late.map(|ops| (self.gate(id, "late"), ops)));
         let before = tree::walk(&self.place.root);
         let mut running = self.start(None);
-        let (last, mut held, mut touched) = (gates.len() - 1, None, BTreeSet::new());
+        let (last, mut held, mut touched) = (gates.len() - 1, None, Touched::new());
         for (number, (gate, ops)) in gates.iter_mut().enumerate() {
             if !running.comes_to(gate) {
                 break;
             }
             held = Some(id);
             self.count.held += 1;
-            touched.extend(self.edit_watched(ops, &before));
+            for (path, is_more) in self.edit_watched(ops, &before) {
+                *touched.entry(path).or_default() |= is_more;
+            }
             match end {
                 _ if number < last => gate.open(),
                 End::Itself => gate.open(),
@@ -127,13 +129,17 @@ impl Player {
     }
 
     /// Does edits, and says which paths they touched. What tasks write meanwhile is none of it.
-    fn edit_watched(&self, ops: &[Op], then: &Walk) -> BTreeSet<String> {
+    fn edit_watched(&self, ops: &[Op], then: &Walk) -> Touched {
         let touch = |op: &Op| {
             let before = tree::walk(&self.place.root);
             self.place.apply(op, then);
             tree::touched(&before, &tree::walk(&self.place.root))
         };
-        ops.iter().flat_map(touch).filter(|path| !path.starts_with("out/")).collect()
+        let mut all = Touched::new();
+        for (path, is_more) in ops.iter().flat_map(touch).filter(|(path, _)| !path.starts_with("out/")) {
+            *all.entry(path).or_default() |= is_more;
+        }
+        all
     }
 
     fn gate(&self, id: usize, when: &str) -> Gate {
@@ -148,13 +154,13 @@ impl Player {
         thread::sleep(self.usual * permille / 1000);
         running.signal(if end == End::Kill { 9 } else { 2 });
         let ended = running.wait();
-        self.judge_or_cut(&before, BTreeSet::new(), None, ended)
+        self.judge_or_cut(&before, Touched::new(), None, ended)
     }
 
     fn judge_or_cut(
         &mut self,
         before: &Walk,
-        touched: BTreeSet<String>,
+        touched: Touched,
         held: Option<usize>,
         ended: Ended,
     ) -> Result<(), Divergence> {
@@ -182,7 +188,7 @@ impl Player {
         &mut self,
         before: &Walk,
         named: Option<usize>,
-        touched: BTreeSet<String>,
+        touched: Touched,
         held: Option<usize>,
         ended: &[Ended],
         processes: usize,
