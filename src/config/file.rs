@@ -139,19 +139,20 @@ fn start(fault: &Diagnostic) -> usize {
 
 /// Keys whose meaning is not there yet are refused rather than ignored.
 fn unsupported(file: &File, decoder: &mut Decoder) {
+    let remove = "remove the table";
     let keys = [
-        ("servers-not-supported", "task servers", file.servers.as_ref().map(|s| &s.span)),
-        ("servers-not-supported", "task servers", file.task.as_ref().map(|s| &s.span)),
-        ("checks-not-supported", "checks", file.checks.as_ref().map(|s| &s.span)),
+        ("servers-not-supported", "task servers", file.servers.as_ref().map(|s| &s.span), remove),
+        (
+            "servers-not-supported",
+            "task servers",
+            file.task.as_ref().map(|s| &s.span),
+            "remove the table; if a task was meant, its table is called `tasks`",
+        ),
+        ("checks-not-supported", "checks", file.checks.as_ref().map(|s| &s.span), remove),
     ];
-    for (code, what, span) in keys {
+    for (code, what, span, hint) in keys {
         if let Some(span) = span {
-            decoder.fault(
-                code,
-                span,
-                format!("{what} are not supported by this version"),
-                "remove the table",
-            );
+            decoder.fault(code, span, format!("{what} are not supported by this version"), hint);
         }
     }
 }

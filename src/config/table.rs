@@ -105,8 +105,10 @@ fn unknown_key<T: Fields>(entry: &Entry, decoder: &mut Decoder) {
     let message = format!("unknown key `{}` in {}", entry.key, T::CALLED);
     let fault =
         Diagnostic::error("unknown-key", message).at(Some(&decoder.place(&entry.span)), "unknown key");
-    let near = did_you_mean(&entry.key, keys.iter().copied())
-        .or_else(|| tables::synonym(&entry.key).filter(|key| keys.contains(key)));
+    // What another tool calls it is no slip of the finger.
+    let near = tables::synonym(&entry.key)
+        .filter(|key| keys.contains(key))
+        .or_else(|| did_you_mean(&entry.key, keys.iter().copied()));
     let hint = match (near, tables::owner(&entry.key)) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, Some(owner)) => format!("`{}` belongs to {owner}", entry.key),

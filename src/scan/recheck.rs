@@ -1,6 +1,6 @@
-//! Going along trails again: what a no-op run does, and hardly anything else.
+//! Going along trails again, each to its end: what a run does with the sets of which no route tells.
 //!
-//! Every directory of all trails is opened once, every file in it gets one stat, by its name in the open
+//! Every directory of all trails is visited once, every file in it gets one stat, by its name in the open
 //! directory, and threads share the directories (limits L5 and L9). Nothing is listed or matched.
 
 use std::{

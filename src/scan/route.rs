@@ -4,7 +4,7 @@
 //! everything as it was, and need to know just that. So the trails of a run that found nothing new are laid
 //! together: of every place there is what it was like, in one number, and which sets rest on it. To follow a route costs
 //! little more than the questions to the system; the sets of a place that is not as it was are looked at by
-//! their own trails, and nobody else is (spec section 4.2).
+//! their own trails. Where so many places have changed that most sets will be, it is given up (spec section 4.2).
 
 use std::{
     borrow::Cow,
@@ -32,7 +32,7 @@ use crate::{
     planted::{self, Fault},
 };
 
-/// What sets of patterns match, by their keys: those on whose places nothing has changed.
+/// What sets of patterns match, by their keys: those on whose places nothing is known to have changed.
 #[derive(Clone, Debug, Default)]
 pub struct Contents {
     pub(super) held: HashMap<Digest, Held, Quick>,
@@ -72,7 +72,8 @@ pub enum NoRoute {
     Outdated,
 }
 
-/// So many places that are not as they were, and more than a quarter of all: who goes on asks for most of them twice.
+/// So many places that are not as they were, beside a quarter of those seen so far: who goes on asks for most of them
+/// twice.
 const MANY: usize = 64;
 
 const DIRECTORY: u8 = b'd';

@@ -1,11 +1,11 @@
 //! The second look at what was seen a while ago (hazards, section 0, point 3), where a trail spares the walk.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use super::{
     name::directory_key,
     system::{self, Status},
-    table::{FileEntry, FileSet, FileTable, lock},
+    table::{FileEntry, FileSet, FileTable},
     trail::{Fact, Trail, key_path},
 };
 use crate::model::{Digest, FileKind};
@@ -16,8 +16,8 @@ impl FileTable {
     /// knows more.
     #[must_use]
     pub fn is_untouched(&self, key: Digest, before: &FileSet) -> bool {
-        let trail = lock(&self.trails).get(&key).map(|(trail, _)| Arc::clone(trail));
-        before.problems.is_empty() && trail.is_some_and(|trail| self.finds(&trail, before).is_some())
+        before.problems.is_empty()
+            && self.trail(key).is_some_and(|trail| self.finds(&trail, before).is_some())
     }
 
     /// Goes along a trail and finds just these files; `None`: it does not, or the trail leads nowhere.

@@ -1,6 +1,6 @@
 //! Judging freshness (spec section 4): many tasks at once, so that they share one walk of the tree.
 //!
-//! Synchronous; the driver calls it on a blocking thread. The order in which reasons are looked for is the
+//! Synchronous; the driver calls it on the caller's thread before there is a runtime, and on a blocking one then. The order in which reasons are looked for is the
 //! order in which they are told: what the user asked for, what became of the last run, what changed, what
 //! happened to the outputs.
 

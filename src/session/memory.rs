@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts, at most.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a task that no file declares is remembered, in milliseconds.
 /// So many trails nobody needs do not matter.
 const SPARE_TRAILS: u64 = 256;
+/// How long a task that no file declares is remembered, in milliseconds.
 const MONTH_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// What explains the record of a task: read only when a difference has to be put into words.

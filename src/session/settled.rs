@@ -1,6 +1,6 @@
 //! What a run that found everything fresh leaves for the next one that is asked the same: the route it went, and
 //! what it told. While the store is the one it read, and every place on the route is as it was, the answer is
-//! the same, and nobody has to look up a record, a trail or what was learnt of a file (spec section 4.3).
+//! the same, and nobody has to look up a record, a trail or what was learnt of a file (spec section 4.2).
 //!
 //! Nothing here decides freshness. It repeats what [`judge`](super::judge) decided, as long as all that was asked
 //! for it would be answered in the same way: the tree and the request are part of the key, records lie in the

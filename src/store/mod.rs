@@ -1,6 +1,6 @@
 //! What is remembered between runs: one redb file in the state directory, held by one process at a time.
 //!
-//! Floor 6, synchronous. The room keeps three promises (spec section 4.6, hazards D1 to D10):
+//! Floor 6, synchronous. The room keeps four promises (spec section 4.6, hazards D1 to D10):
 //!
 //! * an acknowledged [`Batch`] survives kill -9 and power loss, and is there as a whole or not at all;
 //! * a read gives what was stored or nothing, never anything else: every value carries a checksum that also
@@ -15,6 +15,8 @@
 //! then; verbs that only look open it read-only, without the lock, and close it soon.
 //!
 //! redb may panic on damaged pages. Such panics are caught here, and the handle is never used again.
+//!
+//! Beside the base lie private files that may be lost at any time (`private`): what they say is checked by who reads them.
 //!
 //! The room knows bytes, tables and records. It must never know what a record means for a task, when one is
 //! fresh, or anything of async: the session puts it on threads of its own.

@@ -409,6 +409,26 @@ fn why_last_says_what_did_happen() {
 }
 
 #[test]
+fn what_an_earlier_execution_wrote_is_not_taken_for_the_last_ones() {
+    let tree = Sandbox::with(
+        "[tasks.\"a:t\"]\nexec = \"if test -e bad; then echo OLD ERROR; exit 1; fi\"\nexecIfModified = [\"in\"]\n",
+    );
+    tree.write("in", "");
+    tree.write("bad", "");
+    tree.expect(1, "run");
+    let run = tree.ok("logs a:t --path").out.split('/').rev().nth(1).unwrap().to_owned();
+    tree.remove("bad");
+    tree.ok("run");
+    assert_eq!(tree.ok("logs").out, "");
+    let nothing = tree.expect(4, "logs a:t");
+    let expected = format!(
+        "error: a:t wrote nothing when it last ran\n  help: `devtask logs a:t --run {run}` shows what it wrote before\n"
+    );
+    assert_eq!((nothing.out.as_str(), nothing.err), ("", expected));
+    assert_eq!(tree.ok(&format!("logs a:t --run {run}")).out, "OLD ERROR\n");
+}
+
+#[test]
 fn logs_of_the_last_execution_or_of_a_run() {
     let tree = monorepo();
     assert_eq!(tree.ok("logs").out, "");

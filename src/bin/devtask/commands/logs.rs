@@ -6,24 +6,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use devtask::session::{logged_runs, task_log};
+use devtask::{
+    Session,
+    model::TaskName,
+    session::{logged_runs, task_log},
+};
 
 use crate::{
-    app::{App, Tree, complain, internal},
+    app::{App, Tree, complain, complain_with, internal},
     args::LogsArgs,
-    commands::{out, show::one},
+    commands::{look, out, show::one},
     exit::Exit,
 };
 
 pub(crate) fn logs(app: &mut App, args: &LogsArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
-    let dir = app.state_dir(&tree);
-    let Some(name) = &args.name else {
-        return Ok(out(&overview(&tree, &dir, args.run.as_deref())));
-    };
+    let logs = Logs::new(app, &tree, args.run.as_deref())?;
+    let Some(name) = &args.name else { return Ok(out(&logs.overview(&tree))) };
     let task = tree.graph.name(one(&tree, name)?);
-    let Some(path) = newest(&dir, task.as_str(), args.run.as_deref()) else {
-        complain(&format!("{task} has no log: it has not run, or wrote nothing"));
+    let Some(path) = logs.of(task) else {
+        match logs.newest(task, None).filter(|_| args.run.is_none()) {
+            Some((run, _)) => complain_with(
+                &format!("{task} wrote nothing when it last ran"),
+                &format!("`devtask logs {task} --run {run}` shows what it wrote before"),
+            ),
+            None => complain(&format!("{task} has no log: it has not run, or wrote nothing")),
+        }
         return Err(Exit::NothingMatched);
     };
     if args.path {
@@ -32,21 +40,42 @@ pub(crate) fn logs(app: &mut App, args: &LogsArgs) -> Result<Exit, Exit> {
     Ok(print(&path))
 }
 
-/// The log of a task in one run, or in the newest that has one.
-fn newest(state_dir: &Path, task: &str, run: Option<&str>) -> Option<PathBuf> {
-    let runs = logged_runs(state_dir).into_iter().rev().filter(|id| run.is_none_or(|run| run == id));
-    runs.map(|id| task_log(state_dir, &id, task)).find(|path| path.is_file())
+/// Where logs are looked for.
+struct Logs<'a> {
+    state_dir: PathBuf,
+    /// Those of this run; none: of the last execution of each task.
+    run: Option<&'a str>,
+    /// What knows the last executions, unless another devtask is at work: then the newest logs have to do.
+    session: Option<Session>,
 }
 
-fn overview(tree: &Tree, state_dir: &Path, run: Option<&str>) -> String {
-    let mut text = String::new();
-    for id in tree.graph.topological() {
-        let name = tree.graph.name(*id);
-        if let Some(path) = newest(state_dir, name.as_str(), run) {
-            text.push_str(&format!("{name}  {}\n", path.display()));
-        }
+impl<'a> Logs<'a> {
+    fn new(app: &App, tree: &Tree, run: Option<&'a str>) -> Result<Self, Exit> {
+        let session = if run.is_none() { look::open(app, tree, "devtask logs")? } else { None };
+        Ok(Self { state_dir: app.state_dir(tree), run, session })
     }
-    text
+
+    fn of(&self, task: &TaskName) -> Option<PathBuf> {
+        let last = self.session.as_ref().and_then(|session| session.record(task)).map(|record| record.run);
+        self.newest(task, self.run.or(last.as_deref())).map(|(_, path)| path)
+    }
+
+    /// The log of a task in one run, or in the newest that has one.
+    fn newest(&self, task: &TaskName, run: Option<&str>) -> Option<(String, PathBuf)> {
+        let mut runs = logged_runs(&self.state_dir);
+        runs.retain(|id| run.is_none_or(|run| run == id));
+        let logs = runs.into_iter().rev().map(|id| {
+            let path = task_log(&self.state_dir, &id, task.as_str());
+            (id, path)
+        });
+        logs.into_iter().find(|(_, path)| path.is_file())
+    }
+
+    fn overview(&self, tree: &Tree) -> String {
+        let names = tree.graph.topological().iter().map(|id| tree.graph.name(*id));
+        let line = |name| Some(format!("{name}  {}\n", self.of(name)?.display()));
+        names.filter_map(line).collect()
+    }
 }
 
 /// Bytes as they are: a log is data.
