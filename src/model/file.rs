@@ -84,6 +84,12 @@ impl StatIdentity {
     /// How many bytes the packed form has.
     pub const PACKED: usize = 44;
 
+    /// Whether it is that of a directory: what POSIX says of the type in `st_mode`, with the numbers all systems have.
+    #[must_use]
+    pub const fn is_directory(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
     /// The packed form.
     #[must_use]
     pub fn pack(&self) -> [u8; Self::PACKED] {

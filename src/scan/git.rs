@@ -223,9 +223,11 @@ fn parse<'a>(directory: &Path, sources: impl Iterator<Item = &'a Path>) -> Optio
 /// its own directory, in which `commondir` names the one all work trees share.
 fn exclude_file(top: &Path) -> (Option<PathBuf>, Vec<(PathBuf, Fact)>) {
     let dot_git = top.join(".git");
-    let (own, fact) = match regular(&dot_git) {
-        None => (Some(dot_git.clone()), Fact::Exists),
-        Some(identity) => (linked_to(top, &dot_git), Fact::Is(identity)),
+    let (own, fact) = match seen(&dot_git) {
+        // Every command of git gives it other stamps.
+        Fact::Is(identity) if identity.is_directory() => (Some(dot_git.clone()), Fact::Directory),
+        fact if regular(&dot_git).is_none() => (Some(dot_git.clone()), fact),
+        fact => (linked_to(top, &dot_git), fact),
     };
     let mut facts = vec![(dot_git, fact)];
     let Some(own) = own else { return (None, facts) };

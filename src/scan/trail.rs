@@ -64,6 +64,8 @@ pub enum Fact {
     Absent,
     /// There is something.
     Exists,
+    /// There is a directory, or a link that leads to one.
+    Directory,
     /// It has this identity; of a link that leads somewhere, its target has.
     Is(StatIdentity),
 }
@@ -88,6 +90,10 @@ impl Fact {
         match said {
             Self::Absent | Self::Is(_) => self == said,
             Self::Exists => self != Self::Absent,
+            Self::Directory => match self {
+                Self::Is(identity) => identity.is_directory(),
+                Self::Absent | Self::Exists | Self::Directory => self == said,
+            },
         }
     }
 }
@@ -152,7 +158,7 @@ impl Trail {
     fn identities(&self) -> impl Iterator<Item = StatIdentity> {
         let facts = self.facts().filter_map(|(_, fact)| match fact {
             Fact::Is(identity) => Some(identity),
-            Fact::Absent | Fact::Exists => None,
+            Fact::Absent | Fact::Exists | Fact::Directory => None,
         });
         self.directories().filter_map(|directory| directory.listed).chain(facts)
     }
@@ -194,7 +200,11 @@ pub(super) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 pub(super) fn put_fact(packed: &mut Vec<u8>, fact: Fact) {
-    packed.push(u8::from(fact != Fact::Absent));
+    packed.push(match fact {
+        Fact::Absent => 0,
+        Fact::Exists | Fact::Is(_) => 1,
+        Fact::Directory => 2,
+    });
     put_identity(packed, if let Fact::Is(identity) = fact { Some(identity) } else { None });
 }
 
@@ -204,6 +214,7 @@ pub(super) fn take_fact(rest: &mut &[u8]) -> Option<Fact> {
     Some(match (take_identity(rest)?, exists) {
         (Some(identity), _) => Fact::Is(identity),
         (None, 0) => Fact::Absent,
+        (None, 2) => Fact::Directory,
         (None, _) => Fact::Exists,
     })
 }
@@ -266,7 +277,8 @@ impl Draft<'_> {
     fn drop_implied(&mut self) {
         let listed = self.directories.values().filter(|directory| directory.listed.is_some());
         let listed: HashSet<&[u8]> = listed.map(|directory| directory.key.as_slice()).collect();
-        self.facts.retain(|key, fact| matches!(fact, Fact::Is(_)) || !listed.contains(parent_key(key)));
+        let is_implied = |fact| matches!(fact, Fact::Absent | Fact::Exists);
+        self.facts.retain(|key, fact| !is_implied(*fact) || !listed.contains(parent_key(key)));
     }
 
     fn pack(mut self, unmatched: Vec<usize>) -> Trail {

@@ -310,14 +310,14 @@ impl<'a> Visitor<'a> {
     ) {
         let directory = status.is_directory();
         if !directory {
-            let accepted = |a: &Active| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states);
-            let dropped: Vec<Active> = active.extract_if(.., |a| !accepted(a)).collect();
             // Its place in the listing of a directory says what it is, but of a link and where none was made. A link
-            // that leads nowhere may lead to a directory one day.
+            // that leads nowhere may lead to a directory one day, to which other rules of git apply than to a file.
             let is_link = status.linked || status.kind == FileKind::BrokenLink;
             if is_link || entry.beginning.is_some() {
-                self.note_fact(entry, Fact::Is(status.identity), &dropped);
+                self.note_fact(entry, Fact::Is(status.identity), active);
             }
+            let accepted = |a: &Active| !self.glob(*a).is_negated() && self.glob(*a).accepts(a.states);
+            active.retain(accepted);
             self.note_nothing_beneath(entry);
         } else if status.linked {
             self.positive(active).for_each(|set| self.found[set].notes.untraceable = true);

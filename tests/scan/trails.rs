@@ -304,6 +304,50 @@ fn what_comes_where_a_link_led_is_found() {
     }
 }
 
+/// Looks twice, so that there is a trail, has something happen, and looks once more: the names.
+fn names_after(tree: &Tree, patterns: &str, happens: impl FnOnce()) -> Vec<String> {
+    let kept = Kept::default();
+    let look = || {
+        let table = table(tree, kept.clone());
+        let make = || Arc::new(tree.inputs(patterns));
+        let wanted = [Wanted { key: Digest(1), patterns: &make }];
+        let sights = table.look(&tree.scanner(1), &wanted, NonZero::<usize>::MIN);
+        kept.save(&table);
+        let files = table.files_of(&sights[0]).unwrap();
+        let names = files.entries.iter().map(|entry| tree.name(&entry.path)).collect();
+        (names, sights[0].is_along_trail())
+    };
+    assert!(!look().1);
+    assert!(look().1, "there is a trail");
+    happens();
+    look().0
+}
+
+/// To a directory other rules apply than to the link that led nowhere.
+#[test]
+fn a_link_that_was_ignored_is_asked_for_again() {
+    let tree = Tree::new(&["d/f.rs=1"]);
+    tree.add(".git/");
+    fs::write(tree.path(".gitignore"), "*\n!*/\n!*.rs\n").unwrap();
+    tree.link("../y", "d/a");
+    assert_eq!(names_after(&tree, "d/**", || tree.add("y/g.rs")), ["d/a/g.rs", "d/f.rs"]);
+}
+
+/// What a `.git` is decides where its rules are, whatever becomes of its stamps.
+#[test]
+fn a_repository_that_becomes_a_linked_work_tree_has_other_rules() {
+    let tree = Tree::new(&["d/f.rs=1", "d/g.rs=2", ".git/"]);
+    let names = names_after(&tree, "d/*.rs", || {
+        tree.add("other/info/");
+        fs::write(tree.path("other/info/exclude"), "g.rs\n").unwrap();
+        fs::remove_dir(tree.path(".git")).unwrap();
+        fs::write(tree.path(".git"), "gitdir: other\n").unwrap();
+    });
+    assert_eq!(names, ["d/f.rs"]);
+    let tree = Tree::new(&["d/f.rs=1", ".git/"]);
+    assert_eq!(names_after(&tree, "d/*.rs", || tree.add(".git/index")), ["d/f.rs"]);
+}
+
 /// Who has looked once and looks again finds a set untouched only if nothing in it has moved.
 #[test]
 fn a_set_is_untouched_only_if_nothing_moved() {
