@@ -396,3 +396,26 @@ fn arguments_reach_the_roots_only() {
     assert_eq!((tree.read("up").as_str(), tree.read("seen").as_str()), ("0\n", "-x||a b|--|"));
     assert_eq!(tree.executed(), set("a:up a:t"));
 }
+
+/// Numbers are read and written many times on their way: from the task, into the record, out of it.
+#[test]
+fn a_number_in_an_output_stays_what_it_is() {
+    let number = "2.2790121708605243e+274";
+    let tree = Sandbox::with(&format!(
+        r#"
+        [tasks."a:up"]
+        execIfModified = ["in.txt"]
+        exec = '''echo '{{"n":{number}}}' > "$DEVENV_TASK_OUTPUT_FILE"'''
+        [tasks."a:t"]
+        after = ["a:up"]
+        execIfModified = ["in.txt"]
+        exec = "true"
+        "#,
+    ));
+    tree.write("in.txt", "");
+    for round in 0..3 {
+        let output = tree.ok("run a:t --outputs json");
+        assert_eq!(output.out, format!("{{\"a:up\":{{\"n\":{number}}}}}\n"));
+        assert_eq!(tree.executed().len(), if round == 0 { 2 } else { 0 }, "{output}");
+    }
+}
