@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -146,8 +147,9 @@ fn device(_: &Path) -> Option<u64> {
 /// Asks again.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    /// What stands at a path, links not followed: most questions are about the same few directories.
-    entries: HashMap<PathBuf, Option<Entry>>,
+    /// What stands at a path, links not followed: most questions are about the same few directories. By the text of
+    /// the path, since to take it apart costs more than to ask.
+    entries: HashMap<OsString, Option<Entry>>,
     /// The texts that were read on the way.
     pub(super) texts: HashMap<PathBuf, Vec<u8>>,
 }
@@ -175,12 +177,12 @@ impl Replay {
 
     fn entry(&mut self, path: &Path) -> Option<Entry> {
         use std::os::unix::fs::MetadataExt;
-        if let Some(known) = self.entries.get(path) {
+        if let Some(known) = self.entries.get(path.as_os_str()) {
             return *known;
         }
         let found = fs::symlink_metadata(path).ok();
         let entry = found.map(|meta| Entry { is_link: meta.is_symlink(), device: meta.dev() });
-        self.entries.insert(path.to_owned(), entry);
+        self.entries.insert(path.into(), entry);
         entry
     }
 

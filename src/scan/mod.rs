@@ -6,6 +6,18 @@
 //! cannot vouch for. [`FileTable::look`] does both, and neither where the [`Trail`] of an earlier walk still
 //! holds. [`same_identities`] tells whether anything moved between two looks.
 //!
+//! From the cheapest way to the dearest:
+//!
+//! | file | story |
+//! |---|---|
+//! | `route` | all trails of a run that found nothing new, as one: what a no-op run follows |
+//! | `trail`, `recheck`, `untouched` | what one walk rested on; going there again; the look after a task has run |
+//! | `survey` | which of these ways a set is looked at by |
+//! | `walk`, `visit`, `item`, `beginnings` | one traversal for all patterns |
+//! | `git` | what git ignores |
+//! | `table`, `hash`, `compare` | digests, the stat cache and its rule for racy stamps; reading; whether anything moved |
+//! | `system`, `place`, `regular`, `name`, `share`, `quick` | what all of them need |
+//!
 //! Floor 6, synchronous. It must never know what a task is, where the cache is kept or why somebody asks:
 //! it gets patterns and a [`Memory`], and gives facts.
 

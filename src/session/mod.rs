@@ -6,6 +6,8 @@
 //!
 //! | file | story |
 //! |---|---|
+//! | `open`, `request`, `run` | what who starts runs has to do with |
+//! | `shared`, `context` | what everything in a session, and in a run, looks at |
 //! | `drive` | effects out, observations in: one run from start to summary |
 //! | `judging` | the same without a runtime, as long as nothing has to be executed |
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
@@ -13,8 +15,10 @@
 //! | `unmatched` | globs that match nothing, and what they would match elsewhere |
 //! | `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
+//! | `conduct`, `direct` | one job from its start to its end; commands that need no shell |
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
 //! | `harvest`, `record` | what it leaves, what is remembered and told of it |
+//! | `saver` | results on their way to the store, many together (spec section 4.3) |
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `telling`, `emit`, `runlog` | what is told: by events, to the reader and to the run's log |
 

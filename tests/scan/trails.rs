@@ -286,21 +286,7 @@ fn what_comes_where_a_link_led_is_found() {
     for (comes, expected) in [("y/g.rs", ["d/a/g.rs", "d/f.rs"].as_slice()), ("y", &["d/f.rs"])] {
         let tree = Tree::new(&["d/f.rs=1"]);
         tree.link("../y", "d/a");
-        let kept = Kept::default();
-        let look = || {
-            let table = table(&tree, kept.clone());
-            let make = || Arc::new(tree.inputs("d/**/*.rs"));
-            let wanted = [Wanted { key: Digest(1), patterns: &make }];
-            let sights = table.look(&tree.scanner(1), &wanted, NonZero::<usize>::MIN);
-            kept.save(&table);
-            let files = table.files_of(&sights[0]).unwrap();
-            let names: Vec<_> = files.entries.iter().map(|entry| tree.name(&entry.path)).collect();
-            (names, sights[0].is_along_trail())
-        };
-        assert_eq!(look(), (vec!["d/f.rs".to_owned()], false));
-        assert_eq!(look(), (vec!["d/f.rs".to_owned()], true), "there is a trail");
-        tree.add(comes);
-        assert_eq!(look().0, expected, "after {comes}");
+        assert_eq!(names_after(&tree, "d/**/*.rs", || tree.add(comes)), expected, "after {comes}");
     }
 }
 
