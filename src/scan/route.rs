@@ -24,7 +24,7 @@ use super::{
     recheck::ALONE,
     share::share,
     survey, system,
-    table::{FileTable, Seen, lock},
+    table::{FileTable, Looked, lock},
     trail::{Fact, TrailNames, put_bytes, put_fact, take_bytes, take_fact},
 };
 use crate::{
@@ -211,6 +211,7 @@ impl<'a> Stop<'a> {
         names: TrailNames<'_>,
         tally: &mut Tally,
     ) -> Option<Digest> {
+        tally.0.clear();
         let (place, own) = Place::of(root, self.key, names.iter(), is_listed)?;
         if is_listed {
             tally.add_own(&own?);
@@ -220,13 +221,10 @@ impl<'a> Stop<'a> {
             match status.kind {
                 FileKind::File { .. } if !is_directory => tally.add(&status.identity),
                 FileKind::Directory if is_directory => {}
-                _ => {
-                    tally.take();
-                    return None;
-                }
+                _ => return None,
             }
         }
-        Some(tally.take())
+        Some(tally.digest())
     }
 }
 
@@ -246,10 +244,8 @@ impl Tally {
         }
     }
 
-    fn take(&mut self) -> Digest {
-        let digest = Digest(xxh3_128(&self.0));
-        self.0.clear();
-        digest
+    fn digest(&self) -> Digest {
+        Digest(xxh3_128(&self.0))
     }
 }
 
@@ -271,8 +267,8 @@ impl FileTable {
         if self.has_read.load(Ordering::Relaxed) {
             return Err(NoRoute::New);
         }
-        let is_outdated = |(key, seen): (&Digest, &Option<Seen>)| {
-            let Some(Seen { content, on_route: true }) = *seen else { return false };
+        let is_outdated = |(key, seen): (&Digest, &Option<Looked>)| {
+            let Some(Looked { content, on_route: true }) = *seen else { return false };
             let files = self.trail(*key).and_then(|trail| self.collect(&trail));
             files.is_none_or(|files| survey::content(&self.root, &files) != content)
         };
@@ -282,12 +278,12 @@ impl FileTable {
         self.lay(&looked).ok_or(NoRoute::New)
     }
 
-    fn lay(&self, looked: &BTreeMap<Digest, Option<Seen>>) -> Option<Route<'static>> {
+    fn lay(&self, looked: &BTreeMap<Digest, Option<Looked>>) -> Option<Route<'static>> {
         let mut packed = u32::try_from(looked.len()).ok()?.to_le_bytes().to_vec();
         let mut directories: BTreeMap<Vec<u8>, Crossing> = BTreeMap::new();
         let mut facts: BTreeMap<Vec<u8>, (Fact, Vec<u32>)> = BTreeMap::new();
         for (set, (key, seen)) in (0u32..).zip(looked.iter()) {
-            let (Seen { content, .. }, trail) = ((*seen)?, self.trail(*key)?);
+            let (Looked { content, .. }, trail) = ((*seen)?, self.trail(*key)?);
             packed.extend_from_slice(&key.0.to_le_bytes());
             packed.extend_from_slice(&content.0.to_le_bytes());
             put_numbers(&mut packed, trail.unmatched.iter().map(|at| *at as u32));
@@ -341,7 +337,7 @@ impl FileTable {
             tally.add(&known.identity);
             Some(())
         })?;
-        Some(tally.take())
+        Some(tally.digest())
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     quick::Quick,
     recheck::kind_of,
     route::{Contents, Held},
-    table::{FileEntry, FileSet, FileTable, Seen, lock},
+    table::{FileEntry, FileSet, FileTable, Looked, lock},
     trail::Trail,
     walk::{Matched, Problem, Scanner},
 };
@@ -150,7 +150,7 @@ impl FileTable {
         let mut looked = lock(&self.looked);
         for (key, sight) in sights {
             let on_route = matches!(sight.known, Known::Route(..));
-            let seen = sight.is_along_trail().then_some(Seen { content: sight.content, on_route });
+            let seen = sight.is_along_trail().then_some(Looked { content: sight.content, on_route });
             let known = looked.entry(*key).or_insert(seen);
             *known = known.filter(|known| Some(*known) == seen);
         }

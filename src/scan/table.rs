@@ -114,7 +114,7 @@ pub struct FileTable {
     pub(super) trails: Mutex<HashMap<Digest, (Arc<Trail>, bool)>>,
     /// Every set that was looked at, and what it held; none if its trail did not lead there, or it did not hold the
     /// same twice.
-    pub(super) looked: Mutex<BTreeMap<Digest, Option<Seen>>>,
+    pub(super) looked: Mutex<BTreeMap<Digest, Option<Looked>>>,
     /// Whether a file was read since: what is known of it may be newer than what sets that have it held.
     pub(super) has_read: AtomicBool,
     /// What somebody saw just now who followed a route.
@@ -123,7 +123,7 @@ pub struct FileTable {
 
 /// What a set held when it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct Looked {
     pub(super) content: Digest,
     /// Whether that was seen on a route: its trail may be a newer one than went into that.
     pub(super) on_route: bool,
