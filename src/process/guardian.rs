@@ -2,12 +2,12 @@
 //!
 //! It is the same program, started with a hidden argument. Between the two there is a pipe whose
 //! other end only the runner holds. Through it the runner tells which groups run, one line each
-//! (`+N`, `-N`), which orphans carry no mark (`*N START`), which private directories there are (`@PATH`),
+//! (`+N START`, where START tells the leader from a later process of its number; `-N`), which orphans carry no mark (`*N START`), which private directories there are (`@PATH`),
 //! and at a clean end `bye`. The end of the pipe without it means: the runner is dead.
 //! The guardian sits in a session of its own, so no terminal signal reaches it, and carries no marker.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     fs,
     io::{self, Write as _},
@@ -61,9 +61,13 @@ impl Guardian {
         Ok(Self { child })
     }
 
-    /// A group runs now. An error means that the guardian is gone.
-    pub(super) fn watch(&mut self, group: Pid) -> io::Result<()> {
-        self.tell(format!("+{}\n", group.as_raw_nonzero()))
+    /// A group runs now, the one of this leader. An error means that the guardian is gone.
+    pub(super) fn watch(&mut self, leader: Pid) -> io::Result<()> {
+        let number = leader.as_raw_nonzero();
+        self.tell(match proc::look(leader) {
+            Some(leader) => format!("+{number} {}\n", leader.start),
+            None => format!("+{number}\n"),
+        })
     }
 
     /// A group is gone.
@@ -168,7 +172,8 @@ impl<P: AsFd + io::Read> io::Read for Unhurried<P> {
 /// What is to be ended beside what carries the marker.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Doomed {
-    groups: BTreeSet<i32>,
+    /// The numbers of their leaders, with their start times where these are known.
+    groups: BTreeMap<i32, Option<u64>>,
     /// Numbers and start times.
     orphans: BTreeSet<(i32, u64)>,
     /// Private directories.
@@ -187,7 +192,10 @@ fn listen(pipe: impl io::BufRead) -> Option<Doomed> {
         let line = String::from_utf8_lossy(&line);
         match (line.split_at_checked(1), &*line) {
             (_, BYE) => return None,
-            (Some(("+", group)), _) => groups.extend(group.parse::<i32>()),
+            (Some(("+", group)), _) => {
+                let (number, start) = group.split_once(' ').unwrap_or((group, ""));
+                groups.extend(number.parse::<i32>().map(|number| (number, start.parse().ok())));
+            }
             (Some(("-", group)), _) => {
                 groups.remove(&group.parse().unwrap_or_default());
             }
@@ -205,15 +213,24 @@ fn listen(pipe: impl io::BufRead) -> Option<Doomed> {
 
 /// Kills the groups, what carries the marker, and what descends from either; false if some remain.
 fn end_everything(marker: &Marker, Doomed { groups, orphans, .. }: &Doomed) -> bool {
-    let doomed = |p: &proc::Proc| {
-        groups.contains(&p.group)
-            || orphans.contains(&(p.pid.as_raw_nonzero().get(), p.start))
+    // Nobody keeps the number of a leader that is dead any more, so it may be another's by now. As long as a member of
+    // the group lives it is nobody else's.
+    let is_still_it = |number: Pid, start: Option<u64>| {
+        let now = proc::look(number);
+        start.is_none() || now.is_none_or(|leader| Some(leader.start) == start)
+    };
+    let groups = groups.iter().filter_map(|(number, start)| Some((Pid::from_raw(*number)?, *start)));
+    let groups: Vec<Pid> =
+        groups.filter(|(number, start)| is_still_it(*number, *start)).map(|g| g.0).collect();
+    let is_marked = |p: &proc::Proc| {
+        orphans.contains(&(p.pid.as_raw_nonzero().get(), p.start))
             || proc::session_chain(p.pid).is_some_and(|chain| marker.is_in(&chain))
     };
+    let is_member = |p: &proc::Proc| groups.iter().any(|group| group.as_raw_nonzero().get() == p.group);
     // Who descends from whom can be seen only as long as the parents live.
-    let mut family = proc::family(doomed);
-    for group in groups.iter().filter_map(|&group| Pid::from_raw(group)) {
-        let _ = kill_process_group(group, Signal::KILL);
+    let mut family = proc::family(|p| is_member(p) || is_marked(p));
+    for group in &groups {
+        let _ = kill_process_group(*group, Signal::KILL);
     }
     let begin = Instant::now();
     let mut empty = 0;
@@ -222,7 +239,10 @@ fn end_everything(marker: &Marker, Doomed { groups, orphans, .. }: &Doomed) -> b
             process.signal(Signal::KILL);
         }
         thread::sleep(Duration::from_millis(2));
-        family = proc::family(doomed);
+        // Not by their groups any more: once all members are dead these numbers are free.
+        family.retain(proc::Proc::lives);
+        let marked = proc::family(is_marked);
+        family.extend(marked.iter().filter(|p| !family.contains(p)).copied().collect::<Vec<_>>());
         empty = if family.is_empty() { empty + 1 } else { 0 };
     }
     empty == 2
@@ -236,7 +256,7 @@ mod tests {
     fn the_groups_of_a_runner_that_died_are_known() {
         let cases: [(&str, Option<&[i32]>); 7] = [
             ("", Some(&[])),
-            ("+5\n+6\n", Some(&[5, 6])),
+            ("+5 77\n+6\n", Some(&[5, 6])),
             ("+5\n+6\n-5\n", Some(&[6])),
             ("+5\n-5\n-5\n-7\n", Some(&[])),
             ("+5\nbye\n", None),
@@ -244,10 +264,33 @@ mod tests {
             ("nonsense\n\n+x\n+5\n", Some(&[5])),
         ];
         for (heard, expected) in cases {
-            let expected = expected.map(|groups| groups.iter().copied().collect());
-            assert_eq!(listen(heard.as_bytes()).map(|doomed| doomed.groups), expected, "{heard:?}");
+            let groups = listen(heard.as_bytes()).map(|doomed| doomed.groups.into_keys().collect::<Vec<_>>());
+            assert_eq!(groups.as_deref(), expected, "{heard:?}");
         }
         let orphans = listen("*5 77\n+6\n*x 1\n*7\n*8 9".as_bytes()).unwrap().orphans;
         assert_eq!(orphans, BTreeSet::from([(5, 77), (8, 9)]));
+    }
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_group_that_only_has_the_number_of_one_that_ended_is_spared() {
+        let mut child = Command::new("sleep")
+            .arg("100")
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = children::pid_of(&child).unwrap();
+        let start = proc::look(pid).unwrap().start;
+        let marker = Marker::random().unwrap();
+        let doomed = |start| Doomed {
+            groups: BTreeMap::from([(pid.as_raw_nonzero().get(), Some(start))]),
+            ..Doomed::default()
+        };
+        assert!(end_everything(&marker, &doomed(start + 1)));
+        assert!(child.try_wait().unwrap().is_none(), "it is another's");
+        // Until it is waited for, its number is its own.
+        assert!(end_everything(&marker, &doomed(start)));
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Player {
     fault: Option<&'static str>,
     books: Books,
     broken: BTreeSet<usize>,
+    /// What began in the last run that was cut off, did not end, and has not run since.
+    half_done: BTreeSet<usize>,
     /// Whether the state was damaged: devtask may find that out, and say so, whenever it comes by.
     damaged: bool,
     /// What executed in the last run that was judged.
@@ -82,6 +84,7 @@ impl Player {
             fault,
             books: Books::new(),
             broken: BTreeSet::new(),
+            half_done: BTreeSet::new(),
             damaged: false,
             ran: BTreeSet::new(),
             plays: 0,

@@ -12,7 +12,7 @@ use std::{
 
 use devtask::process::{EndedBy, LineSink, LogTarget, SinkMode, Warden, WardenOptions};
 
-use super::support::{launch, names, running, sleepers, token, until, until_async};
+use super::support::{launch, names, running, sleepers, token, until, until_async, until_or};
 
 /// `T` is the token, `HOLD` waits until the test lets go; the number is that of sleepers.
 const SHAPES: [(&str, &str, usize); 11] = [
@@ -104,7 +104,9 @@ fn nothing_survives_a_runner_that_dies_silently() {
                 runner.kill().unwrap();
             }
             runner.wait().unwrap();
-            until(&format!("the end of {} / {way}", shape.0), || running(&scene.token).is_empty());
+            let left = || (running(&scene.token), scene.guardians());
+            let what = || format!("the end of {} / {way}, of {:?}", shape.0, left());
+            until_or(what, || running(&scene.token).is_empty());
             until("the guardian's end", || scene.guardians().is_empty());
             assert!(names(&scene.sessions()).is_empty(), "{} / {way}", shape.0);
         }

@@ -62,10 +62,15 @@ pub(crate) fn sleepers(token: &str) -> usize {
 }
 
 /// Waits until something is so.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    until_or(|| what.to_owned(), holds);
+}
+
+/// Waits until something is so; if that never comes, `what` tells what there is instead.
+pub(crate) fn until_or(what: impl Fn() -> String, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
-        assert!(Instant::now() < deadline, "never came: {what}");
+        assert!(Instant::now() < deadline, "never came: {}", what());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -43,20 +43,22 @@ impl Player {
 
     /// Who only looks changes nothing, and a dry run says whether a run would execute something. What tasks
     /// that always run, or whose status decides, hand on it cannot know; where there are such, it may be wrong
-    /// in saying that nothing would.
+    /// in saying that nothing would, and where one of them left something half done, which it does again before
+    /// anybody looks at that, in saying that something would.
     pub(super) fn ask(&mut self, id: usize) -> Result<(), Divergence> {
         self.repair(&self.broken.clone());
         let id = if self.world.tasks[id].present { id } else { 0 };
         let asked = [vec!["list"], vec!["why", &format!("w:t{id}")], vec!["run", "-n"]]
             .map(|words| self.command(&words).output().unwrap());
         let said = asked[2].status.code();
+        let half_done = std::mem::take(&mut self.half_done);
         self.quiet(1)?;
         let freshness = |id: usize| self.world.freshness(id);
         let keyed = self.ran.iter().any(|id| freshness(*id) == Freshness::Keyed);
         let knows = |id: usize| [Freshness::Keyed, Freshness::Door].contains(&freshness(id));
         let knows_all = self.world.present().all(|task| knows(task.id));
         let right = match said {
-            Some(5) => keyed,
+            Some(5) => keyed || half_done.iter().any(|id| !knows(*id)),
             Some(0) => !keyed || !knows_all,
             _ => false,
         };
@@ -174,6 +176,8 @@ impl Player {
     fn enter_cut(&mut self) -> Result<(), Divergence> {
         let traces = self.traces(1);
         self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
+        let is_half_done = |trace: &Trace| trace.starts > 0 && trace.ended.is_none();
+        self.half_done.extend(traces.iter().filter(|(_, trace)| is_half_done(trace)).map(|(id, _)| *id));
         let wrong = self.books.enter_cut(&self.world, &traces);
         if self.damaged {
             // Had it found that out, it could not have said so any more.
@@ -209,6 +213,7 @@ impl Player {
         };
         self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
         self.ran = traces.iter().filter(|(_, trace)| trace.starts > 0).map(|(id, _)| *id).collect();
+        self.half_done.retain(|id| !self.ran.contains(id));
         let mut verdict = self.books.enter(&self.world, &seen);
         self.count.needless += verdict.needless;
         if ended.iter().any(|one| one.tells_of_loss()) {
