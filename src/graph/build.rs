@@ -289,13 +289,6 @@ mod draft {
             self
         }
 
-        /// Surrounding variables whose values it depends on: `NAME` or `PREFIX_*` (spec section 4.1).
-        #[must_use]
-        pub fn track_env<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-            self.task.track_env = names.into_iter().map(str::to_owned).collect();
-            self
-        }
-
         /// Where it runs; relative to the session's root.
         #[must_use]
         pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {

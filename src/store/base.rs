@@ -36,7 +36,7 @@ pub(super) const SCHEMA: u64 = 4;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
-/// The [`Epoch::mark`](Epoch::mark) of the last writer.
+/// The [`Epoch::mark`] of the last writer.
 const EPOCH_KEY: &str = "epoch";
 
 /// The most memory redb may use for pages: of a writer, and of a reader, who reads most pages once.

@@ -15,6 +15,7 @@ fn every_fault_of_a_toml_file_has_its_place_and_a_hint() {
         ("[tasks.a]\nperiod = 3", "unknown-key", "period", "`period` belongs to `ready`"),
         ("exec = ''", "unknown-key", "exec", "`exec` belongs to a task"),
         ("[tasks.a]\ncommand = ''", "unknown-key", "command", "did you mean `exec`?"),
+        ("[tasks.a]\ncmd = ''", "unknown-key", "cmd", "did you mean `exec`?"),
         ("[processes.a]\noutputs = []", "unknown-key", "outputs", "`outputs` belongs to a task"),
         ("[processes.a.ready]\nnotify = true\nmax = 1", "unknown-key", "max", "`max` belongs to `restart`"),
         ("[settings]\nxyzzy = 1", "unknown-key", "xyzzy", "`settings` has `jobs`, `tail`"),
@@ -119,7 +120,12 @@ fn every_fault_of_a_toml_file_has_its_place_and_a_hint() {
         ("[tasks.a]\nexec = '${ports.http}'", "ports-not-supported", "'${ports.http}'", "ports reach tasks"),
         // what is not there yet
         ("[servers.a]\ncommand = 'x'", "servers-not-supported", "servers", "remove the table"),
-        ("task.serverProtocol = ['x']", "servers-not-supported", "task", "remove the table"),
+        (
+            "task.serverProtocol = ['x']",
+            "servers-not-supported",
+            "task",
+            "remove the table; if a task was meant, its table is called `tasks`",
+        ),
         ("[checks.a]\nfiles = []", "checks-not-supported", "checks", "remove the table"),
         // syntax
         ("[tasks.a\nexec = ''", "syntax", "", ""),

@@ -10,7 +10,11 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::{Session, Task, TaskGraph, model::Condition, session::Prepared};
+use crate::{
+    Session, Task, TaskDraft, TaskGraph,
+    model::{Condition, Written},
+    session::Prepared,
+};
 
 /// A tree with two tasks, and how it is run.
 struct Tree {
@@ -19,7 +23,9 @@ struct Tree {
     request: Request,
     loaded: Digest,
     environment: Vec<(OsString, OsString)>,
-    read_only: bool,
+    global_ignore: Option<PathBuf>,
+    /// What the last task is.
+    last: TaskDraft,
 }
 
 impl Tree {
@@ -35,7 +41,10 @@ impl Tree {
             request: Request::run(["a:last"]),
             loaded: Digest(1),
             environment: std::env::vars_os().filter(|(name, _)| name == "PATH").collect(),
-            read_only: false,
+            global_ignore: None,
+            last: Task::shell("a:last", "test ! -e broken")
+                .exec_if_modified(["out"])
+                .with(|task| task.track_env = vec!["TRACKED".to_owned()]),
         }
     }
 
@@ -54,15 +63,12 @@ impl Tree {
         )
         .exec_if_modified(["in/*", "maybe", "deep/maybe"])
         .outputs(["out"]);
-        let last = Task::shell("a:last", "test ! -e broken")
-            .exec_if_modified(["out"])
-            .track_env(["TRACKED"])
-            .after("a:first", Condition::Succeeded);
+        let last = self.last.clone().after("a:first", Condition::Succeeded);
         let graph = TaskGraph::builder().task(first).task(last).build().unwrap();
         Session::builder(graph)
             .root(self.dir.path())
             .environment(self.environment.clone())
-            .read_only(self.read_only)
+            .global_ignore(self.global_ignore.clone())
             .loaded(Some(self.loaded))
             // Stamps come from a clock that goes at least a hundred times a second.
             .granularity(Duration::from_millis(25))
@@ -135,7 +141,7 @@ fn what_is_settled_is_told_as_it_was() {
 #[test]
 fn what_an_answer_rests_on_unsettles_it() {
     type Change = (&'static str, fn(&mut Tree), bool);
-    let changes: [Change; 20] = [
+    let changes: [Change; 23] = [
         ("nothing", |_| {}, true),
         ("a file that is no input", |tree| tree.write("other", ""), true),
         ("another variable", |tree| tree.environment.push(("OTHER".into(), "1".into())), true),
@@ -154,6 +160,9 @@ fn what_an_answer_rests_on_unsettles_it() {
         ("arguments", |tree| tree.request.arguments = vec!["x".into()], false),
         ("an input of the request", |tree| drop(tree.request.inputs.insert("x".to_owned(), 1.into())), false),
         ("force", |tree| tree.request.force = true, false),
+        ("refresh", |tree| tree.request.refresh = true, false),
+        ("a dry run", |tree| tree.request.dry_run = true, false),
+        ("the user's own rules", |tree| tree.global_ignore = Some(tree.path("rules")), false),
         ("a damaged file", |tree| spoil(&tree.file()), false),
         (
             "a failure that left no other trace",
@@ -224,4 +233,72 @@ fn a_store_that_is_too_new_settles_nothing() {
         settling.store.identity.mtime.seconds = written;
         assert_eq!(settling.encode(&session.shared, 0), Err(NoRoute::New), "{written}");
     }
+}
+
+/// What a task that is a file holds, and what a task says that runs every time, is on no route; a warning has to be said
+/// again.
+#[test]
+fn runs_that_rest_on_more_are_not_kept() {
+    type Kind = (&'static str, fn(&Tree, &mut crate::model::Task), bool);
+    let kinds: [Kind; 5] = [
+        ("a script", |_, _| {}, true),
+        (
+            "a file",
+            |tree, task| {
+                let program = tree.path("program");
+                fs::write(&program, "#!/bin/sh\n").unwrap();
+                fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+                task.action = Action::Command(program);
+            },
+            false,
+        ),
+        ("one that always runs", |_, task| task.exec_if_modified.clear(), false),
+        (
+            "one that is asked",
+            |_, task| {
+                task.exec_if_modified.clear();
+                task.status = Some(Action::Script("true".into()));
+            },
+            false,
+        ),
+        ("one with a warning", |_, task| task.exec_if_modified.push(Written::from("nothing/*")), false),
+    ];
+    for (name, change, settles) in kinds {
+        let mut tree = Tree::new();
+        let draft = tree.last.clone();
+        tree.last = draft.with(|task| change(&tree, task));
+        let runs = || {
+            // Often enough for any that settles, and with enough time between.
+            let age = Instant::now() + Duration::from_millis(60);
+            while Instant::now() < age {
+                tree.run(tree.request.clone());
+            }
+            tree.is_settled()
+        };
+        assert_eq!((0..5).any(|_| runs()), settles, "{name}");
+    }
+}
+
+#[test]
+fn a_few_requests_are_remembered() {
+    let tree = Tree::new();
+    tree.settle();
+    let session = tree.session();
+    let Prepared { run, plan, .. } = session.prepare(tree.request.clone()).unwrap();
+    let mut settling = Settling::of(&session.shared, &run.request, &plan).unwrap();
+    for number in 0..2 * MOST {
+        settling.path.set_file_name(number.to_string());
+        settling.keep(&session.shared, 0);
+    }
+    assert_eq!(fs::read_dir(tree.path(".devtask/settled")).unwrap().count(), MOST);
+}
+
+/// What a task writes is not what was seen before it ran.
+#[test]
+fn what_is_seen_on_the_route_counts_only_until_something_executes() {
+    let tree = Tree::new();
+    tree.settle();
+    tree.write("in/a", "2");
+    let outcomes = tree.run(tree.request.clone()).outcomes;
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Succeeded), "{outcomes:?}");
 }
