@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// An xxh3-128 digest (spec section 4.1). It detects change; it is no defence against a forger.
 ///
 /// Computing one is the business of the rooms that hold the bytes; this is only the value.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(pub u128);
 
 impl fmt::Display for Digest {

@@ -22,6 +22,7 @@ pub(super) struct Active {
 }
 
 /// A directory to be visited.
+#[derive(Clone)]
 pub(super) struct Item {
     pub(super) path: PathBuf,
     /// The beginning this directory is, if patterns begin here or beneath.

@@ -14,6 +14,7 @@
 //! | `trail`, `recheck`, `untouched` | what one walk rested on; going there again; the look after a task has run |
 //! | `survey` | which of these ways a set is looked at by |
 //! | `walk`, `visit`, `item`, `beginnings` | one traversal for all patterns |
+//! | `live` | all of that kept true while files change, for who watches them |
 //! | `git` | what git ignores |
 //! | `table`, `hash`, `compare` | digests, the stat cache and its rule for racy stamps; reading; whether anything moved |
 //! | `system`, `place`, `regular`, `name`, `share`, `quick` | what all of them need |
@@ -26,6 +27,7 @@ mod compare;
 mod git;
 mod hash;
 mod item;
+mod live;
 mod name;
 mod place;
 mod quick;
@@ -42,6 +44,7 @@ mod visit;
 mod walk;
 
 pub use compare::same_identities;
+pub use live::{Attendant, Change, Live, Moment, Refreshed};
 pub use name::{directory_key, relative_name};
 pub use regular::{identity_of, keeps_stamps, read_regular, read_regular_identified};
 pub use route::{Contents, NoRoute, Route};

@@ -56,9 +56,16 @@ enum Known {
     Route(Digest, Vec<usize>),
     Trail(Arc<Trail>),
     Files(Arc<FileSet>),
+    /// Somebody keeps it.
+    Kept { problems: Vec<Problem>, unmatched: Vec<usize> },
 }
 
 impl Sight {
+    /// What a [`Live`](super::Live) keeps of a set.
+    pub(super) const fn kept(content: Digest, problems: Vec<Problem>, unmatched: Vec<usize>) -> Self {
+        Self { content, known: Known::Kept { problems, unmatched } }
+    }
+
     /// The digest of the files: [`Content::of`] their rows.
     #[must_use]
     pub const fn content(&self) -> Digest {
@@ -68,7 +75,7 @@ impl Sight {
     /// Whether the trail of an earlier walk led there.
     #[must_use]
     pub const fn is_along_trail(&self) -> bool {
-        !matches!(self.known, Known::Files(_))
+        matches!(self.known, Known::Route(..) | Known::Trail(_))
     }
 
     /// What could not be looked at or read.
@@ -77,6 +84,7 @@ impl Sight {
         match &self.known {
             Known::Route(..) | Known::Trail(_) => &[],
             Known::Files(files) => &files.problems,
+            Known::Kept { problems, .. } => problems,
         }
     }
 
@@ -87,6 +95,7 @@ impl Sight {
             Known::Route(_, unmatched) => unmatched,
             Known::Trail(trail) => &trail.unmatched,
             Known::Files(files) => &files.unmatched,
+            Known::Kept { unmatched, .. } => unmatched,
         }
     }
 }
@@ -124,6 +133,7 @@ impl FileTable {
             Known::Files(files) => return Some(Arc::clone(files)),
             Known::Trail(trail) => self.collect(trail)?,
             Known::Route(key, _) => self.collect(&*self.trail(*key)?)?,
+            Known::Kept { .. } => return None,
         };
         (content(&self.root, &files) == sight.content).then(|| Arc::new(files))
     }

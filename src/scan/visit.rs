@@ -25,7 +25,7 @@ use super::{
 use crate::{model::FileKind, pattern::Glob};
 
 /// What was found for one set.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) entries: Vec<Entry>,
     pub(super) problems: Vec<Problem>,
@@ -36,6 +36,12 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether nothing was found that says anything of what a set matches, or what it rests on.
+    fn is_empty(&self) -> bool {
+        let Notes { facts, untraceable, .. } = &self.notes;
+        self.entries.is_empty() && self.problems.is_empty() && facts.is_empty() && !untraceable
+    }
+
     pub(super) fn append(&mut self, mut other: Self) {
         if self.entries.is_empty() {
             self.entries = other.entries;
@@ -61,6 +67,27 @@ pub(super) struct Visitor<'a> {
     next: Vec<Active>,
     /// The last device a directory was on, and whether it keeps stamps.
     device: Option<(u64, bool)>,
+}
+
+/// A directory whose entries are looked at one by one.
+pub(super) struct Again<'a> {
+    place: Place<'a>,
+}
+
+impl<'a> Again<'a> {
+    /// `directory` is open and has this inode; `None`: only what patterns begin with is looked for in it.
+    pub(super) fn new(item: &'a Item, directory: Option<(BorrowedFd<'a>, Inode)>, rules: Option<Rules>) -> Self {
+        let entered = directory.map(|(_, inode)| {
+            Arc::new(Above { directory: inode, active: item.active.clone(), above: item.above.clone() })
+        });
+        let directory = directory.map(|(fd, _)| fd);
+        Self { place: Place { item, directory, rules, above: entered.or_else(|| item.above.clone()) } }
+    }
+
+    /// The rules of git in force in it, as far as anybody asked.
+    pub(super) fn rules(self) -> Option<Rules> {
+        self.place.rules
+    }
 }
 
 /// Where the entries of a directory are looked at from.
@@ -162,6 +189,53 @@ impl<'a> Visitor<'a> {
         // What cannot be listed may be entered all the same.
         let mut place = Place { item: &item, directory: None, rules: None, above: item.above.clone() };
         self.visit_beginnings(&mut place, &[], open);
+    }
+
+    /// Looks again at one entry of a directory, and takes what was found there for each set. `None`: nothing of this
+    /// name is there, or nobody looks for it. Directories to be entered go to `open`, links that are to be entered to
+    /// the links.
+    pub(super) fn look_again(
+        &mut self,
+        at: &mut Again<'_>,
+        name: &[u8],
+        kind: FileType,
+        open: &mut Vec<Item>,
+    ) -> Vec<(usize, Found)> {
+        let path = at.place.item.path.join(OsStr::from_bytes(name));
+        let beginning = at.place.item.beginning.and_then(|at| self.walk.beginnings.child(at, name));
+        let entry = Candidate { name, path: &path, beginning, kind };
+        self.consider(&mut at.place, &entry, open);
+        let begin = beginning.map_or(&[][..], |at| &self.walk.beginnings.get(at).globs);
+        let mut sets: Vec<usize> = at.place.item.active.iter().map(|a| a.id.set).collect();
+        sets.extend(begin.iter().map(|id| id.set));
+        sets.sort_unstable();
+        sets.dedup();
+        let found = sets.into_iter().map(|set| (set, std::mem::take(&mut self.found[set])));
+        found.filter(|(_, found)| !found.is_empty()).collect()
+    }
+
+    /// Whether this is the state directory, whatever it is called.
+    pub(super) fn is_state_dir(&self, inode: Inode) -> bool {
+        self.walk.state_inode == Some(inode)
+    }
+
+    /// Whether a directory has to be listed, and not only entered.
+    pub(super) fn lists(&self, item: &Item) -> bool {
+        item.active.iter().any(|active| self.goes_on(*active))
+    }
+
+    /// The names patterns begin with that are looked for in a directory, listed or not.
+    pub(super) fn begins(&self, item: &Item) -> Vec<Vec<u8>> {
+        let children = item.beginning.map(|at| self.walk.beginnings.wanted_children(at));
+        children.into_iter().flatten().map(|child| self.walk.beginnings.get(child).name.clone()).collect()
+    }
+
+    /// What cannot be listed, for each set that wanted to.
+    pub(super) fn unlistable(&self, item: &Item) -> Vec<usize> {
+        let wanting = item.active.iter().filter(|active| self.goes_on(**active)).map(|active| active.id.set);
+        let mut sets: Vec<usize> = wanting.collect();
+        sets.dedup();
+        sets
     }
 
     /// Notes for every set that looks for something in a directory that its listing counts.
@@ -432,7 +506,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// The rules for the entries of a listed directory, if any glob asks for them.
-    fn rules_of_listed(&self, item: &Item, names: &Names) -> Option<Rules> {
+    pub(super) fn rules_of_listed(&self, item: &Item, names: &Names) -> Option<Rules> {
         if item.active.iter().all(|a| a.free) {
             return None;
         }

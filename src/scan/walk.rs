@@ -111,14 +111,7 @@ impl Scanner {
     #[must_use]
     pub fn walk(&self, sets: &[&PatternSet]) -> Vec<Matched> {
         let beginnings = Beginnings::new(sets, &self.options.state_dir);
-        let walk = Walk {
-            sets,
-            beginnings,
-            git: &self.git,
-            lookups: Mutex::default(),
-            state_dir: &self.options.state_dir,
-            state_inode: system::status(&self.options.state_dir).ok().flatten().map(|status| status.inode),
-        };
+        let walk = self.prepare(sets, &beginnings);
         let mut visitors = vec![Visitor::new(&walk)];
         let mut open = Vec::new();
         visitors[0].begin(&mut open);
@@ -129,6 +122,18 @@ impl Scanner {
             if open.is_empty() {
                 return join(sets, visitors.into_iter().map(Visitor::into_found));
             }
+        }
+    }
+
+    /// What everybody who visits directories for these sets knows.
+    pub(super) fn prepare<'a>(&'a self, sets: &'a [&'a PatternSet], beginnings: &'a Beginnings) -> Walk<'a> {
+        Walk {
+            sets,
+            beginnings,
+            git: &self.git,
+            lookups: Mutex::default(),
+            state_dir: &self.options.state_dir,
+            state_inode: system::status(&self.options.state_dir).ok().flatten().map(|status| status.inode),
         }
     }
 
@@ -165,7 +170,7 @@ fn follow(visitors: &mut [Visitor<'_>], followed: &mut HashSet<Followed>, open: 
 /// What all threads of one walk know.
 pub(super) struct Walk<'a> {
     pub(super) sets: &'a [&'a PatternSet],
-    pub(super) beginnings: Beginnings,
+    pub(super) beginnings: &'a Beginnings,
     pub(super) git: &'a Git,
     pub(super) lookups: Mutex<super::git::Lookups>,
     pub(super) state_dir: &'a Path,

@@ -1,5 +1,6 @@
 //! Walking and hashing real trees.
 
+mod live;
 mod oracle;
 mod support;
 mod table;

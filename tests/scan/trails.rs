@@ -63,7 +63,7 @@ impl Kept {
 }
 
 /// A table for which every stamp is well in the past.
-fn table(tree: &Tree, memory: impl Memory + 'static) -> FileTable {
+pub(crate) fn table(tree: &Tree, memory: impl Memory + 'static) -> FileTable {
     let now_ns = Box::new(|| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         i128::try_from(now.as_nanos()).unwrap() + 10_000_000_000
@@ -72,7 +72,7 @@ fn table(tree: &Tree, memory: impl Memory + 'static) -> FileTable {
 }
 
 /// Waits until whatever is written from now on has another stamp than what is there.
-fn tick(tree: &Tree) {
+pub(crate) fn tick(tree: &Tree) {
     let probe = tree.root.parent().unwrap().join("probe");
     let stamp = || {
         fs::write(&probe, "").unwrap();
@@ -84,7 +84,7 @@ fn tick(tree: &Tree) {
     }
 }
 
-const SETS: [(&str, PatternKind); 9] = [
+pub(crate) const SETS: [(&str, PatternKind); 9] = [
     ("**/*.rs", PatternKind::Inputs),
     ("**/*.rs !b/**", PatternKind::Inputs),
     ("a", PatternKind::Inputs),
@@ -100,9 +100,9 @@ const DIRECTORIES: [&str; 12] =
     ["", "a/", "a/a/", "a/b/", "b/", "b/a/", "c/", "c/d/", "out/", "missing/deep/", "../beside/", "gone/"];
 const NAMES: [&str; 6] = ["x.rs", "y.rs", "z.rs", "y.txt", ".h.rs", "d"];
 
-struct World {
-    tree: Tree,
-    rng: Rng,
+pub(crate) struct World {
+    pub(crate) tree: Tree,
+    pub(crate) rng: Rng,
 }
 
 impl World {
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Something happens; what cannot happen now does not.
-    fn edit(&mut self) -> String {
+    pub(crate) fn edit(&mut self) -> String {
         let (path, other) = (self.path(), self.path());
         let (directory, another) = (self.directory(), self.directory());
         let text = self.rng.u8(..).to_string();
@@ -157,7 +157,7 @@ impl World {
         table.look(&self.tree.scanner(1), &wanted, NonZero::new(2).unwrap())
     }
 
-    fn patterns(&self, (patterns, kind): &(&str, PatternKind)) -> PatternSet {
+    pub(crate) fn patterns(&self, (patterns, kind): &(&str, PatternKind)) -> PatternSet {
         self.tree.set(patterns, *kind)
     }
 
