@@ -47,6 +47,7 @@
 //! | 6 | [`scan`] | walking, the stat cache, hashing | 4.2, 4.4 |
 //! | 6 | [`store`] | what is remembered: redb, the lock, the state directory | 4.3, 4.6 |
 //! | 6 | [`process`] | child processes, none ever left behind | 3 |
+//! | 6 | [`watch`] | what may have changed, as the system tells it | 5 |
 //! | 7 | [`loader`] | finding, reading and joining task files; keeping what they came to | 1, 1.1, 4.6 |
 //! | 8 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
 //! | 9 | [`guide`] | the contract and the hazards, as text | |
@@ -90,6 +91,7 @@ pub mod scan;
 pub mod schedule;
 pub mod session;
 pub mod store;
+pub mod watch;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use event::Event;

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("scan", 6),
     ("store", 6),
     ("process", 6),
+    ("watch", 6),
     ("loader", 7),
     ("session", 8),
     ("guide", 9),
