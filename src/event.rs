@@ -123,6 +123,51 @@ pub enum What {
         /// Wall-clock time in milliseconds.
         duration_ms: f64,
     },
+    /// A tree is watched from now on.
+    WatchStarted {
+        /// The selected tasks.
+        tasks: Vec<TaskName>,
+        /// How many others are kept true before or with them.
+        before: usize,
+        /// How many files they rest on.
+        files: usize,
+        /// In how many directories these are looked for.
+        directories: usize,
+    },
+    /// A cycle of a watch begins because files changed.
+    FilesChanged {
+        /// Some of them, relative to the root where they lie beneath it.
+        paths: Vec<String>,
+        /// How many others there are.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        more: usize,
+        /// The tasks that are looked at again.
+        tasks: Vec<TaskName>,
+    },
+    /// A watch has nothing to do.
+    Waiting {
+        /// The tasks that stand as failed.
+        failed: Vec<TaskName>,
+        /// The tasks that caused themselves to run too often, and do not any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stuck: Vec<TaskName>,
+        /// Whether it starts nothing until it is told to.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        on_hold: bool,
+    },
+    /// A watch sees less than it should, or again as well as it should.
+    WatchHealth {
+        /// What is wrong, and what helps.
+        degraded: Option<String>,
+    },
+    /// A task has been run again and again because files changed while it, or what it causes, ran. It is not run any
+    /// more until something else changes.
+    LoopFound {
+        /// The task.
+        task: TaskName,
+        /// The files.
+        paths: Vec<String>,
+    },
     /// Something a later version writes.
     #[serde(other)]
     Unknown,
@@ -249,6 +294,12 @@ pub enum RunStatus {
     Failed,
     /// It was ended from outside.
     Interrupted,
+}
+
+/// For what is left out of lines.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this form")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 mod rfc3339 {

@@ -67,6 +67,12 @@ impl Plan {
             Mode::After => down(&roots),
             Mode::All => up(&down(&roots)),
         };
+        Self::part(graph, roots, scheduled)
+    }
+
+    /// The plan that schedules just these tasks.
+    #[must_use]
+    pub(crate) fn part(graph: &TaskGraph, roots: TaskSet, scheduled: TaskSet) -> Self {
         let order = graph.topological().iter().copied().filter(|id| scheduled.contains(*id)).collect();
         Self { roots, scheduled, order }
     }

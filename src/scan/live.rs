@@ -192,9 +192,7 @@ impl Live {
     pub fn sight(&self, key: Digest) -> Option<Sight> {
         let set = &self.sets[*self.numbers.get(&key)?];
         Some(match &set.state {
-            State::Parts(held) => {
-                Sight::kept(held.content(), held.problems(), held.unmatched(&set.patterns))
-            }
+            State::Parts(held) => Sight::kept(held.content(), held.problems(), held.unmatched(&set.patterns)),
             State::Whole(whole) => {
                 let files = whole.files();
                 Sight::kept(whole.content(), files.problems.clone(), files.unmatched.clone())
@@ -269,7 +267,8 @@ impl Live {
         changed: &mut Changed,
     ) {
         pending.spread(&self.links);
-        let mut is_everything = pending.is_everything() || pending.entries().any(|path| self.may_be_ground(&path));
+        let mut is_everything =
+            pending.is_everything() || pending.entries().any(|path| self.may_be_ground(&path));
         for path in pending.lost() {
             is_everything |= self.attended.lose(path, self.places.contains_key(path));
         }
@@ -320,7 +319,10 @@ impl State {
 
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").field("sets", &self.sets.len()).field("places", &self.places.len()).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("sets", &self.sets.len())
+            .field("places", &self.places.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -57,7 +57,10 @@ enum Known {
     Trail(Arc<Trail>),
     Files(Arc<FileSet>),
     /// Somebody keeps it.
-    Kept { problems: Vec<Problem>, unmatched: Vec<usize> },
+    Kept {
+        problems: Vec<Problem>,
+        unmatched: Vec<usize>,
+    },
 }
 
 impl Sight {

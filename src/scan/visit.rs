@@ -76,7 +76,11 @@ pub(super) struct Again<'a> {
 
 impl<'a> Again<'a> {
     /// `directory` is open and has this inode; `None`: only what patterns begin with is looked for in it.
-    pub(super) fn new(item: &'a Item, directory: Option<(BorrowedFd<'a>, Inode)>, rules: Option<Rules>) -> Self {
+    pub(super) fn new(
+        item: &'a Item,
+        directory: Option<(BorrowedFd<'a>, Inode)>,
+        rules: Option<Rules>,
+    ) -> Self {
         let entered = directory.map(|(_, inode)| {
             Arc::new(Above { directory: inode, active: item.active.clone(), above: item.above.clone() })
         });

@@ -61,6 +61,8 @@ pub enum Verdict {
     Fresh,
     /// It has no command: skipped.
     NoCommand,
+    /// Somebody else knows how it ended.
+    Over(Outcome),
 }
 
 /// How a run is to be scheduled.
@@ -191,6 +193,7 @@ impl Scheduler {
                 Verdict::Stale => self.enter(id, Phase::Queued),
                 Verdict::Fresh => self.enter(id, Phase::Done(Outcome::Cached)),
                 Verdict::NoCommand => self.enter(id, Phase::Done(Outcome::Skipped)),
+                Verdict::Over(outcome) => self.enter(id, Phase::Done(outcome)),
             },
             Observation::Began(id) if self.phase(id) == Phase::Starting => self.enter(id, Phase::Running),
             Observation::Ready(id)

@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     context::RunContext,
+    cycle::Following,
     execute::{Executed, Halt, Orders, Start, execute},
     judge::{self, Judged, Question},
     results::{HandedOn, Results, TaskResult},
@@ -24,6 +25,7 @@ use super::{
     saver::Saver,
     settled::Settling,
     telling::{Telling, last_success},
+    watching::{Looked, Standing},
 };
 use crate::{
     event::{Decided, Finished, What},
@@ -35,7 +37,7 @@ use crate::{
 };
 
 /// What a run is told from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// End: SIGTERM, grace, SIGKILL.
     Interrupt,
@@ -45,6 +47,8 @@ pub(crate) enum Command {
     Pause,
     /// Go on.
     Resume,
+    /// End those of these tasks that execute, and begin them anew.
+    Restart(TaskSet),
 }
 
 /// Drives one run.
@@ -72,6 +76,12 @@ pub(crate) struct Driver {
     began: (mpsc::UnboundedSender<TaskId>, mpsc::UnboundedReceiver<TaskId>),
     warned: std::collections::HashSet<(TaskId, String)>,
     telling: Telling,
+    /// Tasks that are being ended to begin anew.
+    restarting: TaskSet,
+    /// Tasks that were, and are to begin anew.
+    again: TaskSet,
+    /// In a cycle of a watch: what need not be looked at.
+    following: Option<Following>,
     /// What is kept for the next run if this one has nothing to do.
     settling: Option<Settling>,
     interrupted: bool,
@@ -116,6 +126,9 @@ impl Driver {
             began: mpsc::unbounded_channel(),
             warned: std::collections::HashSet::new(),
             telling: Telling::new(Arc::clone(&run)),
+            restarting: TaskSet::new(),
+            again: TaskSet::new(),
+            following: run.request.cycle.clone().map(Following::new),
             settling,
             interrupted: false,
             run,
@@ -198,6 +211,10 @@ impl Driver {
         let missing: Vec<TaskId> =
             needed.order().iter().copied().filter(|id| !scheduled.contains(*id)).collect();
         for id in missing {
+            if let Some(standing) = self.standing(id).filter(|standing| standing.outcome.is_some()) {
+                self.results.set(id, TaskResult { handed: standing.handed, ..TaskResult::default() });
+                continue;
+            }
             let success = self.records[id.index()].take().and_then(|r| r.success);
             let handed = HandedOn::of(success.as_ref());
             self.results.set(id, TaskResult { handed, ..TaskResult::default() });
@@ -237,6 +254,9 @@ impl Driver {
     fn check(&mut self, id: TaskId) {
         let graph = Arc::clone(&self.run.shared.graph);
         let task = graph.task(id);
+        if self.following.as_ref().is_some_and(|following| following.stays(&graph, id)) {
+            return self.stay(id);
+        }
         if !task.has_command() {
             return self.pass_through(id);
         }
@@ -262,6 +282,7 @@ impl Driver {
         self.results.set(id, result);
         self.note_settled(id, None);
         self.decide(id, Decided::Skip, None);
+        self.stand(id, Outcome::Skipped, Looked::default(), false);
         self.finish(id, self.ended_as(id, Outcome::Skipped));
         self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
     }
@@ -271,7 +292,9 @@ impl Driver {
         let arguments = self.run.arguments_of(id).iter().map(|a| a.as_bytes().to_vec()).collect();
         Question {
             id,
-            force: request.refresh || (request.force && self.run.roots.contains(id)),
+            force: request.refresh
+                || (request.force && self.run.roots.contains(id))
+                || self.following.as_ref().is_some_and(|following| following.forces(id)),
             arguments,
             input: self.run.written_input_of(id),
             received: self.results.received(id),
@@ -322,9 +345,18 @@ impl Driver {
             return; // the run was ended meanwhile
         }
         self.warn_unmatched(&judged);
+        if self.again.remove(id) {
+            return self.launch(judged);
+        }
         if judged.reasons.is_empty() {
             self.fresh(judged);
             return;
+        }
+        let outcome = self.standing(id).and_then(|standing| standing.outcome);
+        let stays = |following: &Following| following.stays_failed(id, &judged.reasons, outcome);
+        if self.following.as_ref().is_some_and(stays) {
+            self.note_looked(id, judged.looked);
+            return self.stay(id);
         }
         let action = if self.run.request.dry_run { Decided::WouldRun } else { Decided::Run };
         self.decide(id, action, Some(&judged));
@@ -350,6 +382,7 @@ impl Driver {
         let result = TaskResult { handed: HandedOn::of(judged.fresh.as_ref()), ..TaskResult::default() };
         self.results.set(id, result);
         self.note_settled(id, judged.record.as_ref());
+        self.stand(id, Outcome::Cached, judged.looked, false);
         self.finish(id, self.ended_as(id, Outcome::Cached));
         self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
     }
@@ -436,6 +469,10 @@ impl Driver {
         let id = executed.id;
         self.running.remove(&id);
         let outcome = executed.finished.status;
+        let was_restarted = self.restarting.remove(id) && outcome == Outcome::Cancelled;
+        if was_restarted && self.orders.halt == Halt::No && !self.scheduler.is_cancelled() {
+            return self.begin_anew(executed);
+        }
         if let Some(batch) = executed.save {
             self.run.starts.fetch_sub(usize::from(executed.begun), Ordering::Relaxed);
             if self.run.shared.graph.task(id).can_be_fresh() {
@@ -447,6 +484,7 @@ impl Driver {
             }
         }
         self.results.set(id, TaskResult { handed: executed.handed, ..TaskResult::default() });
+        self.stand(id, outcome, executed.looked, outcome != Outcome::Cached);
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
         while let Ok(began) = self.began.1.try_recv() {
@@ -460,7 +498,43 @@ impl Driver {
         let graph = &self.run.shared.graph;
         finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
         self.results.set(id, TaskResult::default());
+        self.stand(id, outcome, Looked::default(), false);
         self.finish(id, finished);
+    }
+
+    /// How a task stands, if the tree is watched.
+    fn standing(&self, id: TaskId) -> Option<Standing> {
+        self.run.shared.watching.get()?.standing(id)
+    }
+
+    /// Takes note of how a task stands now.
+    fn stand(&mut self, id: TaskId, outcome: Outcome, looked: Looked, was_executed: bool) {
+        if let (Some(watching), false) = (self.run.shared.watching.get(), self.run.request.dry_run) {
+            let handed = Arc::clone(&self.results.get(id).handed);
+            watching.stand(id, Standing { outcome: Some(outcome), handed, looked });
+        }
+        if let Some(following) = &mut self.following {
+            following.passed(&self.run.shared.graph, id, was_executed);
+        }
+    }
+
+    /// A task that failed was looked at again.
+    fn note_looked(&self, id: TaskId, looked: Looked) {
+        if let (Some(watching), Some(standing)) = (self.run.shared.watching.get(), self.standing(id)) {
+            watching.stand(id, Standing { looked, ..standing });
+        }
+    }
+
+    /// A task that stays as it stands: nothing is told of it.
+    fn stay(&mut self, id: TaskId) {
+        let Standing { outcome, handed, .. } = self.standing(id).unwrap_or_default();
+        self.results.set(id, TaskResult { handed, ..TaskResult::default() });
+        if let Some(following) = &mut self.following {
+            following.passed(&self.run.shared.graph, id, false);
+        }
+        // Of one that nobody looked at so far nothing bad is known.
+        let outcome = outcome.unwrap_or(Outcome::Skipped);
+        self.scheduler.observe(Observation::Judged(id, Verdict::Over(outcome)));
     }
 
     fn ended_as(&self, id: TaskId, outcome: Outcome) -> Finished {
@@ -479,6 +553,7 @@ impl Driver {
             Command::Resume => self.orders.paused = false,
             Command::Interrupt => self.orders.halt = self.orders.halt.max(Halt::Terminate),
             Command::Kill => self.orders.halt = Halt::Kill,
+            Command::Restart(tasks) => return self.restart(&tasks),
         }
         if self.orders.halt != Halt::No {
             self.interrupted = true;
@@ -487,6 +562,31 @@ impl Driver {
         for running in self.running.values() {
             running.send_modify(|o| *o = Orders { halt: o.halt.max(self.orders.halt), ..self.orders });
         }
+    }
+
+    /// Ends tasks to begin them anew: to the scheduler they go on.
+    fn restart(&mut self, tasks: &TaskSet) {
+        if self.orders.halt != Halt::No {
+            return;
+        }
+        for (&id, running) in self.running.iter().filter(|(id, _)| tasks.contains(**id)) {
+            if self.restarting.insert(id) {
+                running.send_modify(|orders| orders.halt = orders.halt.max(Halt::Terminate));
+            }
+        }
+    }
+
+    /// Begins a task anew that was ended for that. What it was about is saved as it is: begun.
+    fn begin_anew(&mut self, executed: Executed) {
+        let id = executed.id;
+        if let Some(batch) = executed.save {
+            self.run.starts.fetch_sub(usize::from(executed.begun), Ordering::Relaxed);
+            self.run.note_result(&batch);
+            self.saver.save(batch);
+        }
+        self.again.insert(id);
+        let question = self.question(id);
+        self.questions.push(Question { force: true, ..question });
     }
 
     /// Whatever is saved at the end and not before.

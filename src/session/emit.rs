@@ -41,6 +41,11 @@ impl Emitter {
         let _ = self.to.send((event, None));
     }
 
+    /// Passes on what somebody else told.
+    pub(crate) fn forward(&self, parcel: Parcel) {
+        let _ = self.to.send(parcel);
+    }
+
     /// Tells what must not rest on disk (spec section 8).
     pub(crate) fn emit_unlogged(&self, what: What) {
         let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, None));

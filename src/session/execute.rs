@@ -25,6 +25,7 @@ use super::{
     launch::{LISTED, Way},
     memory::NotSaved,
     results::HandedOn,
+    watching::Looked,
 };
 use crate::{
     event::Finished,
@@ -83,6 +84,8 @@ pub(crate) struct Executed {
     pub(crate) begun: bool,
     /// What is to be made durable; nobody needs to wait for it.
     pub(crate) save: Option<Batch>,
+    /// What its sets held.
+    pub(crate) looked: Looked,
 }
 
 /// Why a task failed, beside what its exit says.
@@ -197,6 +200,9 @@ impl Execution {
             let (run, question) = (Arc::clone(&self.run), self.start.question.clone());
             let taken = self.aside(move || judge::snapshot(&run.shared, &question)).await?;
             self.start.snapshot = Some(taken);
+        }
+        if let (Some(watching), Some(snapshot)) = (self.run.shared.watching.get(), &self.start.snapshot) {
+            watching.begin(self.id, &snapshot.looked);
         }
         Ok(())
     }
@@ -391,9 +397,11 @@ impl Execution {
         let rows = outputs.map(|set| judge::rows(&self.run.shared, set));
         let files = rows.as_deref().map(judge::digest_of_rows);
         let (id, begun) = (self.id, self.begun);
+        let looked = self.start.snapshot.as_ref().map(|s| s.looked.clone()).unwrap_or_default();
+        let looked = Looked { outputs: files, ..looked };
         let save = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
         let handed = Arc::new(left.map(|l| l.handed).unwrap_or_default());
-        Executed { id, finished: self.finished(outcome, error, not_fresh), handed, begun, save }
+        Executed { id, finished: self.finished(outcome, error, not_fresh), handed, begun, save, looked }
     }
 
     /// Point 4: an input whose stat identity changed while the task ran (other than a declared output)

@@ -20,6 +20,7 @@ use super::{
     results::{HandedOn, Received},
     shared::Shared,
     unmatched::Unmatched,
+    watching::Looked,
 };
 use crate::{
     fingerprint::{Content, Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
@@ -27,7 +28,7 @@ use crate::{
     pattern::PatternKind,
     planted::{self, Fault},
     process::find_program,
-    scan::{FileSet, Problem, Sight, relative_name, same_identities},
+    scan::{FileSet, Moment, Problem, Sight, relative_name},
     store::{RecordState, Success, TaskRecord},
 };
 
@@ -73,6 +74,8 @@ pub(crate) struct Judged {
     pub(crate) changed: Vec<PathBuf>,
     /// Globs that matched nothing.
     pub(crate) unmatched: Vec<Unmatched>,
+    /// What its sets held.
+    pub(crate) looked: Looked,
 }
 
 impl Judged {
@@ -87,6 +90,7 @@ impl Judged {
             snapshot: None,
             changed: Vec::new(),
             unmatched: Vec::new(),
+            looked: Looked::default(),
         }
     }
 }
@@ -100,6 +104,10 @@ pub(crate) struct InputSnapshot {
     pub(crate) upstream: Vec<(TaskId, Arc<FileSet>)>,
     /// The file of a task that is one.
     pub(crate) command: Option<CommandFile>,
+    /// When they were looked at, if the tree is watched.
+    moment: Option<Moment>,
+    /// What its sets held then.
+    pub(crate) looked: Looked,
 }
 
 impl InputSnapshot {
@@ -113,6 +121,8 @@ impl InputSnapshot {
             files,
             upstream: seen.upstream.iter().map(made).collect(),
             command,
+            moment: seen.moment,
+            looked: seen.looked(),
         }
     }
 }
@@ -135,12 +145,9 @@ pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
 /// output of its own: point 4 of the record protocol. Identities, not contents: content may have changed and
 /// back.
 pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot) -> Option<PathBuf> {
+    let own = shared.patterns(id);
     let changed = |id_of_set: TaskId, kind: PatternKind, files: &FileSet| {
-        if shared.is_untouched(id_of_set, kind, files) {
-            return None;
-        }
-        let now = shared.walk(shared.patterns(id_of_set).of(kind));
-        same_identities(files, &now, Some(&shared.patterns(id).outputs))
+        shared.changed_since((id_of_set, kind), files, before.moment, &own.outputs)
     };
     let upstream = || {
         let mut all = before.upstream.iter();
@@ -156,7 +163,7 @@ pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot)
 
 /// The declared outputs of a task, now.
 pub(crate) fn outputs(shared: &Shared, id: TaskId) -> FileSet {
-    shared.table.digest(&shared.walk(&shared.patterns(id).outputs))
+    shared.files_now(id, PatternKind::Outputs)
 }
 
 /// What the disk shows of one task: of patterns it has.
@@ -166,12 +173,26 @@ struct Seen {
     outputs: Option<Sight>,
     /// The declared outputs of its producers.
     upstream: Vec<(TaskId, Sight)>,
+    /// When, if the tree is watched.
+    moment: Option<Moment>,
 }
 
 impl Seen {
     /// What could not be looked at among what the key is made of.
     fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.inputs.iter().chain(self.upstream.iter().map(|(_, sight)| sight)).flat_map(Sight::problems)
+    }
+
+    /// What the sets hold, for who watches them.
+    fn looked(&self) -> Looked {
+        if self.moment.is_none() {
+            return Looked::default();
+        }
+        Looked {
+            inputs: self.inputs.as_ref().map(Sight::content),
+            outputs: self.outputs.as_ref().map(Sight::content),
+            upstream: self.upstream.iter().map(|(id, sight)| (*id, sight.content())).collect(),
+        }
     }
 
     /// The digest of the inputs.
@@ -195,7 +216,8 @@ fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
             Outputs => !task(id).outputs.is_empty(),
         })
         .collect();
-    let sights: HashMap<_, _> = asked.iter().copied().zip(shared.look(&asked)).collect();
+    let (sights, moment) = shared.look(&asked);
+    let sights: HashMap<_, _> = asked.iter().copied().zip(sights).collect();
     let seen = |question: &Question| Seen {
         inputs: sights.get(&(question.id, Inputs)).cloned(),
         outputs: sights.get(&(question.id, Outputs)).cloned(),
@@ -204,6 +226,7 @@ fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
             .iter()
             .filter_map(|id| Some((*id, sights.get(&(*id, Outputs))?.clone())))
             .collect(),
+        moment,
     };
     questions.iter().map(seen).collect()
 }
@@ -232,6 +255,7 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
         snapshot: None,
         changed: Vec::new(),
         unmatched: unmatched.unwrap_or_default(),
+        looked: seen.looked(),
     };
     let same = cause.is_same(judged.record.as_ref(), &now, seen);
     if same && command.is_ok() && !question.explain {

@@ -18,12 +18,15 @@
 //! | `conduct`, `direct` | one job from its start to its end; commands that need no shell |
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
 //! | `harvest`, `record` | what it leaves, what is remembered and told of it |
+//! | `watch` | keeping results true while files change: bursts, cycles, loops (spec section 5) |
+//! | `cycle`, `watching` | what a cycle looks at; what is known of a tree that is watched |
 //! | `saver` | results on their way to the store, many together (spec section 4.3) |
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `telling`, `emit`, `runlog` | what is told: by events, to the reader and to the run's log |
 
 mod conduct;
 mod context;
+mod cycle;
 mod direct;
 mod drive;
 mod emit;
@@ -46,6 +49,8 @@ mod settled;
 mod shared;
 mod telling;
 mod unmatched;
+mod watch;
+mod watching;
 
 use std::{
     path::{Component, Path, PathBuf},
@@ -60,6 +65,7 @@ pub use open::{SessionBuilder, Wait};
 pub use request::{LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
+pub use watch::{OnBusy, Watch, WatchControl, WatchOptions, WatchSummary};
 
 use tokio::sync::mpsc;
 
@@ -202,7 +208,10 @@ impl Session {
             return Err(SessionError::ReadOnly);
         }
         let roots = self.select(&request.names)?;
-        let plan = Plan::new(&self.shared.graph, roots, request.mode);
+        let mut plan = Plan::new(&self.shared.graph, roots, request.mode);
+        if let Some(cycle) = &request.cycle {
+            plan = Plan::part(&self.shared.graph, plan.roots().clone(), cycle.scheduled.clone());
+        }
         self.refuse_processes(&plan, &request)?;
         self.refuse_outputs_outside(&plan)?;
         let turn = Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?;

@@ -272,6 +272,7 @@ impl SessionBuilder {
             scanner,
             table,
             turn: Arc::default(),
+            watching: OnceLock::new(),
             read_only: self.read_only,
             _lock: lock,
         };

@@ -1,9 +1,10 @@
 //! What a run is asked to do.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
+use super::cycle::Cycle;
 use crate::plan::Mode;
 
 /// Whether the lines tasks write are passed on as events while they run.
@@ -48,6 +49,8 @@ pub struct Request {
     pub lines: LiveLines,
     /// How many last lines of a failed task its event carries.
     pub tail: usize,
+    /// Only this part of it, in a watch.
+    pub(crate) cycle: Option<Arc<Cycle>>,
 }
 
 impl Request {
@@ -71,6 +74,7 @@ impl Request {
             retries: None,
             lines: LiveLines::default(),
             tail: Self::TAIL,
+            cycle: None,
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::{
 use super::{SessionError, drive::Command, emit::Parcel};
 use crate::{
     event::{Event, RunStatus},
-    model::{Outcome, TaskName},
+    model::{Outcome, TaskName, TaskSet},
 };
 
 /// A run under way. Dropping it ends the run.
@@ -51,6 +51,11 @@ impl RunControl {
     /// Lets them go on.
     pub fn resume(&self) {
         self.send(Command::Resume);
+    }
+
+    /// Ends those of these tasks that execute, and begins them anew with what their files are then.
+    pub(crate) fn restart(&self, tasks: TaskSet) {
+        self.send(Command::Restart(tasks));
     }
 
     fn send(&self, command: Command) {

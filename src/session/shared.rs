@@ -11,14 +11,17 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::{memory::Memory, runlog, settled::StoreStamp};
+use super::{memory::Memory, runlog, settled::StoreStamp, watching::Watching};
 pub(crate) use crate::store::now_ms;
 use crate::{
     graph::TaskGraph,
     model::{Digest, DirRecord, Task, TaskId, Written},
     pattern::{PatternKind, PatternSet},
     process::Warden,
-    scan::{self, FileSet, FileTable, Matched, Scanner, Sight, Trail, Wanted, relative_name},
+    scan::{
+        self, FileSet, FileTable, Matched, Moment, Scanner, Sight, Trail, Wanted, relative_name,
+        same_identities,
+    },
     store::{Batch, Lock, Snapshot, Table},
 };
 
@@ -50,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
     /// Whether a run is under way.
     pub(crate) turn: Arc<AtomicBool>,
+    /// What is known of the tree while it is watched.
+    pub(crate) watching: OnceLock<Watching>,
     /// Opened for looking only.
     pub(crate) read_only: bool,
     pub(crate) _lock: Option<Lock>,
@@ -68,8 +73,34 @@ impl Shared {
         Arc::clone(self.patterns[id.index()].get_or_init(|| Arc::new(Patterns::compile(self.graph.task(id)))))
     }
 
-    /// Looks at the inputs or outputs of tasks.
-    pub(crate) fn look(&self, asked: &[(TaskId, PatternKind)]) -> Vec<Sight> {
+    /// The kinds of patterns a task has.
+    pub(crate) fn kinds(&self, id: TaskId) -> impl Iterator<Item = PatternKind> + use<> {
+        let task = self.graph.task(id);
+        let inputs = (!task.exec_if_modified.is_empty()).then_some(PatternKind::Inputs);
+        inputs.into_iter().chain((!task.outputs.is_empty()).then_some(PatternKind::Outputs))
+    }
+
+    /// Stands for a set of patterns of a task.
+    pub(crate) fn set_key(&self, id: TaskId, kind: PatternKind) -> Digest {
+        set_key(self, self.graph.task(id), kind)
+    }
+
+    /// Looks at the inputs or outputs of tasks; and when, if the tree is watched.
+    pub(crate) fn look(&self, asked: &[(TaskId, PatternKind)]) -> (Vec<Sight>, Option<Moment>) {
+        let Some(watching) = self.watching.get() else { return (self.look_there(asked), None) };
+        let live = watching.catch_up(self);
+        let sights: Vec<Option<Sight>> =
+            asked.iter().map(|(id, kind)| live.sight(self.set_key(*id, *kind))).collect();
+        let moment = live.moment();
+        drop(live);
+        let rest: Vec<_> =
+            asked.iter().zip(&sights).filter(|(_, sight)| sight.is_none()).map(|(set, _)| *set).collect();
+        // Of tasks that are not watched.
+        let mut rest = if rest.is_empty() { Vec::new() } else { self.look_there(&rest) }.into_iter();
+        (sights.into_iter().filter_map(|sight| sight.or_else(|| rest.next())).collect(), Some(moment))
+    }
+
+    fn look_there(&self, asked: &[(TaskId, PatternKind)]) -> Vec<Sight> {
         let patterns: Vec<_> =
             asked.iter().map(|(id, kind)| move || Arc::clone(self.patterns(*id).of(*kind))).collect();
         let key = |&(id, kind)| set_key(self, self.graph.task(id), kind);
@@ -79,8 +110,38 @@ impl Shared {
     }
 
     /// Whether a set is known to match the very files it did `before`, untouched since.
-    pub(crate) fn is_untouched(&self, id: TaskId, kind: PatternKind, before: &FileSet) -> bool {
-        self.table.is_untouched(set_key(self, self.graph.task(id), kind), before)
+    fn is_untouched(&self, id: TaskId, kind: PatternKind, before: &FileSet) -> bool {
+        self.table.is_untouched(self.set_key(id, kind), before)
+    }
+
+    /// The first thing in a set that was written to since it was looked at, other than what `except` matches.
+    pub(crate) fn changed_since(
+        &self,
+        (id, kind): (TaskId, PatternKind),
+        before: &FileSet,
+        then: Option<Moment>,
+        except: &PatternSet,
+    ) -> Option<PathBuf> {
+        if let (Some(watching), Some(then)) = (self.watching.get(), then) {
+            let live = watching.catch_up(self);
+            if let Some(touched) = live.touched_since(self.set_key(id, kind), then) {
+                return touched.into_iter().find(|path| !except.matches(path)).map(Path::to_owned);
+            }
+        }
+        if self.is_untouched(id, kind, before) {
+            return None;
+        }
+        same_identities(before, &self.walk(self.patterns(id).of(kind)), Some(except))
+    }
+
+    /// The files of a set, now.
+    pub(crate) fn files_now(&self, id: TaskId, kind: PatternKind) -> FileSet {
+        let kept =
+            self.watching.get().and_then(|watching| watching.catch_up(self).files(self.set_key(id, kind)));
+        match kept {
+            Some(files) => FileSet::clone(&files),
+            None => self.table.digest(&self.walk(self.patterns(id).of(kind))),
+        }
     }
 
     /// Forgets the trails of sets that no task has any more.
@@ -93,7 +154,12 @@ impl Shared {
 
     /// The files of a set, as they were seen.
     pub(crate) fn files(&self, id: TaskId, kind: PatternKind, sight: &Sight) -> Arc<FileSet> {
-        self.table.files_of(sight).unwrap_or_else(|| {
+        let kept = || {
+            let live = self.watching.get()?.now();
+            let key = self.set_key(id, kind);
+            (live.content(key) == Some(sight.content())).then(|| live.files(key)).flatten()
+        };
+        self.table.files_of(sight).or_else(kept).unwrap_or_else(|| {
             // Somebody looked again meanwhile and saw something else; then that is what counts.
             Arc::new(self.table.digest(&self.walk(self.patterns(id).of(kind))))
         })
@@ -226,15 +292,15 @@ impl scan::Memory for Recall {
     }
 
     fn moment(&self) -> Option<Box<dyn scan::Memory + '_>> {
-        self.0.snapshot().map(|snapshot| Box::new(Moment(snapshot)) as _)
+        self.0.snapshot().map(|snapshot| Box::new(AtOnce(snapshot)) as _)
     }
 }
 
 /// The same at one moment. What cannot be read counts as absent: that only ever costs reading.
 #[derive(Debug)]
-struct Moment(Snapshot);
+struct AtOnce(Snapshot);
 
-impl scan::Memory for Moment {
+impl scan::Memory for AtOnce {
     fn recall(&self, key: &[u8]) -> Option<DirRecord> {
         self.0.get(Table::Dirs, key).ok().flatten()
     }

@@ -96,6 +96,8 @@ pub(crate) enum When {
 pub(crate) enum Verb {
     /// Run tasks that are not fresh, with everything upstream of them
     Run(Box<RunArgs>),
+    /// Run tasks, and run them again as their files change
+    Watch(Box<WatchArgs>),
     /// List tasks as a tree, with what is fresh and what is stale
     List(ListArgs),
     /// Show everything that is declared about one task
@@ -219,6 +221,63 @@ pub(crate) struct RunArgs {
     /// Arguments for the named tasks' scripts, as "$@"
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// How long nothing may change before tasks are looked at
+    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration, env = "DEVTASK_DEBOUNCE", hide_env_values = true)]
+    pub(crate) debounce: Duration,
+    /// What becomes of a running task whose files change
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value = "queue",
+        env = "DEVTASK_ON_BUSY",
+        hide_env_values = true
+    )]
+    pub(crate) on_busy: OnBusy,
+    /// Look at everything so often instead of relying on the system's events
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "DEVTASK_POLL", hide_env_values = true)]
+    pub(crate) poll: Option<Duration>,
+    /// Where events come from
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHICH",
+        conflicts_with = "poll",
+        hide_short_help = true,
+        env = "DEVTASK_WATCHER",
+        hide_env_values = true
+    )]
+    pub(crate) watcher: Option<Watcher>,
+    /// Wait for the first change instead of running everything once
+    #[arg(long)]
+    pub(crate) no_initial: bool,
+    /// Clear the terminal before each cycle
+    #[arg(long)]
+    pub(crate) clear: bool,
+}
+
+/// What becomes of a running task whose files change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBusy {
+    /// It runs to its end, and then again
+    Queue,
+    /// It is ended, and begins anew
+    Restart,
+}
+
+/// Where events come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Watcher {
+    /// From the system, at once
+    Native,
+    /// From the system, stitched together
+    Debounced,
 }
 
 /// Whether outputs go to stdout.

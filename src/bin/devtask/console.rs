@@ -11,7 +11,7 @@ use std::{
 use devtask::{
     Session,
     event::Event,
-    session::{Run, RunControl, RunSummary},
+    session::{Run, RunControl, RunSummary, Watch, WatchControl, WatchSummary},
 };
 
 use crate::{
@@ -76,6 +76,36 @@ impl View {
     }
 }
 
+/// What a signal asks for.
+pub(crate) trait Control {
+    fn interrupt(&self);
+    fn kill(&self);
+    fn pause(&self);
+    fn resume(&self);
+}
+
+macro_rules! controls {
+    ($control:ty) => {
+        impl Control for $control {
+            fn interrupt(&self) {
+                self.interrupt();
+            }
+            fn kill(&self) {
+                self.kill();
+            }
+            fn pause(&self) {
+                self.pause();
+            }
+            fn resume(&self) {
+                self.resume();
+            }
+        }
+    };
+}
+
+controls!(RunControl);
+controls!(WatchControl);
+
 /// Everything between a run and its user.
 pub(crate) struct Console {
     view: View,
@@ -120,6 +150,33 @@ impl Console {
         }
     }
 
+    /// Shows the events of a watch until it is over, and does what signals ask for.
+    pub(crate) async fn follow_watch(
+        &mut self,
+        mut watch: Watch,
+        session: &Session,
+    ) -> Result<(WatchSummary, Option<i32>), Exit> {
+        let control = watch.control();
+        let mut ticks = tokio::time::interval(REFRESH);
+        let mut due = false;
+        loop {
+            self.draw(&mut due);
+            tokio::select! {
+                event = watch.next_event(), if self.has_room() => match event {
+                    Some(event) => self.view.take(&event),
+                    None => break,
+                },
+                () = self.view.printer.written(), if self.view.printer.is_busy() => {}
+                wish = self.signals.next() => self.obey(wish, &control, session).await,
+                _ = ticks.tick(), if self.view.screen.is_live() => due = true,
+            }
+        }
+        match watch.finish().await {
+            Ok(summary) => Ok((summary, self.ended_by)),
+            Err(error) => Err(refuse(&error)),
+        }
+    }
+
     /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
     /// those whose lines it wants, and nobody else. Before a task gets the terminal everything is written.
     fn has_room(&self) -> bool {
@@ -139,7 +196,7 @@ impl Console {
     }
 
     /// To end: at first gracefully, at the second time now, at the third leave at once; the guardian clears up.
-    async fn obey(&mut self, wish: Wish, control: &RunControl, session: &Session) {
+    async fn obey(&mut self, wish: Wish, control: &impl Control, session: &Session) {
         match wish {
             Wish::End(number) => {
                 self.ended_by.get_or_insert(number);
@@ -159,7 +216,7 @@ impl Console {
     }
 
     /// Stands still with everything that runs. The tasks first: nobody could stop them afterwards.
-    async fn stop(&mut self, control: &RunControl, session: &Session) {
+    async fn stop(&mut self, control: &impl Control, session: &Session) {
         control.pause();
         let still = async {
             while !session.is_still() {

@@ -174,7 +174,10 @@ impl Held {
                 Some(name) => beneath(&part.path, name),
                 None => part.path.clone(),
             };
-            let problem = |(name, error): (&Option<Vec<u8>>, &String)| Problem { path: path(name), error: error.clone() };
+            let problem = |(name, error): (&Option<Vec<u8>>, &String)| Problem {
+                path: path(name),
+                error: error.clone(),
+            };
             part.problems.iter().map(problem).collect::<Vec<_>>()
         };
         let mut problems: Vec<Problem> = self.parts.values().flat_map(of).collect();

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{links::Links, beneath};
+use super::{beneath, links::Links};
 use std::os::unix::ffi::OsStringExt;
 
 /// What may have changed.

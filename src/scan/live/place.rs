@@ -248,7 +248,8 @@ impl Live {
         listed: &system::Names,
     ) -> Vec<(Vec<u8>, FileType)> {
         let path = &place.item.path;
-        let mut all: Vec<(Vec<u8>, FileType)> = listed.iter().map(|(name, kind)| (name.to_vec(), kind)).collect();
+        let mut all: Vec<(Vec<u8>, FileType)> =
+            listed.iter().map(|(name, kind)| (name.to_vec(), kind)).collect();
         let known: BTreeSet<Vec<u8>> = all.iter().map(|(name, _)| name.clone()).collect();
         let mut more: BTreeSet<Vec<u8>> = round.visitor.begins(&place.item).into_iter().collect();
         for &set in &place.sets {
@@ -264,7 +265,9 @@ impl Live {
     /// The directories right beneath one that a walk came to.
     fn children<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
         let beneath = self.places.range(path.to_owned()..).map(|(place, _)| place.as_path());
-        beneath.take_while(move |place| place.starts_with(path)).filter(move |place| place.parent() == Some(path))
+        beneath
+            .take_while(move |place| place.starts_with(path))
+            .filter(move |place| place.parent() == Some(path))
     }
 
     /// Goes through a directory in which only certain names are looked for. Outside the tree it is watched only while
@@ -389,7 +392,9 @@ impl Live {
             };
             match &before {
                 // Nobody told of it, and its stamps say that there was nothing to tell.
-                Some(before) if is_quiet && !before.racy && is_same(before, &now) => now.digest = before.digest,
+                Some(before) if is_quiet && !before.racy && is_same(before, &now) => {
+                    now.digest = before.digest
+                }
                 _ => round.changed.unread.push(Unread {
                     set,
                     directory: directory.to_owned(),
@@ -519,7 +524,8 @@ impl Live {
         let matched = Matched { entries, ..Matched::default() };
         let read = table.digest_all(std::slice::from_ref(&matched), self.threads).pop().unwrap_or_default();
         let found = |path: &Path| {
-            let at = read.entries.binary_search_by(|entry| entry.path.as_os_str().cmp(path.as_os_str())).ok()?;
+            let at =
+                read.entries.binary_search_by(|entry| entry.path.as_os_str().cmp(path.as_os_str())).ok()?;
             Some(&read.entries[at])
         };
         let problems: HashMap<&Path, &str> =
@@ -529,7 +535,8 @@ impl Live {
             let path = beneath(&directory, &name);
             let now = match (held.entry(&self.root, &directory, &name), found(&path)) {
                 (Some(entry), Some(read)) => {
-                    (entry.kind, entry.identity, entry.digest) = (read.kind, read.identity, Some(read.digest));
+                    (entry.kind, entry.identity, entry.digest) =
+                        (read.kind, read.identity, Some(read.digest));
                     entry.racy = is_racy(&read.identity, began_ns, table.options.granularity);
                     Some(entry.clone())
                 }

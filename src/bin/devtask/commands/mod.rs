@@ -7,6 +7,7 @@ mod logs;
 mod look;
 mod run;
 mod show;
+mod watch;
 mod why;
 
 use crate::{
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
     };
     let done = match verb {
         Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => run::run(&mut app, &args),
+        Some(Verb::Watch(args)) => watch::watch(&mut app, &args),
         Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
             list::list(&mut app, &args, false)
         }

@@ -193,7 +193,7 @@ enum Opened {
 }
 
 /// Does it on a runtime that lives as long.
-fn within_runtime(work: impl Future<Output = Result<Ended, Exit>>) -> Result<Ended, Exit> {
+pub(super) fn within_runtime<T>(work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
     let ended = runtime.block_on(work);
@@ -202,12 +202,12 @@ fn within_runtime(work: impl Future<Output = Result<Ended, Exit>>) -> Result<End
     ended
 }
 
-fn listen() -> Result<Signals, Exit> {
+pub(super) fn listen() -> Result<Signals, Exit> {
     Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))
 }
 
 /// `--input-json`, then each `--input` on top (spec section 3).
-fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
+pub(super) fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     let mut inputs = match args.input_json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(object))) => object,
@@ -231,7 +231,7 @@ fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     Ok(inputs)
 }
 
-fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -> Request {
+pub(super) fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -> Request {
     let as_usize = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let mut request = Request::run(args.names.clone()).mode(args.mode.into());
     request.inputs = inputs;
@@ -263,7 +263,7 @@ fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
     (asked || app.globals.verbose) && !app.globals.quiet
 }
 
-fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
+pub(super) fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
     let quiet = app.globals.quiet || app.ui(tree) == Ui::None;
     let streamed = shows_output(app, tree, args);
     let tail = tail(app, tree, args);
@@ -280,7 +280,7 @@ fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
 }
 
 /// Whether waiting for the tree makes sense; if so, says for whom.
-fn may_wait(app: &App, tree: &Tree, busy: Owner) -> Result<(), Exit> {
+pub(super) fn may_wait(app: &App, tree: &Tree, busy: Owner) -> Result<(), Exit> {
     if is_nested_in(&app.state_dir(tree)) {
         return Err(misused(
             "a task cannot run tasks of its own tree yet: `devtask run` was called by a task of the run that holds it; \
@@ -295,7 +295,7 @@ fn may_wait(app: &App, tree: &Tree, busy: Owner) -> Result<(), Exit> {
 }
 
 /// Opens the tree once it is free, unless a signal says not to wait.
-async fn wait(builder: SessionBuilder, signals: &mut Signals) -> Result<Session, Exit> {
+pub(super) async fn wait(builder: SessionBuilder, signals: &mut Signals) -> Result<Session, Exit> {
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&stopped);
     let wait = Wait::UntilStopped(Box::new(move |_: &Owner| stop.load(Ordering::Relaxed)));

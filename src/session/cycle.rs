@@ -1,0 +1,183 @@
+//! One cycle of a watch: which of its tasks are looked at again, and what becomes of those that need no look
+//! (spec section 5).
+//!
+//! A cycle is a run of a part of the plan: the tasks whose files changed, and everything downstream of them. How
+//! the others stand is known ([`Standing`]). Freshness is judged as in any run; but a
+//! task that failed is not tried again before something in its key is another, and one that always runs does so only
+//! after an execution upstream of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::watching::Standing;
+use crate::{
+    graph::TaskGraph,
+    model::{Outcome, Reason, Task, TaskId, TaskSet},
+    plan::Plan,
+};
+
+/// Which tasks a cycle is about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cycle {
+    /// All it schedules.
+    pub(crate) scheduled: TaskSet,
+    /// Upstream of these, what did not succeed and stays as it is.
+    stays: TaskSet,
+    /// To be executed whatever is known of them.
+    forced: TaskSet,
+    /// To be executed if they can be at all: nobody knows what they would do, or they were ended by us.
+    owed: TaskSet,
+}
+
+impl Cycle {
+    /// The cycle after these tasks have changed.
+    pub(crate) fn new(
+        graph: &TaskGraph,
+        plan: &Plan,
+        changed: impl IntoIterator<Item = TaskId>,
+        forced: TaskSet,
+        owed: TaskSet,
+        standings: &BTreeMap<TaskId, Standing>,
+    ) -> Self {
+        let mut scheduled: TaskSet = changed.into_iter().chain(forced.iter()).chain(owed.iter()).collect();
+        let mut open: Vec<TaskId> = scheduled.iter().collect();
+        while let Some(id) = open.pop() {
+            let downstream = graph.downstream(id).map(|edge| edge.task);
+            open.extend(downstream.filter(|id| plan.scheduled().contains(*id) && scheduled.insert(*id)));
+        }
+        let stands = |id: TaskId| standings.get(&id).and_then(|standing| standing.outcome);
+        let upstream = scheduled.iter().flat_map(|id| graph.upstream(id)).map(|edge| edge.task);
+        let stays: TaskSet = upstream
+            .filter(|id| plan.scheduled().contains(*id) && !scheduled.contains(*id))
+            .filter(|id| stands(*id).is_some_and(|outcome| !outcome.is_success()))
+            .collect();
+        for id in stays.iter() {
+            scheduled.insert(id);
+        }
+        Self { scheduled, stays, forced, owed }
+    }
+}
+
+/// A cycle under way.
+#[derive(Debug)]
+pub(crate) struct Following {
+    cycle: Arc<Cycle>,
+    /// Tasks that were executed, and those downstream of them.
+    moved: TaskSet,
+}
+
+impl Following {
+    pub(crate) fn new(cycle: Arc<Cycle>) -> Self {
+        Self { cycle, moved: TaskSet::new() }
+    }
+
+    /// Whether a task has to be executed.
+    pub(crate) fn forces(&self, id: TaskId) -> bool {
+        self.cycle.forced.contains(id)
+    }
+
+    /// Whether a task stays as it is before anybody looks at its files.
+    pub(crate) fn stays(&self, graph: &TaskGraph, id: TaskId) -> bool {
+        let task: &Task = graph.task(id);
+        let is_keyed = task.can_be_fresh() && task.status.is_none();
+        let has_cause =
+            || self.is_wanted(id) || graph.upstream(id).any(|edge| self.moved.contains(edge.task));
+        self.cycle.stays.contains(id) || task.has_command() && !is_keyed && !has_cause()
+    }
+
+    /// Whether a task that failed stays so, these being the reasons to execute it.
+    pub(crate) fn stays_failed(&self, id: TaskId, reasons: &[Reason], outcome: Option<Outcome>) -> bool {
+        !self.is_wanted(id) && outcome == Some(Outcome::Failed) && matches!(reasons, [Reason::LastRunFailed])
+    }
+
+    fn is_wanted(&self, id: TaskId) -> bool {
+        self.cycle.forced.contains(id) || self.cycle.owed.contains(id)
+    }
+
+    /// Takes note that a task was executed or, if not, looked at.
+    pub(crate) fn passed(&mut self, graph: &TaskGraph, id: TaskId, was_executed: bool) {
+        if was_executed || graph.upstream(id).any(|edge| self.moved.contains(edge.task)) {
+            self.moved.insert(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Condition, plan::Mode};
+
+    fn graph() -> TaskGraph {
+        let task = |name: &str| Task::shell(name, "true");
+        TaskGraph::builder()
+            .task(task("a:gen").exec_if_modified(["gen"]))
+            .task(task("a:build").exec_if_modified(["src"]).after("a:gen", Condition::Succeeded))
+            .task(task("a:test").after("a:build", Condition::Succeeded))
+            .task(task("a:lint").exec_if_modified(["src"]))
+            .build()
+            .unwrap()
+    }
+
+    fn ids(graph: &TaskGraph, names: &[&str]) -> TaskSet {
+        names.iter().map(|name| graph.id(&format!("a:{name}")).unwrap()).collect()
+    }
+
+    fn stood(graph: &TaskGraph, stands: &[(&str, Outcome)]) -> BTreeMap<TaskId, Standing> {
+        let standing = |outcome| Standing { outcome: Some(outcome), ..Standing::default() };
+        stands.iter().map(|(name, o)| (graph.id(&format!("a:{name}")).unwrap(), standing(*o))).collect()
+    }
+
+    #[test]
+    fn a_cycle_is_what_changed_and_all_downstream_of_it() {
+        let graph = graph();
+        let plan = Plan::new(&graph, graph.ids(), Mode::Single);
+        for (changed, stands, scheduled) in [
+            (&["lint"][..], &[][..], &["lint"][..]),
+            (&["build"], &[], &["build", "test"]),
+            (&["gen", "lint"], &[], &["gen", "build", "test", "lint"]),
+            // What failed upstream keeps it from running.
+            (&["build"], &[("gen", Outcome::Failed)], &["gen", "build", "test"]),
+            (&["build"], &[("gen", Outcome::Cached)], &["build", "test"]),
+        ] {
+            let none = TaskSet::new;
+            let changed = ids(&graph, changed);
+            let cycle = Cycle::new(&graph, &plan, changed.iter(), none(), none(), &stood(&graph, stands));
+            assert_eq!(cycle.scheduled, ids(&graph, scheduled), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn what_always_runs_does_so_after_an_execution_upstream() {
+        let graph = graph();
+        let plan = Plan::new(&graph, graph.ids(), Mode::Single);
+        let id = |name: &str| graph.id(&format!("a:{name}")).unwrap();
+        let changed = [id("gen")];
+        let cycle = Cycle::new(&graph, &plan, changed, TaskSet::new(), TaskSet::new(), &BTreeMap::new());
+        let mut following = Following::new(Arc::new(cycle));
+        assert!(following.stays(&graph, id("test")));
+        following.passed(&graph, id("gen"), false);
+        following.passed(&graph, id("build"), false);
+        assert!(following.stays(&graph, id("test")));
+        // Also where what is in between came out the same.
+        following.passed(&graph, id("gen"), true);
+        following.passed(&graph, id("build"), false);
+        assert!(!following.stays(&graph, id("test")));
+        assert!(!following.stays(&graph, id("build")), "files decide");
+    }
+
+    #[test]
+    fn a_failure_stays_unless_something_is_another() {
+        let graph = graph();
+        let plan = Plan::new(&graph, graph.ids(), Mode::Single);
+        let lint = graph.id("a:lint").unwrap();
+        let stays = |forced: TaskSet, reasons: &[Reason], outcome| {
+            let cycle = Cycle::new(&graph, &plan, [lint], forced, TaskSet::new(), &BTreeMap::new());
+            Following::new(Arc::new(cycle)).stays_failed(lint, reasons, outcome)
+        };
+        let failed = Some(Outcome::Failed);
+        assert!(stays(TaskSet::new(), &[Reason::LastRunFailed], failed));
+        assert!(!stays([lint].into_iter().collect(), &[Reason::LastRunFailed], failed));
+        assert!(!stays(TaskSet::new(), &[Reason::LastRunFailed, Reason::NeverRan], failed));
+        assert!(!stays(TaskSet::new(), &[Reason::LastRunInterrupted], failed));
+        assert!(!stays(TaskSet::new(), &[Reason::LastRunFailed], None), "this watch never tried");
+    }
+}

@@ -1,0 +1,247 @@
+//! A watch: runs its tasks once, and then keeps their results true while files change (spec section 5).
+//!
+//! ```text
+//!             something may have changed            quiet for a while           something has: a cycle
+//!  waiting ──────────────────────────────▶ burst ─────────────────────▶ looking ───────────────────────▶ running
+//!     ▲                                      ▲                            │ nothing                         │
+//!     │                                      └────────────────────────────┼──────── it is over: look ◀──────┘
+//!     └───────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Events only say when to look. What changed is found by looking ([`Watching`](super::watching::Watching)); what has
+//! to run is decided as in any run ([`Cycle`](super::cycle::Cycle)). A change while a cycle runs is found when that is
+//! over, or at once where its tasks are to be begun anew.
+//!
+//! | file | story |
+//! |---|---|
+//! | `watch` | what who watches has to do with |
+//! | `turns` | the one loop: bursts, cycles, orders |
+//! | `chain` | cycles that cause each other, and when that is enough |
+
+mod chain;
+mod turns;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, mpsc},
+    task::JoinHandle,
+};
+
+use super::{
+    Request, Session, SessionError,
+    emit::{Emitter, Parcel},
+    runlog::RunLog,
+    watching::Watching,
+};
+use crate::{
+    event::Event,
+    plan::{Mode, Plan},
+    store::StateDir,
+    watch::{Backend, Source, SourceError, SourceOptions},
+};
+use turns::Turns;
+
+/// How a tree is watched.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WatchOptions {
+    /// How long nothing may happen before somebody looks; default: 5 ms.
+    pub quiet: Duration,
+    /// How long something may go on happening before somebody looks all the same; default: 500 ms.
+    pub longest: Duration,
+    /// What becomes of a running task whose files change.
+    pub on_busy: OnBusy,
+    /// Whether everything is run once before waiting for changes; default: yes.
+    pub initial: bool,
+    /// Where events come from.
+    pub backend: Backend,
+}
+
+impl Default for WatchOptions {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(5),
+            longest: Duration::from_millis(500),
+            on_busy: OnBusy::default(),
+            initial: true,
+            backend: Backend::default(),
+        }
+    }
+}
+
+/// What becomes of a running task whose files change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBusy {
+    /// It runs to its end, and then again.
+    #[default]
+    Queue,
+    /// It is ended, and begins anew.
+    Restart,
+}
+
+/// A watch under way. Dropping it ends it.
+#[derive(Debug)]
+pub struct Watch {
+    events: mpsc::UnboundedReceiver<Parcel>,
+    control: WatchControl,
+    driver: Option<JoinHandle<WatchSummary>>,
+    reading: Option<OwnedSemaphorePermit>,
+}
+
+/// What a watch came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchSummary {
+    /// How many cycles there were, the first run included.
+    pub cycles: u64,
+    /// Whether a task stands as failed.
+    pub failed: bool,
+    /// Whether a part of the library itself broke down.
+    pub internal_failure: bool,
+    /// Why results could not be saved, if they could not.
+    pub not_saved: Option<String>,
+}
+
+/// Orders for a watch, from wherever it is held.
+#[derive(Clone, Debug)]
+pub struct WatchControl(mpsc::UnboundedSender<Order>);
+
+/// What a watch is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    RerunFailed,
+    RerunAll,
+    Hold(bool),
+    End,
+    Kill,
+    Pause,
+    Resume,
+}
+
+impl WatchControl {
+    /// Tries again what failed.
+    pub fn rerun_failed(&self) {
+        self.send(Order::RerunFailed);
+    }
+
+    /// Runs everything again, fresh or not.
+    pub fn rerun_all(&self) {
+        self.send(Order::RerunAll);
+    }
+
+    /// Starts no cycle until told otherwise; what changes meanwhile is looked at then.
+    pub fn hold(&self, hold: bool) {
+        self.send(Order::Hold(hold));
+    }
+
+    /// Ends the watch: what runs gets SIGTERM, and SIGKILL after a while.
+    pub fn interrupt(&self) {
+        self.send(Order::End);
+    }
+
+    /// Ends the watch: what runs gets SIGKILL now.
+    pub fn kill(&self) {
+        self.send(Order::Kill);
+    }
+
+    /// Stops the process groups of what runs; its time limits stand still.
+    pub fn pause(&self) {
+        self.send(Order::Pause);
+    }
+
+    /// Lets them go on.
+    pub fn resume(&self) {
+        self.send(Order::Resume);
+    }
+
+    fn send(&self, order: Order) {
+        // A watch that is over has nothing to do.
+        let _ = self.0.send(order);
+    }
+}
+
+impl Session {
+    /// Watches what these tasks rest on, and keeps their results true. Must be called within a tokio runtime. A
+    /// session watches once at a time.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start); [`SessionError::System`] if nothing can be watched.
+    pub async fn watch(&self, request: Request, options: WatchOptions) -> Result<Watch, SessionError> {
+        if self.shared.read_only {
+            return Err(SessionError::ReadOnly);
+        }
+        let roots = self.select(&request.names)?;
+        let plan = Plan::new(&self.shared.graph, roots, request.mode);
+        self.refuse_processes(&plan, &request)?;
+        self.refuse_outputs_outside(&plan)?;
+        let woken = Arc::new(Notify::new());
+        let source = self.source(options.backend, &woken).await?;
+        let watching = Watching::new(&self.shared, &plan, Arc::new(source));
+        // Of two who begin at once only one gets it, and is the one who watches.
+        self.shared.watching.set(watching).map_err(|_| SessionError::Busy)?;
+        let (emitter, events) = Emitter::new(RunLog::none());
+        let (control, orders) = mpsc::unbounded_channel();
+        let turns = Turns::new(self.clone(), request, options, plan, emitter, woken);
+        let driver = tokio::spawn(turns.go(orders));
+        Ok(Watch { events, control: WatchControl(control), driver: Some(driver), reading: None })
+    }
+
+    async fn source(&self, backend: Backend, woken: &Arc<Notify>) -> Result<Source, SessionError> {
+        let system = |what| move |error| SessionError::System { what, error };
+        let dir = StateDir::open(&self.shared.state_dir)?;
+        let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let dir = dir.ok_or_else(gone).map_err(system("watch without a state directory"))?;
+        let options = SourceOptions { backend, ..SourceOptions::new(dir.subdir("watch")?) };
+        let woken = Arc::clone(woken);
+        let made =
+            tokio::task::spawn_blocking(move || Source::new(options, move || woken.notify_one())).await;
+        let made = made.map_err(|error| SessionError::Internal(error.to_string()))?;
+        made.map_err(|SourceError::CookieDir { source, .. }| SessionError::System {
+            what: "watch its own directory",
+            error: source,
+        })
+    }
+
+    /// Everything a watch of these tasks is about: they and what their mode adds.
+    pub(super) fn upstream_of(&self, plan: &Plan) -> Plan {
+        Plan::new(&self.shared.graph, plan.scheduled().iter(), Mode::Before)
+    }
+}
+
+impl Watch {
+    /// The next event: those of every cycle, and those of the watch itself; none once it is over. As
+    /// [`Run::next_event`](super::Run::next_event).
+    pub async fn next_event(&mut self) -> Option<Event> {
+        self.reading = None;
+        let (event, place) = self.events.recv().await?;
+        self.reading = place;
+        Some(event)
+    }
+
+    /// A handle to give orders with.
+    #[must_use]
+    pub fn control(&self) -> WatchControl {
+        self.control.clone()
+    }
+
+    /// Waits for the end; events nobody has read are thrown away. A watch ends when it is told to.
+    ///
+    /// # Errors
+    /// [`SessionError::Internal`] if the library itself failed.
+    pub async fn finish(mut self) -> Result<WatchSummary, SessionError> {
+        while self.next_event().await.is_some() {}
+        match self.driver.take() {
+            Some(driver) => driver.await.map_err(|error| SessionError::Internal(error.to_string())),
+            None => Err(SessionError::Internal("the watch was waited for already".to_owned())),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.driver.is_some() {
+            self.control.interrupt();
+        }
+    }
+}

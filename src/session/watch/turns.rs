@@ -1,0 +1,423 @@
+//! The loop of a watch: the only `select!` over everything that can happen between cycles and in them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{Notify, mpsc},
+    time::sleep_until,
+};
+
+use super::{OnBusy, Order, WatchOptions, WatchSummary, chain::Chain};
+use crate::{
+    event::What,
+    model::{Outcome, TaskId, TaskName, TaskSet},
+    pattern::PatternKind,
+    plan::Plan,
+    session::{
+        Request, Run, RunControl, Session,
+        cycle::Cycle,
+        emit::Emitter,
+        results::Results,
+        watching::{Seen, Standing, Watching},
+    },
+};
+
+/// How many paths an event names.
+const NAMED: usize = 20;
+/// How long git may work on its index before it is not waited for any more (hazard B10).
+const GIT: Duration = Duration::from_secs(2);
+
+/// A watch.
+pub(super) struct Turns {
+    session: Session,
+    request: Request,
+    options: WatchOptions,
+    plan: Plan,
+    emitter: Emitter,
+    /// The source has something.
+    woken: Arc<Notify>,
+    burst: Option<Burst>,
+    run: Option<Run>,
+    /// What changed since the last cycle began, and not by it.
+    paths: BTreeSet<PathBuf>,
+    /// Tasks whose files changed, and that are not in a cycle yet.
+    changed: BTreeSet<TaskId>,
+    /// A cycle has ended, and nobody has looked since: what changed did so while it ran.
+    made: bool,
+    chain: Chain,
+    /// Tasks that caused themselves too often, and by which files.
+    stuck: BTreeMap<TaskId, Vec<PathBuf>>,
+    on_hold: bool,
+    ending: bool,
+    /// What was told of how well we see.
+    health: Option<String>,
+    summary: WatchSummary,
+}
+
+/// Events that come one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    began: Instant,
+    /// From when on it may not last too long.
+    first: Instant,
+    last: Instant,
+}
+
+impl Turns {
+    pub(super) fn new(
+        session: Session,
+        request: Request,
+        options: WatchOptions,
+        plan: Plan,
+        emitter: Emitter,
+        woken: Arc<Notify>,
+    ) -> Self {
+        Self {
+            session,
+            request,
+            options,
+            plan,
+            emitter,
+            woken,
+            burst: None,
+            run: None,
+            paths: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            made: false,
+            chain: Chain::default(),
+            stuck: BTreeMap::new(),
+            on_hold: false,
+            ending: false,
+            health: None,
+            summary: WatchSummary::default(),
+        }
+    }
+
+    /// Watches until it is told to end.
+    pub(super) async fn go(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> WatchSummary {
+        self.begin().await;
+        let mut listening = true;
+        while !(self.ending && self.run.is_none()) {
+            let due = self.burst.filter(|_| self.run.is_none() || self.may_restart()).map(|b| self.due(b));
+            tokio::select! {
+                event = next_event(&mut self.run) => match event {
+                    Some(parcel) => self.emitter.forward(parcel),
+                    None => self.run_is_over().await,
+                },
+                () = self.woken.notified() => self.hear(),
+                () = until(due), if due.is_some() => self.look().await,
+                order = orders.recv(), if listening => match order {
+                    Some(order) => self.obey(order).await,
+                    // Whoever started the watch has let go of it.
+                    None => { listening = false; self.obey(Order::End).await; }
+                },
+            }
+        }
+        self.summary.failed = self.standing(Outcome::Failed).next().is_some();
+        self.summary
+    }
+
+    fn watching(&self) -> &Watching {
+        self.session.shared.watching.get().expect("set before the loop begins, and never taken back")
+    }
+
+    /// The first look at everything, and the first run.
+    async fn begin(&mut self) {
+        self.catch_up().await;
+        let (files, directories) = self.watching().now().size();
+        let named = self.plan.roots().len();
+        self.emitter.emit(What::WatchStarted {
+            tasks: self.names(self.plan.roots().iter()),
+            before: self.plan.order().len() - named.min(self.plan.order().len()),
+            files,
+            directories,
+        });
+        self.tell_health();
+        match self.options.initial {
+            true => self.start(self.request.clone()),
+            false => {
+                self.stand_still();
+                self.wait();
+            }
+        }
+    }
+
+    /// Without a first run nothing has changed since it was looked at first.
+    fn stand_still(&self) {
+        let (shared, watching) = (&self.session.shared, self.watching());
+        let mut results = Results::new(Arc::clone(&shared.graph));
+        for &id in self.session.upstream_of(&self.plan).order() {
+            let producers = results.producers(id);
+            let looked = watching.look_at(shared, &watching.now(), id, &producers);
+            watching.stand(id, Standing { looked, ..Standing::default() });
+            results.set(id, crate::session::results::TaskResult::default());
+        }
+    }
+
+    /// The source has something.
+    fn hear(&mut self) {
+        if self.watching().hear() {
+            let now = Instant::now();
+            let burst = self.burst.get_or_insert(Burst { began: now, first: now, last: now });
+            burst.last = burst.last.max(now);
+        }
+    }
+
+    /// When a burst is over, or has lasted long enough.
+    fn due(&self, burst: Burst) -> Instant {
+        (burst.last + self.options.quiet).min(burst.first + self.options.longest)
+    }
+
+    /// Whether to look while a cycle runs.
+    fn may_restart(&self) -> bool {
+        self.options.on_busy == OnBusy::Restart
+    }
+
+    /// Looks at what may have changed, and takes note of the tasks it concerns.
+    async fn catch_up(&self) -> Seen {
+        let shared = Arc::clone(&self.session.shared);
+        let look = move || {
+            let watching = shared.watching.get()?;
+            drop(watching.catch_up(&shared));
+            Some(watching.take_seen())
+        };
+        tokio::task::spawn_blocking(look).await.ok().flatten().unwrap_or_default()
+    }
+
+    /// Looks, once it is quiet.
+    async fn look(&mut self) {
+        let burst = self.burst.take();
+        if let Some(burst) = burst.filter(|burst| burst.began.elapsed() < GIT && self.git_is_at_work()) {
+            let now = Instant::now();
+            return self.burst = Some(Burst { first: now, last: now + GIT / 40, ..burst });
+        }
+        let made = self.run.is_none() && std::mem::take(&mut self.made);
+        let seen = self.catch_up().await;
+        self.tell_health();
+        let users = self.watching().users(&self.session.shared, &seen.sets);
+        let watched: Vec<TaskId> =
+            users.into_iter().filter(|id| self.plan.scheduled().contains(*id)).collect();
+        let has_changed = |turns: &Self, id: TaskId| {
+            let watching = turns.watching();
+            watching.has_changed(&turns.session.shared, &watching.now(), id)
+        };
+        self.paths.extend(seen.paths);
+        if !made {
+            watched.iter().for_each(|id| drop(self.stuck.remove(id)));
+        }
+        self.changed.extend(watched);
+        let changed = std::mem::take(&mut self.changed);
+        self.changed =
+            changed.into_iter().filter(|id| !self.stuck.contains_key(id) && has_changed(self, *id)).collect();
+        if self.run.is_some() {
+            return self.restart();
+        }
+        match made {
+            true => self.find_loops(),
+            false => self.chain.end(),
+        }
+        self.cycle_or_wait(made);
+    }
+
+    fn cycle_or_wait(&mut self, was_running: bool) {
+        if self.ending {
+            return;
+        }
+        if !self.changed.is_empty() && !self.on_hold {
+            let changed = std::mem::take(&mut self.changed);
+            return self.cycle(changed, TaskSet::new());
+        }
+        if self.changed.is_empty() {
+            self.paths.clear();
+        }
+        if was_running {
+            self.wait();
+        }
+    }
+
+    /// Whether git is in the midst of changing many files.
+    fn git_is_at_work(&self) -> bool {
+        self.session.shared.root.join(".git/index.lock").exists()
+    }
+
+    /// Running tasks whose files changed begin anew.
+    fn restart(&mut self) {
+        let tasks: TaskSet = self.changed.iter().copied().collect();
+        if let (Some(run), false) = (&self.run, tasks.is_empty()) {
+            run.control().restart(tasks);
+        }
+    }
+
+    /// Tasks that changed while a cycle ran may have been changed by it.
+    fn find_loops(&mut self) {
+        self.chain.keep(&self.changed);
+        let shared = Arc::clone(&self.session.shared);
+        for id in self.changed.clone() {
+            let patterns = shared.patterns(id);
+            let inputs = patterns.of(PatternKind::Inputs);
+            let own: BTreeSet<PathBuf> =
+                self.paths.iter().filter(|path| inputs.matches(path)).cloned().collect();
+            if own.is_empty() {
+                continue;
+            }
+            if let Some(paths) = self.chain.extend(id, own) {
+                let names = paths.iter().map(|path| shared.display(path)).collect();
+                self.emitter.emit(What::LoopFound { task: shared.graph.name(id).clone(), paths: names });
+                self.changed.remove(&id);
+                self.stuck.insert(id, paths);
+            }
+        }
+    }
+
+    /// Begins a cycle for these tasks.
+    fn cycle(&mut self, changed: BTreeSet<TaskId>, forced: TaskSet) {
+        let shared = &self.session.shared;
+        let owed: TaskSet = self.standing(Outcome::Cancelled).collect();
+        let cycle = {
+            let standings = self.watching().standings();
+            Cycle::new(&shared.graph, &self.plan, changed.iter().copied(), forced, owed, &standings)
+        };
+        let paths = std::mem::take(&mut self.paths);
+        let order = self.plan.order().iter().filter(|id| cycle.scheduled.contains(**id));
+        let tasks = self.names(order.copied());
+        if !paths.is_empty() {
+            let named: Vec<String> = paths.iter().take(NAMED).map(|path| shared.display(path)).collect();
+            let more = paths.len() - named.len();
+            self.emitter.emit(What::FilesChanged { paths: named, more, tasks });
+        }
+        let request = Request { cycle: Some(Arc::new(cycle)), ..self.request.clone() };
+        self.start(request);
+    }
+
+    fn start(&mut self, request: Request) {
+        self.summary.cycles += 1;
+        match self.session.start(request) {
+            Ok(run) => self.run = Some(run),
+            Err(error) => {
+                self.summary.internal_failure = true;
+                self.emitter.emit(What::Warning { task: None, message: error.to_string() });
+            }
+        }
+    }
+
+    async fn run_is_over(&mut self) {
+        let Some(run) = self.run.take() else { return };
+        match run.finish().await {
+            Ok(summary) => {
+                self.summary.internal_failure |= summary.internal_failure;
+                self.summary.not_saved = summary.not_saved;
+            }
+            Err(error) => {
+                self.summary.internal_failure = true;
+                self.emitter.emit(What::Warning { task: None, message: error.to_string() });
+            }
+        }
+        // Unless something is happening just now, look at once.
+        let now = Instant::now();
+        let quiet =
+            Burst { began: now, first: now, last: now.checked_sub(self.options.quiet).unwrap_or(now) };
+        self.burst.get_or_insert(quiet);
+        self.made = true;
+    }
+
+    /// Nothing is to be done.
+    fn wait(&self) {
+        self.emitter.emit(What::Waiting {
+            failed: self.names(self.standing(Outcome::Failed)),
+            stuck: self.names(self.stuck.keys().copied()),
+            on_hold: self.on_hold,
+        });
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::End | Order::Kill => {
+                self.ending = true;
+                self.control(|run| if order == Order::Kill { run.kill() } else { run.interrupt() });
+            }
+            Order::Pause => self.control(RunControl::pause),
+            Order::Resume => self.control(RunControl::resume),
+            Order::Hold(hold) => {
+                self.on_hold = hold;
+                if self.run.is_none() {
+                    self.look().await;
+                    if self.run.is_none() {
+                        self.wait();
+                    }
+                }
+            }
+            Order::RerunFailed | Order::RerunAll if self.run.is_some() => {}
+            Order::RerunFailed => {
+                let failed: TaskSet =
+                    self.standing(Outcome::Failed).chain(self.stuck.keys().copied()).collect();
+                self.rerun(failed);
+            }
+            Order::RerunAll => self.rerun(self.plan.scheduled().clone()),
+        }
+    }
+
+    fn rerun(&mut self, tasks: TaskSet) {
+        self.stuck.clear();
+        self.chain.end();
+        match tasks.is_empty() {
+            true => self.wait(),
+            false => {
+                let changed = std::mem::take(&mut self.changed);
+                self.cycle(changed, tasks);
+            }
+        }
+    }
+
+    fn control(&self, order: impl FnOnce(&RunControl)) {
+        if let Some(run) = &self.run {
+            order(&run.control());
+        }
+    }
+
+    /// Tells when we see less than we should, and when that is over.
+    fn tell_health(&mut self) {
+        let health = self.watching().health();
+        let reasons: Vec<String> = health
+            .polled
+            .iter()
+            .map(|polled| format!("{} directories are polled: {}", polled.directories, polled.why))
+            .collect();
+        let health = (!reasons.is_empty()).then(|| reasons.join("; "));
+        if health != self.health {
+            self.health.clone_from(&health);
+            self.emitter.emit(What::WatchHealth { degraded: health });
+        }
+    }
+
+    fn standing(&self, outcome: Outcome) -> impl Iterator<Item = TaskId> + use<> {
+        let standings = self.watching().standings();
+        let these = standings.iter().filter(move |(_, standing)| standing.outcome == Some(outcome));
+        let ids: Vec<TaskId> =
+            these.map(|(id, _)| *id).filter(|id| self.plan.scheduled().contains(*id)).collect();
+        ids.into_iter()
+    }
+
+    fn names(&self, ids: impl Iterator<Item = TaskId>) -> Vec<TaskName> {
+        ids.map(|id| self.session.shared.graph.name(id).clone()).collect()
+    }
+}
+
+/// The next event of a run; never, if there is none.
+async fn next_event(run: &mut Option<Run>) -> Option<crate::session::emit::Parcel> {
+    match run {
+        Some(run) => run.events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

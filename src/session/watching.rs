@@ -1,0 +1,261 @@
+//! What a session knows of its tree while it is watched: what sets of patterns hold now, without looking at what
+//! nobody touched, and how every task stands.
+//!
+//! Everything is asked as in a session that does not watch; only the answers come from a
+//! [`Live`] that is told of changes by a [`Source`]. Before any answer everything that was written until then
+//! is taken in (hazard B9), so it does not matter who asks and when.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{results::HandedOn, shared::Shared};
+use crate::{
+    model::{Digest, Outcome, TaskId},
+    pattern::PatternKind,
+    plan::{Mode, Plan},
+    scan::{self, Attendant, Live, Moment, Refreshed},
+    watch::{Change, Health, Source, Watched},
+};
+
+/// How long the system may take to tell of a change. Then everything is looked at.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A tree that is watched.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    source: Arc<Source>,
+    live: Mutex<Live>,
+    /// Directories that are watched for other reasons than patterns.
+    extra: Mutex<HashSet<PathBuf>>,
+    /// What changed since somebody took it.
+    seen: Mutex<Seen>,
+    /// The sets of each task, by key.
+    tasks: HashMap<Digest, Vec<(TaskId, PatternKind)>>,
+    standings: Mutex<BTreeMap<TaskId, Standing>>,
+}
+
+/// What changed.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) sets: BTreeSet<Digest>,
+    pub(crate) paths: BTreeSet<PathBuf>,
+    /// Changes beside those of sets.
+    pub(crate) other: Vec<Change>,
+}
+
+/// How a task stands since it was last judged or executed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) handed: Arc<HandedOn>,
+    pub(crate) looked: Looked,
+}
+
+/// What its sets held then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) inputs: Option<Digest>,
+    pub(crate) outputs: Option<Digest>,
+    pub(crate) upstream: Vec<(TaskId, Digest)>,
+}
+
+impl Attendant for Watching {
+    fn attend(&self, directory: &Path) -> bool {
+        self.source.watch(directory) != Watched::Missing
+    }
+
+    fn leave(&self, directory: &Path) {
+        if !lock(&self.extra).contains(directory) {
+            self.source.unwatch(directory);
+        }
+    }
+}
+
+impl Watching {
+    /// Watches everything that the tasks of a plan, and what is upstream of them, rest on.
+    pub(crate) fn new(shared: &Shared, plan: &Plan, source: Arc<Source>) -> Self {
+        let all = Plan::new(&shared.graph, plan.scheduled().iter(), Mode::Before);
+        let mut tasks: HashMap<Digest, Vec<(TaskId, PatternKind)>> = HashMap::new();
+        let mut sets = Vec::new();
+        for &id in all.order() {
+            for kind in shared.kinds(id) {
+                let key = shared.set_key(id, kind);
+                let users = tasks.entry(key).or_default();
+                if users.is_empty() {
+                    sets.push((key, Arc::clone(shared.patterns(id).of(kind))));
+                }
+                users.push((id, kind));
+            }
+        }
+        Self {
+            source,
+            live: Mutex::new(Live::new(&shared.scanner, sets, shared.threads)),
+            extra: Mutex::default(),
+            seen: Mutex::default(),
+            tasks,
+            standings: Mutex::default(),
+        }
+    }
+
+    /// Takes in what was written until now, and looks at it.
+    pub(crate) fn catch_up(&self, shared: &Shared) -> MutexGuard<'_, Live> {
+        let is_known = self.source.sync(PATIENCE);
+        let mut live = lock(&self.live);
+        self.take_in(&mut live);
+        if !is_known {
+            live.note(scan::Change::Everything);
+        }
+        let Refreshed { sets, paths } = live.refresh(&shared.scanner, &shared.table, self);
+        let mut seen = lock(&self.seen);
+        seen.sets.extend(sets);
+        seen.paths.extend(paths);
+        live
+    }
+
+    /// What is known, without looking.
+    pub(crate) fn now(&self) -> MutexGuard<'_, Live> {
+        lock(&self.live)
+    }
+
+    /// Takes what the source has; true if any of it matters.
+    fn take_in(&self, live: &mut Live) -> bool {
+        let mut matters = false;
+        for change in self.source.take() {
+            let is_other = match &change {
+                Change::Entry(path) => path.parent().is_some_and(|parent| lock(&self.extra).contains(parent)),
+                Change::Directory(path) | Change::Lost(path) => lock(&self.extra).contains(path),
+                Change::Everything => true,
+            };
+            if is_other {
+                lock(&self.seen).other.push(change.clone());
+            }
+            let change = match change {
+                Change::Entry(path) => scan::Change::Entry(path),
+                Change::Directory(path) => scan::Change::Directory(path),
+                Change::Lost(path) => scan::Change::Lost(path),
+                Change::Everything => scan::Change::Everything,
+            };
+            let concerns = live.concerns(&change);
+            if concerns {
+                live.note(change);
+            }
+            matters |= is_other || concerns;
+        }
+        matters
+    }
+
+    /// The source has something. Whether it matters, or somebody looked at it already. False, too, if somebody is
+    /// just looking: then the answer is asked for again when that is over.
+    pub(crate) fn hear(&self) -> bool {
+        match self.live.try_lock() {
+            Ok(mut live) => self.take_in(&mut live) || !lock(&self.seen).is_empty(),
+            Err(_) => true,
+        }
+    }
+
+    /// What changed since this was asked last.
+    pub(crate) fn take_seen(&self) -> Seen {
+        std::mem::take(&mut *lock(&self.seen))
+    }
+
+    /// Watches a directory whatever patterns say.
+    pub(crate) fn watch_also(&self, directory: &Path) {
+        if lock(&self.extra).insert(directory.to_owned()) {
+            self.source.watch(directory);
+        }
+    }
+
+    /// The tasks whose sets these are, or who use what these hold.
+    pub(crate) fn users(&self, shared: &Shared, sets: &BTreeSet<Digest>) -> BTreeSet<TaskId> {
+        let mut users = BTreeSet::new();
+        for (id, kind) in sets.iter().filter_map(|key| self.tasks.get(key)).flatten() {
+            users.insert(*id);
+            if *kind == PatternKind::Outputs {
+                // Through tasks without a command, too: who uses them is known by what they looked at.
+                let standings = lock(&self.standings);
+                let uses = |standing: &Standing| standing.looked.upstream.iter().any(|(made, _)| made == id);
+                users.extend(standings.iter().filter(|(_, standing)| uses(standing)).map(|(user, _)| *user));
+                drop(standings);
+                users.extend(shared.graph.downstream(*id).map(|edge| edge.task));
+            }
+        }
+        users
+    }
+
+    /// Whether the sets of a task hold something else than when it was last looked at. A task nobody looked at is
+    /// not changed.
+    pub(crate) fn has_changed(&self, shared: &Shared, live: &Live, id: TaskId) -> bool {
+        let standings = lock(&self.standings);
+        let Some(standing) = standings.get(&id) else { return false };
+        let now = |id, kind| live.content(shared.set_key(id, kind));
+        let Looked { inputs, outputs, upstream } = &standing.looked;
+        // What a failed task left is of no account.
+        let counts = standing.outcome.is_some_and(Outcome::is_success);
+        inputs.is_some_and(|was| now(id, PatternKind::Inputs) != Some(was))
+            || counts && outputs.is_some_and(|was| now(id, PatternKind::Outputs) != Some(was))
+            || upstream.iter().any(|(made, was)| now(*made, PatternKind::Outputs) != Some(*was))
+    }
+
+    /// What the sets of a task hold.
+    pub(crate) fn look_at(&self, shared: &Shared, live: &Live, id: TaskId, producers: &[TaskId]) -> Looked {
+        let now = |id, kind| {
+            let has = shared.kinds(id).any(|known| known == kind);
+            has.then(|| live.content(shared.set_key(id, kind))).flatten()
+        };
+        let made = |id: &TaskId| Some((*id, now(*id, PatternKind::Outputs)?));
+        Looked {
+            inputs: now(id, PatternKind::Inputs),
+            outputs: now(id, PatternKind::Outputs),
+            upstream: producers.iter().filter_map(made).collect(),
+        }
+    }
+
+    pub(crate) fn standing(&self, id: TaskId) -> Option<Standing> {
+        lock(&self.standings).get(&id).cloned()
+    }
+
+    /// Takes note of what a task begins with. What it made before is its own to change from now on.
+    pub(crate) fn begin(&self, id: TaskId, looked: &Looked) {
+        let mut standings = lock(&self.standings);
+        standings.entry(id).or_default().looked = Looked { outputs: None, ..looked.clone() };
+    }
+
+    /// Takes note of how a task stands.
+    pub(crate) fn stand(&self, id: TaskId, standing: Standing) {
+        lock(&self.standings).insert(id, standing);
+    }
+
+    /// All that is known of tasks.
+    pub(crate) fn standings(&self) -> MutexGuard<'_, BTreeMap<TaskId, Standing>> {
+        lock(&self.standings)
+    }
+
+    /// How well the source can see.
+    pub(crate) fn health(&self) -> Health {
+        self.source.health()
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// What may have been written in a set since then. `None`: nobody knows.
+    pub(crate) fn touched_since(live: &Live, key: Digest, then: Moment) -> Option<Vec<PathBuf>> {
+        live.touched_since(key, then).map(|paths| paths.into_iter().map(Path::to_owned).collect())
+    }
+}
+
+impl Seen {
+    fn is_empty(&self) -> bool {
+        self.sets.is_empty() && self.paths.is_empty() && self.other.is_empty()
+    }
+}
+
+/// What a panic of another thread left is as good as before: every change is made at once.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
