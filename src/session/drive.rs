@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     os::unix::ffi::OsStrExt as _,
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -282,7 +283,7 @@ impl Driver {
         self.results.set(id, result);
         self.note_settled(id, None);
         self.decide(id, Decided::Skip, None);
-        self.stand(id, Outcome::Skipped, Looked::default(), false);
+        self.stand(id, Outcome::Skipped, Default::default(), false);
         self.finish(id, self.ended_as(id, Outcome::Skipped));
         self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
     }
@@ -382,7 +383,7 @@ impl Driver {
         let result = TaskResult { handed: HandedOn::of(judged.fresh.as_ref()), ..TaskResult::default() };
         self.results.set(id, result);
         self.note_settled(id, judged.record.as_ref());
-        self.stand(id, Outcome::Cached, judged.looked, false);
+        self.stand(id, Outcome::Cached, (judged.looked, None), false);
         self.finish(id, self.ended_as(id, Outcome::Cached));
         self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
     }
@@ -484,7 +485,11 @@ impl Driver {
             }
         }
         self.results.set(id, TaskResult { handed: executed.handed, ..TaskResult::default() });
-        self.stand(id, outcome, executed.looked, outcome != Outcome::Cached);
+        let disturbed = match &executed.finished.not_fresh {
+            Some(Reason::ChangedWhileRunning { path }) => Some(self.run.shared.root.join(path)),
+            _ => None,
+        };
+        self.stand(id, outcome, (executed.looked, disturbed), outcome != Outcome::Cached);
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
         while let Ok(began) = self.began.1.try_recv() {
@@ -498,7 +503,7 @@ impl Driver {
         let graph = &self.run.shared.graph;
         finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
         self.results.set(id, TaskResult::default());
-        self.stand(id, outcome, Looked::default(), false);
+        self.stand(id, outcome, Default::default(), false);
         self.finish(id, finished);
     }
 
@@ -508,10 +513,16 @@ impl Driver {
     }
 
     /// Takes note of how a task stands now.
-    fn stand(&mut self, id: TaskId, outcome: Outcome, looked: Looked, was_executed: bool) {
+    fn stand(
+        &mut self,
+        id: TaskId,
+        outcome: Outcome,
+        (looked, disturbed): (Looked, Option<PathBuf>),
+        was_executed: bool,
+    ) {
         if let (Some(watching), false) = (self.run.shared.watching.get(), self.run.request.dry_run) {
             let handed = Arc::clone(&self.results.get(id).handed);
-            watching.stand(id, Standing { outcome: Some(outcome), handed, looked });
+            watching.stand(id, Standing { outcome: Some(outcome), handed, looked, disturbed });
         }
         if let Some(following) = &mut self.following {
             following.passed(&self.run.shared.graph, id, was_executed);

@@ -53,6 +53,8 @@ pub(crate) struct Standing {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) handed: Arc<HandedOn>,
     pub(crate) looked: Looked,
+    /// What somebody wrote to while it ran: whatever that holds now, the task may have read something else.
+    pub(crate) disturbed: Option<PathBuf>,
 }
 
 /// What its sets held then.
@@ -195,7 +197,8 @@ impl Watching {
         let Looked { inputs, outputs, upstream } = &standing.looked;
         // What a failed task left is of no account.
         let counts = standing.outcome.is_some_and(Outcome::is_success);
-        inputs.is_some_and(|was| now(id, PatternKind::Inputs) != Some(was))
+        standing.disturbed.is_some()
+            || inputs.is_some_and(|was| now(id, PatternKind::Inputs) != Some(was))
             || counts && outputs.is_some_and(|was| now(id, PatternKind::Outputs) != Some(was))
             || upstream.iter().any(|(made, was)| now(*made, PatternKind::Outputs) != Some(*was))
     }
@@ -221,7 +224,9 @@ impl Watching {
     /// Takes note of what a task begins with. What it made before is its own to change from now on.
     pub(crate) fn begin(&self, id: TaskId, looked: &Looked) {
         let mut standings = lock(&self.standings);
-        standings.entry(id).or_default().looked = Looked { outputs: None, ..looked.clone() };
+        let standing = standings.entry(id).or_default();
+        standing.looked = Looked { outputs: None, ..looked.clone() };
+        standing.disturbed = None;
     }
 
     /// Takes note of how a task stands.

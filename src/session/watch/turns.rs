@@ -211,6 +211,7 @@ impl Turns {
             watched.iter().for_each(|id| drop(self.stuck.remove(id)));
         }
         self.changed.extend(watched);
+        self.changed.extend(self.disturbed().into_keys());
         let changed = std::mem::take(&mut self.changed);
         self.changed =
             changed.into_iter().filter(|id| !self.stuck.contains_key(id) && has_changed(self, *id)).collect();
@@ -256,12 +257,14 @@ impl Turns {
     /// Tasks that changed while a cycle ran may have been changed by it.
     fn find_loops(&mut self) {
         self.chain.keep(&self.changed);
+        let mut disturbed = self.disturbed();
         let shared = Arc::clone(&self.session.shared);
         for id in self.changed.clone() {
             let patterns = shared.patterns(id);
             let inputs = patterns.of(PatternKind::Inputs);
-            let own: BTreeSet<PathBuf> =
+            let mut own: BTreeSet<PathBuf> =
                 self.paths.iter().filter(|path| inputs.matches(path)).cloned().collect();
+            own.extend(disturbed.remove(&id));
             if own.is_empty() {
                 continue;
             }
@@ -272,6 +275,13 @@ impl Turns {
                 self.stuck.insert(id, paths);
             }
         }
+    }
+
+    /// Tasks that somebody disturbed while they ran, and by what.
+    fn disturbed(&self) -> BTreeMap<TaskId, PathBuf> {
+        let standings = self.watching().standings();
+        let disturbed = standings.iter().filter(|(id, _)| self.plan.scheduled().contains(**id));
+        disturbed.filter_map(|(id, standing)| Some((*id, standing.disturbed.clone()?))).collect()
     }
 
     /// Begins a cycle for these tasks.
