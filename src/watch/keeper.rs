@@ -9,6 +9,7 @@ use std::{
 };
 
 use notify::{ErrorKind, PathOp};
+use rustix::io::Errno;
 
 use super::{
     backend::Instance,
@@ -262,8 +263,12 @@ impl Keeper {
                 refused.extend(all.into_iter().map(|path| (path, Some(why.clone()))));
                 break;
             };
-            let is_missing = matches!(error.source.kind, ErrorKind::PathNotFound);
             let is_limit = matches!(error.source.kind, ErrorKind::MaxFilesWatch);
+            let is_missing = match &error.source.kind {
+                ErrorKind::PathNotFound => true,
+                ErrorKind::Io(error) => is_missing(error),
+                _ => false,
+            };
             let why = (!is_missing).then(|| why(error.source));
             refused.push((operation.into_path(), why.clone()));
             if is_limit {
@@ -293,8 +298,9 @@ fn clean(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
+/// Links that lead to each other lead nowhere.
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 
 fn why(error: notify::Error) -> Why {
