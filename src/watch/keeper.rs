@@ -4,8 +4,10 @@
 //! backend's thread may need it before it answers.
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::Weak,
 };
 
 use notify::{ErrorKind, PathOp};
@@ -26,11 +28,15 @@ const TRIES: usize = 4;
 pub(super) struct Keeper {
     shared: Sharing,
     instance: Option<Instance>,
+    /// The one before, as long as its thread cleans up; one at a time is enough.
+    ended: Weak<()>,
     /// Why there is no instance.
     without: Why,
     debounced: bool,
     cookie_dir: PathBuf,
     most_watches: Option<usize>,
+    /// What each device's file system is called, if it is one without events.
+    without_events: HashMap<u64, Option<&'static str>>,
 }
 
 /// A directory on its way to being watched.
@@ -45,10 +51,12 @@ impl Keeper {
         let mut keeper = Self {
             shared,
             instance: None,
+            ended: Weak::new(),
             without: Why::Asked,
             debounced: options.backend == Backend::Debounced,
             cookie_dir: clean(&options.cookie_dir),
             most_watches: options.most_watches,
+            without_events: HashMap::new(),
         };
         if !matches!(options.backend, Backend::Polling(_)) {
             keeper.renew();
@@ -74,7 +82,8 @@ impl Keeper {
     pub(super) fn settle(&mut self) {
         let (to_unwatch, cleaned) = {
             let mut state = self.shared.state();
-            if state.renew {
+            let congested = std::mem::take(&mut state.congested);
+            if state.renew || (congested && self.ended.strong_count() == 0) {
                 drop(state);
                 return self.renew();
             }
@@ -125,7 +134,10 @@ impl Keeper {
 
     /// Ends the backend; it must not be listened to any more.
     fn close(&mut self) {
-        self.instance = None;
+        if let Some(instance) = self.instance.take() {
+            self.ended = instance.end();
+        }
+        self.without_events.clear(); // numbers of devices are used again
     }
 
     pub(super) fn unwatch(&mut self, directory: &Path) {
@@ -180,7 +192,7 @@ impl Keeper {
                 continue;
             }
             self.replaced(&path);
-            if let Some(why) = self.hindrance(&path) {
+            if let Some(why) = self.hindrance(&path, inode) {
                 watched[at] = self.poll(&path, why);
                 continue;
             }
@@ -194,11 +206,12 @@ impl Keeper {
     }
 
     /// Why this directory has to be polled, as far as one can tell beforehand.
-    fn hindrance(&self, path: &Path) -> Option<Why> {
+    fn hindrance(&mut self, path: &Path, (device, _): Inode) -> Option<Why> {
         if self.instance.is_none() {
             return Some(self.without.clone());
         }
-        if let Some(name) = filesystem::without_events(path) {
+        let known = self.without_events.entry(device);
+        if let Some(name) = known.or_insert_with(|| filesystem::without_events(path)) {
             return Some(Why::FileSystem(name));
         }
         let full = self.most_watches.is_some_and(|most| self.shared.state().places.events() >= most);
@@ -257,7 +270,7 @@ impl Keeper {
             operations = error.remaining;
             let Some(operation) = error.origin else {
                 // Its thread has ended, or was never there; and closing it would panic for that.
-                self.instance.take().map(std::mem::forget);
+                std::mem::forget(self.instance.take());
                 let why = why(error.source);
                 self.give_up(why.clone());
                 refused.extend(all.into_iter().map(|path| (path, Some(why.clone()))));

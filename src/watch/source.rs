@@ -176,8 +176,8 @@ impl Source {
         self.shared.state().take()
     }
 
-    /// Waits until every change that was made before this call can be taken (hazard B9): true. False: that
-    /// is not known, because something is polled or nothing was heard for so long.
+    /// Waits until every change that was made before this call can be taken: true. False: that is not known,
+    /// because something is polled or nothing was heard for so long.
     ///
     /// A file is made in the cookie directory; what the system tells before its event came before it.
     pub fn sync(&self, patience: Duration) -> bool {

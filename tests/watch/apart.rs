@@ -36,28 +36,34 @@ fn its_threads_end_with_it() {
     passes(&run(&this("its_threads_end_with_it")));
 }
 
-/// In a user namespace of its own, whose limits anybody may lower.
-fn limited(limit: &str, value: u32, test: &str) {
-    let path = format!("/proc/sys/user/{limit}");
-    let script = format!("echo {value} > {path} && shift && exec \"$@\"");
+/// In namespaces of its own, where anybody may lower limits and mount, once this has been done.
+fn in_namespaces(first: &str, test: &str) {
+    let script = format!("{first} && exec \"$@\"");
     let wrap = |line: &[String]| {
-        let shell = ["unshare", "--user", "--map-root-user", "sh", "-c", &script, "sh", "-"];
+        let shell = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"];
         Command::new(shell[0]).args(&shell[1..]).args(line).output()
     };
     match wrap(&["true".to_owned()]) {
         Ok(output) if output.status.success() => passes(&wrap(&this(test)).unwrap()),
-        other => eprintln!("skipped: no user namespace with limits of its own: {other:?}"),
+        other => eprintln!("skipped: no namespaces of one's own: {other:?}"),
     }
 }
 
 #[test]
 fn the_limit_of_the_system_is_met() {
-    limited("max_inotify_watches", 4, "the_limit_of_the_system_is_met");
+    in_namespaces("echo 4 > /proc/sys/user/max_inotify_watches", "the_limit_of_the_system_is_met");
 }
 
 #[test]
 fn without_an_instance_everything_is_polled() {
-    limited("max_inotify_instances", 0, "without_an_instance_everything_is_polled");
+    let none = "echo 0 > /proc/sys/user/max_inotify_instances";
+    in_namespaces(none, "without_an_instance_everything_is_polled");
+}
+
+#[test]
+fn an_unmounted_directory_is_lost() {
+    let can_mount = "mount -t tmpfs none /mnt && umount /mnt";
+    in_namespaces(can_mount, "an_unmounted_directory_is_lost");
 }
 
 #[test]
@@ -111,7 +117,7 @@ mod inside {
 
     use super::{
         super::support::{Bench, PATIENCE},
-        Path, sleep_for_ever, threads,
+        Command, Path, sleep_for_ever, threads,
     };
 
     #[test]
@@ -191,6 +197,28 @@ mod inside {
         assert_eq!(bench.source.watch(&bench.root), Watched::Polled);
         let why = bench.source.health().polled[0].why.to_string();
         assert!(why.contains("sudo sysctl fs.inotify.max_user_instances="), "{why}");
+    }
+
+    #[test]
+    #[ignore = "run by the test of the same name"]
+    fn an_unmounted_directory_is_lost() {
+        let bench = Bench::new();
+        bench.dir("m");
+        let call = |program: &str, args: &[&str]| {
+            let status = Command::new(program).args(args).arg(bench.path("m")).status().unwrap();
+            assert!(status.success(), "{program}");
+        };
+        call("mount", &["-t", "tmpfs", "none"]);
+        bench.dir("m/d");
+        bench.watch(". m m/d");
+        bench.take();
+        call("umount", &[]);
+        let told = bench.told();
+        assert!(told.contains("-m -m/d"), "{told}");
+        assert_eq!(bench.source.watch(&bench.path("m/d")), Watched::Missing);
+        bench.watch("m");
+        bench.file("m/f");
+        assert_eq!(bench.told(), "m/f");
     }
 
     #[test]
