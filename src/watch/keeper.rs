@@ -78,17 +78,22 @@ impl Keeper {
         self.watch(&watched);
     }
 
-    /// Does what reports of the backend have made necessary.
-    pub(super) fn settle(&mut self) {
-        let (to_unwatch, cleaned) = {
+    /// Replaces the backend if that is needed, or would be quicker. Never waits for the one there is.
+    pub(super) fn refresh(&mut self) {
+        let needed = {
             let mut state = self.shared.state();
             let congested = std::mem::take(&mut state.congested);
-            if state.renew || (congested && self.ended.strong_count() == 0) {
-                drop(state);
-                return self.renew();
-            }
-            state.leaving()
+            state.renew || (congested && self.ended.strong_count() == 0)
         };
+        if needed {
+            self.renew();
+        }
+    }
+
+    /// Has the backend give up what is not watched any more.
+    fn settle(&mut self) {
+        self.refresh();
+        let (to_unwatch, cleaned) = self.shared.state().leaving();
         let Some(instance) = &mut self.instance else { return };
         to_unwatch.iter().for_each(|name| instance.unwatch(Path::new(name)));
         if to_unwatch.is_empty() && !cleaned.is_empty() {

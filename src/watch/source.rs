@@ -160,11 +160,11 @@ impl Source {
 
     /// Everything since the last take, in order of their kinds and names, each once.
     ///
-    /// With [`Change::Everything`] all directories that are still there have been watched anew before this
-    /// returns.
+    /// With [`Change::Everything`] all directories that are still there are watched when this returns: list
+    /// them afterwards, and watch what is new.
     pub fn take(&self) -> Vec<Change> {
         for _ in 0..RENEWALS {
-            self.keeper().settle();
+            self.keeper().refresh();
             poll::ensure(&self.shared, self.interval);
             let mut state = self.shared.state();
             if !state.renew {

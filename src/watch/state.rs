@@ -162,7 +162,7 @@ impl State {
         self.limit_unwatching();
     }
 
-    /// Reports nothing more about this directory; the backend is to give it up at the next opportunity.
+    /// Reports nothing more about this directory; the backend is to give it up before it watches anything else.
     pub(super) fn unwatch(&mut self, path: &Path) {
         self.to_unwatch += usize::from(self.places.watched(path).is_some());
         self.places.leave(path.as_os_str(), false);
