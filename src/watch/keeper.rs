@@ -4,11 +4,14 @@
 //! backend's thread may need it before it answers.
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::Weak,
 };
 
 use notify::{ErrorKind, PathOp};
+use rustix::io::Errno;
 
 use super::{
     backend::Instance,
@@ -25,11 +28,15 @@ const TRIES: usize = 4;
 pub(super) struct Keeper {
     shared: Sharing,
     instance: Option<Instance>,
+    /// The one before, as long as its thread cleans up; one at a time is enough.
+    ended: Weak<()>,
     /// Why there is no instance.
     without: Why,
     debounced: bool,
     cookie_dir: PathBuf,
     most_watches: Option<usize>,
+    /// What each device's file system is called, if it is one without events.
+    without_events: HashMap<u64, Option<&'static str>>,
 }
 
 /// A directory on its way to being watched.
@@ -44,10 +51,12 @@ impl Keeper {
         let mut keeper = Self {
             shared,
             instance: None,
+            ended: Weak::new(),
             without: Why::Asked,
             debounced: options.backend == Backend::Debounced,
             cookie_dir: clean(&options.cookie_dir),
             most_watches: options.most_watches,
+            without_events: HashMap::new(),
         };
         if !matches!(options.backend, Backend::Polling(_)) {
             keeper.renew();
@@ -69,16 +78,22 @@ impl Keeper {
         self.watch(&watched);
     }
 
-    /// Does what reports of the backend have made necessary.
-    pub(super) fn settle(&mut self) {
-        let (to_unwatch, cleaned) = {
+    /// Replaces the backend if that is needed, or would be quicker. Never waits for the one there is.
+    pub(super) fn refresh(&mut self) {
+        let needed = {
             let mut state = self.shared.state();
-            if state.renew {
-                drop(state);
-                return self.renew();
-            }
-            state.leaving()
+            let congested = std::mem::take(&mut state.congested);
+            state.renew || (congested && self.ended.strong_count() == 0)
         };
+        if needed {
+            self.renew();
+        }
+    }
+
+    /// Has the backend give up what is not watched any more.
+    fn settle(&mut self) {
+        self.refresh();
+        let (to_unwatch, cleaned) = self.shared.state().leaving();
         let Some(instance) = &mut self.instance else { return };
         to_unwatch.iter().for_each(|name| instance.unwatch(Path::new(name)));
         if to_unwatch.is_empty() && !cleaned.is_empty() {
@@ -124,7 +139,10 @@ impl Keeper {
 
     /// Ends the backend; it must not be listened to any more.
     fn close(&mut self) {
-        self.instance = None;
+        if let Some(instance) = self.instance.take() {
+            self.ended = instance.end();
+        }
+        self.without_events.clear(); // numbers of devices are used again
     }
 
     pub(super) fn unwatch(&mut self, directory: &Path) {
@@ -179,7 +197,7 @@ impl Keeper {
                 continue;
             }
             self.replaced(&path);
-            if let Some(why) = self.hindrance(&path) {
+            if let Some(why) = self.hindrance(&path, inode) {
                 watched[at] = self.poll(&path, why);
                 continue;
             }
@@ -193,11 +211,12 @@ impl Keeper {
     }
 
     /// Why this directory has to be polled, as far as one can tell beforehand.
-    fn hindrance(&self, path: &Path) -> Option<Why> {
+    fn hindrance(&mut self, path: &Path, (device, _): Inode) -> Option<Why> {
         if self.instance.is_none() {
             return Some(self.without.clone());
         }
-        if let Some(name) = filesystem::without_events(path) {
+        let known = self.without_events.entry(device);
+        if let Some(name) = known.or_insert_with(|| filesystem::without_events(path)) {
             return Some(Why::FileSystem(name));
         }
         let full = self.most_watches.is_some_and(|most| self.shared.state().places.events() >= most);
@@ -256,14 +275,18 @@ impl Keeper {
             operations = error.remaining;
             let Some(operation) = error.origin else {
                 // Its thread has ended, or was never there; and closing it would panic for that.
-                self.instance.take().map(std::mem::forget);
+                std::mem::forget(self.instance.take());
                 let why = why(error.source);
                 self.give_up(why.clone());
                 refused.extend(all.into_iter().map(|path| (path, Some(why.clone()))));
                 break;
             };
-            let is_missing = matches!(error.source.kind, ErrorKind::PathNotFound);
             let is_limit = matches!(error.source.kind, ErrorKind::MaxFilesWatch);
+            let is_missing = match &error.source.kind {
+                ErrorKind::PathNotFound => true,
+                ErrorKind::Io(error) => is_missing(error),
+                _ => false,
+            };
             let why = (!is_missing).then(|| why(error.source));
             refused.push((operation.into_path(), why.clone()));
             if is_limit {
@@ -293,8 +316,9 @@ fn clean(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
+/// Links that lead to each other lead nowhere.
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 
 fn why(error: notify::Error) -> Why {
