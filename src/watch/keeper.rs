@@ -25,6 +25,10 @@ use super::{
 /// A directory that is another one each time one looks is not tried more often.
 const TRIES: usize = 4;
 
+/// So many directories are looked at and asked for at a time: enough for the price of a batch, few enough that
+/// hardly one is gone in between. Each that is ends its batch, and the rest has to be asked for again.
+const AT_ONCE: usize = 512;
+
 pub(super) struct Keeper {
     shared: Sharing,
     instance: Option<Instance>,
@@ -156,20 +160,23 @@ impl Keeper {
     pub(super) fn watch<P: AsRef<Path>>(&mut self, directories: &[P]) -> Vec<Watched> {
         self.settle();
         let mut watched = vec![Watched::Missing; directories.len()];
-        let mut wishes: Vec<(usize, PathBuf)> =
+        let all: Vec<(usize, PathBuf)> =
             directories.iter().map(|directory| clean(directory.as_ref())).enumerate().collect();
+        for some in all.chunks(AT_ONCE) {
+            self.watch_some(some.to_vec(), &mut watched);
+        }
+        watched
+    }
+
+    fn watch_some(&mut self, mut wishes: Vec<(usize, PathBuf)>, watched: &mut [Watched]) {
         for _ in 0..TRIES {
-            let wanted = self.look(wishes, &mut watched);
-            wishes = self.ask(wanted, &mut watched);
-            if wishes.is_empty() {
-                return watched;
-            }
+            let wanted = self.look(wishes, watched);
+            wishes = self.ask(wanted, watched);
         }
         for (at, path) in wishes {
             let why = Why::Refused("it is replaced again and again".to_owned());
             watched[at] = self.poll(&path, why);
         }
-        watched
     }
 
     /// Sorts out what needs no asking; the rest is entered as watched already, for the backend may report
