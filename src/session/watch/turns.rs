@@ -29,6 +29,8 @@ use crate::{
 
 /// How many paths an event names.
 const NAMED: usize = 20;
+/// The clock of the runtime ticks so often, and whoever waits for a time is woken by the tick after it.
+const TICK: Duration = Duration::from_millis(1);
 /// How long git may work on its index before it is not waited for any more (hazard B10).
 const GIT: Duration = Duration::from_secs(2);
 
@@ -170,7 +172,8 @@ impl Turns {
 
     /// When a burst is over, or has lasted long enough.
     fn due(&self, burst: Burst) -> Instant {
-        (burst.last + self.options.quiet).min(burst.first + self.options.longest)
+        let due = (burst.last + self.options.quiet).min(burst.first + self.options.longest);
+        due.checked_sub(TICK).unwrap_or(due)
     }
 
     /// Whether to look while a cycle runs.
