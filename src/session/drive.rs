@@ -4,11 +4,7 @@
 //! decides nothing itself: order is the scheduler's, freshness is [`judge`]'s, a task's fate is
 //! [`execute`]'s.
 
-use std::{
-    collections::HashMap,
-    os::unix::ffi::OsStrExt as _,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::HashMap, os::unix::ffi::OsStrExt as _, sync::Arc};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -59,6 +55,8 @@ pub(crate) struct Driver {
     /// Tasks whose verdict may still hold a snapshot.
     snapshots: Vec<TaskId>,
     questions: Vec<Question>,
+    /// Tasks to be judged that execute in another run.
+    held_up: Vec<TaskId>,
     /// In a dry run: tasks assumed to hand on what they did before.
     assumed: Arc<TaskSet>,
     work: JoinSet<Done>,
@@ -79,6 +77,8 @@ pub(crate) struct Driver {
 
 /// What some work came to.
 enum Done {
+    /// It executes in no other run any more.
+    Freed(TaskId),
     Judged(Vec<Judged>),
     Executed(Box<Executed>),
 }
@@ -106,6 +106,7 @@ impl Driver {
             verdicts: HashMap::new(),
             snapshots: Vec::new(),
             questions: Vec::new(),
+            held_up: Vec::new(),
             assumed: Arc::default(),
             work: JoinSet::new(),
             saver: Saver::new(Arc::clone(&run)),
@@ -163,7 +164,7 @@ impl Driver {
     /// Runs to the end.
     pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
         // From here on files change under our own hands.
-        self.run.shared.table.believe(Contents::default());
+        self.run.member.drives(|| self.run.shared.table.believe(Contents::default()));
         for judged in self.due.take().into_iter().flatten() {
             self.launch(judged);
         }
@@ -198,7 +199,7 @@ impl Driver {
         let missing: Vec<TaskId> =
             needed.order().iter().copied().filter(|id| !scheduled.contains(*id)).collect();
         for id in missing {
-            let success = self.records[id.index()].take().and_then(|r| r.success);
+            let success = self.record(id).and_then(|r| r.success);
             let handed = HandedOn::of(success.as_ref());
             self.results.set(id, TaskResult { handed, ..TaskResult::default() });
         }
@@ -226,6 +227,13 @@ impl Driver {
 
     /// Has the questions answered on a thread of their own.
     fn ask(&mut self) {
+        for id in self.held_up.drain(..) {
+            let commons = Arc::clone(&self.run.shared.commons);
+            self.work.spawn(async move {
+                commons.freed(id).await;
+                Done::Freed(id)
+            });
+        }
         if !self.questions.is_empty() {
             let questions = std::mem::take(&mut self.questions);
             let shared = Arc::clone(&self.run.shared);
@@ -240,8 +248,11 @@ impl Driver {
         if !task.has_command() {
             return self.pass_through(id);
         }
-        let mut question = self.question(id);
-        let record = self.records[id.index()].take();
+        // A dry run only looks: it says what is known now.
+        let times = self.run.shared.commons.times(id).or(self.run.request.dry_run.then_some(0));
+        let Some(times) = times else { return self.held_up.push(id) };
+        let mut question = self.question(id, times);
+        let record = self.record(id);
         if task.can_be_fresh() && task.status.is_none() {
             question.record = record;
             self.questions.push(question);
@@ -252,7 +263,13 @@ impl Driver {
             Some(_) => Reason::StatusDecides,
             None => Reason::AlwaysRuns,
         };
-        self.judged(Judged::without_files(id, reason, record));
+        self.judged(Judged::without_files(id, reason, record, times));
+    }
+
+    /// Takes what is remembered of a task.
+    fn record(&mut self, id: TaskId) -> Option<TaskRecord> {
+        let earlier = self.records[id.index()].take();
+        self.run.shared.commons.record(id).or(earlier)
     }
 
     /// A task without a command is done when its upstream is, and hands that on.
@@ -266,7 +283,7 @@ impl Driver {
         self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
     }
 
-    fn question(&self, id: TaskId) -> Question {
+    fn question(&self, id: TaskId, times: u64) -> Question {
         let request = &self.run.request;
         let arguments = self.run.arguments_of(id).iter().map(|a| a.as_bytes().to_vec()).collect();
         Question {
@@ -280,12 +297,16 @@ impl Driver {
             upstream_would_run: self.results.upstream_would_run(id),
             explain: request.dry_run,
             record: None,
+            times,
+            ambient: Arc::clone(&self.run.ambient),
         }
     }
 
     fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
             Ok(Done::Judged(all)) => self.all_judged(all),
+            Ok(Done::Freed(id)) if self.scheduler.outcome(id).is_none() => self.check(id),
+            Ok(Done::Freed(_)) => {} // the run was ended meanwhile
             Ok(Done::Executed(executed)) => self.executed(*executed),
             // A panic in our own code: the run cannot be trusted to go on.
             Err(error) => {
@@ -320,6 +341,11 @@ impl Driver {
         let id = judged.id;
         if self.scheduler.outcome(id).is_some() {
             return; // the run was ended meanwhile
+        }
+        if !self.run.request.dry_run && self.run.shared.commons.times(id) != Some(judged.times) {
+            // Another run executes it, or has done so: there is more to know than this was judged by.
+            self.records[id.index()] = judged.record;
+            return self.check(id);
         }
         self.warn_unmatched(&judged);
         if judged.reasons.is_empty() {
@@ -390,7 +416,7 @@ impl Driver {
         let (orders, heard) = watch::channel(self.orders);
         self.running.insert(id, orders);
         let start = Start {
-            question: self.question(id),
+            question: self.question(id, judged.times),
             reasons: judged.reasons,
             changed: judged.changed,
             snapshot: judged.snapshot,
@@ -436,15 +462,11 @@ impl Driver {
         let id = executed.id;
         self.running.remove(&id);
         let outcome = executed.finished.status;
-        if let Some(batch) = executed.save {
-            self.run.starts.fetch_sub(usize::from(executed.begun), Ordering::Relaxed);
-            if self.run.shared.graph.task(id).can_be_fresh() {
-                self.run.note_result(&batch);
-                self.saver.save(batch);
-            } else {
-                // Nothing rests on it but the order of starting: it need not be durable at once.
-                self.unhurried.append(batch);
-            }
+        if executed.is_put {
+            self.saver.is_due();
+        }
+        if let Some(batch) = executed.unhurried {
+            self.unhurried.append(batch);
         }
         self.results.set(id, TaskResult { handed: executed.handed, ..TaskResult::default() });
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
@@ -501,11 +523,14 @@ impl Driver {
     /// Makes durable what is not yet, in one transaction with the end of the run.
     async fn conclude(mut self) -> RunSummary {
         self.gather_unsaved();
-        // Should some task that began have no record, after a failure of our own, the next run asks the journal.
-        if self.run.has_begun() && self.run.starts.load(Ordering::Relaxed) == 0 {
-            self.unhurried.end_run();
-        }
-        self.saver.finish(std::mem::take(&mut self.unhurried)).await;
+        let run = Arc::clone(&self.run);
+        let mut last = std::mem::take(&mut self.unhurried);
+        let leaving = match run.has_joined() {
+            true => Some(run.shared.ledgers.leave(&mut last).await),
+            false => None,
+        };
+        self.saver.finish(last).await;
+        drop(leaving);
         self.tell_end()
     }
 

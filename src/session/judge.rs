@@ -15,8 +15,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    environment,
-    memory::{Explanation, Memory},
+    environment::{self, Ambient, variable},
+    memory::Explanation,
     results::{HandedOn, Received},
     shared::Shared,
     unmatched::Unmatched,
@@ -53,6 +53,10 @@ pub(crate) struct Question {
     pub(crate) explain: bool,
     /// What is remembered of its last execution.
     pub(crate) record: Option<TaskRecord>,
+    /// How often it has been executed in this session.
+    pub(crate) times: u64,
+    /// The surrounding environment.
+    pub(crate) ambient: Ambient,
 }
 
 /// The answer.
@@ -67,6 +71,8 @@ pub(crate) struct Judged {
     pub(crate) compared: Option<Compared>,
     /// The record it was judged by.
     pub(crate) record: Option<TaskRecord>,
+    /// How often it had been executed in this session: once it has been again, this verdict says nothing.
+    pub(crate) times: u64,
     /// The inputs as they were, for a task that is to run at once.
     pub(crate) snapshot: Option<InputSnapshot>,
     /// Paths that changed, for `DEVTASK_CHANGED_FILES`.
@@ -77,9 +83,10 @@ pub(crate) struct Judged {
 
 impl Judged {
     /// The verdict over a task that must run, or ask its status, whatever its files are.
-    pub(crate) fn without_files(id: TaskId, reason: Reason, record: Option<TaskRecord>) -> Self {
+    pub(crate) fn without_files(id: TaskId, reason: Reason, record: Option<TaskRecord>, times: u64) -> Self {
         Self {
             id,
+            times,
             reasons: vec![reason],
             fresh: None,
             compared: None,
@@ -126,7 +133,7 @@ pub(crate) fn judge(shared: &Shared, questions: Vec<Question>) -> Vec<Judged> {
 /// The inputs of one task, now.
 pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
     let seen = look(shared, std::slice::from_ref(question)).pop().unwrap_or_default();
-    let command = CommandFile::of(shared, shared.graph.task(question.id)).ok().flatten();
+    let command = CommandFile::of(&question.ambient, shared.graph.task(question.id)).ok().flatten();
     let manifest = parts(shared, question, &seen, command.as_ref());
     InputSnapshot::of(shared, question.id, manifest, &seen, command)
 }
@@ -134,7 +141,12 @@ pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
 /// The first thing in the key of a task that is not as it was when `before` was taken, other than a declared
 /// output of its own: point 4 of the record protocol. Identities, not contents: content may have changed and
 /// back.
-pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot) -> Option<PathBuf> {
+pub(crate) fn changed_since(
+    shared: &Shared,
+    ambient: &Ambient,
+    id: TaskId,
+    before: &InputSnapshot,
+) -> Option<PathBuf> {
     let changed = |id_of_set: TaskId, kind: PatternKind, files: &FileSet| {
         if shared.is_untouched(id_of_set, kind, files) {
             return None;
@@ -148,7 +160,7 @@ pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot)
     };
     let command = || {
         let was = before.command.as_ref()?;
-        let now = CommandFile::of(shared, shared.graph.task(id)).ok().flatten();
+        let now = CommandFile::of(ambient, shared.graph.task(id)).ok().flatten();
         (now.as_ref() != Some(was)).then(|| was.path.clone())
     };
     changed(id, PatternKind::Inputs, &before.files).or_else(upstream).or_else(command)
@@ -211,9 +223,9 @@ fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
 fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
     let task = shared.graph.task(question.id);
     let record = question.record.take();
-    let command = CommandFile::of(shared, task);
+    let command = CommandFile::of(&question.ambient, task);
     let mut now = parts(shared, &question, seen, command.as_ref().ok().and_then(Option::as_ref));
-    let mut cause = Cause { shared, task, question: &question, explanation: None };
+    let mut cause = Cause { shared, question: &question, explanation: None };
     if !question.assumed.is_empty() {
         let earlier = cause.explanation().manifest.clone();
         now.assume_upstream(&earlier, |name| {
@@ -229,6 +241,7 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
         fresh: None,
         compared: None,
         record,
+        times: question.times,
         snapshot: None,
         changed: Vec::new(),
         unmatched: unmatched.unwrap_or_default(),
@@ -253,16 +266,14 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
 /// Looks for reasons; reads the explanation of the last run only if there is something to explain.
 struct Cause<'a> {
     shared: &'a Shared,
-    task: &'a Task,
     question: &'a Question,
-    explanation: Option<Explanation>,
+    explanation: Option<Arc<Explanation>>,
 }
 
 impl Cause<'_> {
     fn explanation(&mut self) -> &Explanation {
-        let memory: &Memory = &self.shared.memory;
-        let name = self.task.name.as_str();
-        self.explanation.get_or_insert_with(|| memory.explanation(name).unwrap_or_default())
+        let (shared, id) = (self.shared, self.question.id);
+        self.explanation.get_or_insert_with(|| shared.explanation(id))
     }
 
     /// Whether nothing speaks against the last success: `now` without its files.
@@ -369,7 +380,7 @@ fn parts(shared: &Shared, question: &Question, seen: &Seen, command: Option<&Com
         arguments: &question.arguments,
         cwd: &relative_name(&shared.root, &task.cwd),
         input: question.input.as_ref(),
-        tracked: &environment::tracked(&shared.ambient, &task.track_env),
+        tracked: &environment::tracked(&question.ambient, &task.track_env),
         upstream: &upstream,
     };
     Manifest::new(&facts, Vec::new())
@@ -386,10 +397,9 @@ pub(crate) struct CommandFile {
 
 impl CommandFile {
     /// Reads it; none for a task that is no file. A problem makes the task run, and say then what is wrong.
-    pub(crate) fn of(shared: &Shared, task: &Task) -> Result<Option<Self>, Problem> {
+    pub(crate) fn of(ambient: &Ambient, task: &Task) -> Result<Option<Self>, Problem> {
         let Action::Command(command) = &task.action else { return Ok(None) };
-        let search = shared.ambient.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-        let Some(path) = find_program(command.as_os_str(), search, &task.cwd) else {
+        let Some(path) = find_program(command.as_os_str(), variable(ambient, "PATH"), &task.cwd) else {
             return Err(Problem { path: command.clone(), error: "there is no such program".to_owned() });
         };
         let read = |path: &Path| {

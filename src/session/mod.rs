@@ -13,7 +13,8 @@
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
 //! | `settled` | the answer to a request that was settled before, as a whole |
 //! | `unmatched` | globs that match nothing, and what they would match elsewhere |
-//! | `execute` | one task by the record protocol (hazards, section 0) |
+//! | `commons`, `ledger` | what runs beside each other have in common: claims, slots, locks; the journal |
+//! | `admit`, `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
 //! | `conduct`, `direct` | one job from its start to its end; commands that need no shell |
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
@@ -22,6 +23,8 @@
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `telling`, `emit`, `runlog` | what is told: by events, to the reader and to the run's log |
 
+mod admit;
+mod commons;
 mod conduct;
 mod context;
 mod direct;
@@ -33,6 +36,7 @@ mod harvest;
 mod judge;
 mod judging;
 mod launch;
+mod ledger;
 mod memory;
 mod open;
 mod record;
@@ -69,7 +73,7 @@ use crate::{
     plan::{Mode, Plan, SelectFault, default_selection, select},
     store::{Owner, StoreError, Table, TaskRecord},
 };
-use context::{RunContext, Turn};
+use context::RunContext;
 use drive::Driver;
 use emit::{Emitter, Parcel};
 use runlog::RunLog;
@@ -106,9 +110,6 @@ pub enum SessionError {
     /// A name selects nothing.
     #[error("{}", unknown_names(.0))]
     Unknown(Vec<SelectFault>),
-    /// A run of this session is under way: tasks of two could not be told apart by their records.
-    #[error("a run of this session is under way")]
-    Busy,
     /// Something was to be executed in a session opened for looking only.
     #[error("this session was opened for looking only")]
     ReadOnly,
@@ -148,11 +149,11 @@ impl Session {
         SessionBuilder::new(graph.into())
     }
 
-    /// Starts a run. Must be called within a tokio runtime.
+    /// Starts a run. Must be called within a tokio runtime. Any number of runs may be under way: what two of them
+    /// want is executed once, and together they keep to the session's number of jobs and to locks.
     ///
     /// # Errors
-    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`],
-    /// [`SessionError::Busy`] while another run of this session is under way.
+    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`].
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
         let Prepared { run, plan, events } = self.prepare(request)?;
         let records = self.records(&plan);
@@ -187,7 +188,7 @@ impl Session {
         let mut settling = Settling::of(&self.shared, &run.request, &plan);
         match settling.as_mut().map(|settling| settling.follow(&self.shared)) {
             Some(Ok(settled)) => return Ok(Judging::over(settled::tell(run, &plan, settled), events)),
-            Some(Err(contents)) => self.shared.table.believe(contents),
+            Some(Err(contents)) => self.shared.commons.while_still(|| self.shared.table.believe(contents)),
             None => {}
         }
         let records = self.records(&plan);
@@ -205,7 +206,6 @@ impl Session {
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;
         self.refuse_outputs_outside(&plan)?;
-        let turn = Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?;
         let now = SystemTime::now();
         let (id, log) = match request.dry_run {
             true => (runlog::run_id(now), RunLog::none()),
@@ -213,7 +213,8 @@ impl Session {
         };
         let (emitter, events) = Emitter::new(log);
         let shared = Arc::clone(&self.shared);
-        let run = Arc::new(RunContext::new(shared, request, id, &plan, emitter, turn));
+        let member = shared.commons.enter();
+        let run = Arc::new(RunContext::new(shared, request, id, &plan, emitter, member));
         Ok(Prepared { run, plan, events })
     }
 
@@ -238,7 +239,8 @@ impl Session {
     /// The record of a task's last execution, if there is one.
     #[must_use]
     pub fn record(&self, name: &TaskName) -> Option<TaskRecord> {
-        self.shared.memory.record(name.as_str())
+        let stored = || self.shared.memory.record(name.as_str());
+        self.shared.graph.id(name.as_str()).map_or_else(stored, |id| self.shared.record(id))
     }
 
     /// Whether everything that runs and can be paused is: a pause takes effect as the run is polled.
@@ -360,17 +362,5 @@ mod tests {
             assert_eq!(refused.to_string(), message);
         }
         assert!(start("sub/../x").await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_session_has_one_run_at_a_time() {
-        let root = tempfile::tempdir().unwrap();
-        let graph = TaskGraph::builder().task(Task::shell("a:t", "true")).build().unwrap();
-        let session = Session::builder(graph).root(root.path()).open().await.unwrap();
-        let run = session.start(Request::run(["a:t"]).dry()).unwrap();
-        let second = session.start(Request::run(["a:t"]).dry());
-        assert!(matches!(second.map(drop), Err(SessionError::Busy)));
-        run.finish().await.unwrap();
-        assert!(session.start(Request::run(["a:t"]).dry()).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! What a run is asked to do.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -30,7 +30,8 @@ pub struct Request {
     pub inputs: Map<String, Value>,
     /// Arguments for the roots' scripts, as `"$@"`.
     pub arguments: Vec<OsString>,
-    /// How many one-shot tasks may execute at once; none: the session's number.
+    /// How many one-shot tasks may execute at once; none: the session's number, which is the limit of all its runs
+    /// together.
     pub jobs: Option<usize>,
     /// Whether the first failure that counts ends the run.
     pub fail_fast: bool,
@@ -48,6 +49,8 @@ pub struct Request {
     pub lines: LiveLines,
     /// How many last lines of a failed task its event carries.
     pub tail: usize,
+    /// The environment tasks inherit, where it is not the session's.
+    pub environment: Option<Arc<Vec<(OsString, OsString)>>>,
 }
 
 impl Request {
@@ -71,6 +74,7 @@ impl Request {
             retries: None,
             lines: LiveLines::default(),
             tail: Self::TAIL,
+            environment: None,
         }
     }
 
