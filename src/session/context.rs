@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     ffi::OsString,
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, Once, OnceLock, PoisonError,
@@ -21,7 +21,7 @@ use super::{
     commons::Member,
     direct::Shell,
     emit::Emitter,
-    environment::{Ambient, Surroundings},
+    environment::{Ambient, Surroundings, tracked},
     ledger::Ledger,
     memory::NotSaved,
     request::{LiveLines, Request},
@@ -30,7 +30,8 @@ use super::{
 };
 use crate::{
     event::What,
-    model::{TaskId, TaskSet},
+    fingerprint::digest_of,
+    model::{Digest, TaskId, TaskSet},
     plan::Plan,
     process::{RuntimeDir, TaskFiles},
 };
@@ -197,6 +198,21 @@ impl RunContext {
             return *known;
         }
         *shells.entry(program.to_owned()).or_insert_with(|| Shell::of(program))
+    }
+
+    /// What the command line and the surrounding environment add to what a task is; none: nothing.
+    pub(crate) fn asked(&self, id: TaskId) -> Option<Digest> {
+        let tracks = &self.shared.graph.task(id).track_env;
+        let inputs =
+            Some(&self.request.inputs).filter(|inputs| !inputs.is_empty() && self.roots.contains(id));
+        let arguments = self.arguments_of(id);
+        if tracks.is_empty() && inputs.is_none() && arguments.is_empty() {
+            return None;
+        }
+        let arguments: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
+        let inputs = inputs.map(|inputs| Value::Object(inputs.clone()).to_string());
+        let asked = format!("{:?}", (arguments, inputs, tracked(&self.ambient, tracks)));
+        Some(digest_of(asked.as_bytes()))
     }
 
     /// Arguments after `--` reach the roots only.

@@ -4,7 +4,11 @@
 //! decides nothing itself: order is the scheduler's, freshness is [`judge`]'s, a task's fate is
 //! [`execute`]'s.
 
-use std::{collections::HashMap, os::unix::ffi::OsStrExt as _, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    os::unix::ffi::OsStrExt as _,
+    sync::Arc,
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -12,7 +16,10 @@ use tokio::{
 };
 
 use super::{
+    calls::failure,
+    commons::Standing,
     context::RunContext,
+    crew::Over,
     execute::{Executed, Halt, Orders, Start, execute},
     judge::{self, Judged, Question},
     results::{HandedOn, Results, TaskResult},
@@ -45,7 +52,7 @@ pub(crate) enum Command {
 
 /// Drives one run.
 pub(crate) struct Driver {
-    run: Arc<RunContext>,
+    pub(super) run: Arc<RunContext>,
     scheduler: Scheduler,
     results: Results,
     /// What is remembered of each task, by id: taken when it is judged.
@@ -57,6 +64,8 @@ pub(crate) struct Driver {
     questions: Vec<Question>,
     /// Tasks to be judged that execute in another run.
     held_up: Vec<TaskId>,
+    /// Calls of earlier runs, caller first, that cannot be followed.
+    pub(super) not_followed: HashSet<(TaskId, TaskId)>,
     /// In a dry run: tasks assumed to hand on what they did before.
     assumed: Arc<TaskSet>,
     work: JoinSet<Done>,
@@ -67,8 +76,8 @@ pub(crate) struct Driver {
     due: Option<Vec<Judged>>,
     running: HashMap<TaskId, watch::Sender<Orders>>,
     orders: Orders,
-    began: (mpsc::UnboundedSender<TaskId>, mpsc::UnboundedReceiver<TaskId>),
-    warned: std::collections::HashSet<(TaskId, String)>,
+    heard: (mpsc::UnboundedSender<Observation>, mpsc::UnboundedReceiver<Observation>),
+    warned: HashSet<(TaskId, String)>,
     telling: Telling,
     /// What is kept for the next run if this one has nothing to do.
     settling: Option<Settling>,
@@ -89,6 +98,7 @@ impl Driver {
         run: Arc<RunContext>,
         plan: Plan,
         records: Vec<Option<TaskRecord>>,
+        not_followed: HashSet<(TaskId, TaskId)>,
         settling: Option<Settling>,
     ) -> Self {
         let graph = Arc::clone(&run.shared.graph);
@@ -99,6 +109,8 @@ impl Driver {
             fail_fast: run.request.fail_fast,
             durations,
         };
+        let heard = mpsc::unbounded_channel();
+        run.member.listen(heard.0.clone());
         Self {
             results: Results::new(Arc::clone(&graph)),
             scheduler: Scheduler::new(graph, plan, &options),
@@ -107,6 +119,7 @@ impl Driver {
             snapshots: Vec::new(),
             questions: Vec::new(),
             held_up: Vec::new(),
+            not_followed,
             assumed: Arc::default(),
             work: JoinSet::new(),
             saver: Saver::new(Arc::clone(&run)),
@@ -114,8 +127,8 @@ impl Driver {
             due: Some(Vec::new()),
             running: HashMap::new(),
             orders: Orders::default(),
-            began: mpsc::unbounded_channel(),
-            warned: std::collections::HashSet::new(),
+            heard,
+            warned: HashSet::new(),
             telling: Telling::new(Arc::clone(&run)),
             settling,
             interrupted: false,
@@ -143,7 +156,8 @@ impl Driver {
 
     /// Ends the run here, if it is over and leaves nothing to be saved.
     pub(crate) fn end_here(&mut self) -> Option<RunSummary> {
-        if !self.scheduler.is_done() {
+        // Whoever waits for it goes on in its own time.
+        if !self.scheduler.is_done() || self.run.member.is_nested() {
             return None;
         }
         self.gather_unsaved();
@@ -165,6 +179,7 @@ impl Driver {
     pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
         // From here on files change under our own hands.
         self.run.member.drives(|| self.run.shared.table.believe(Contents::default()));
+        self.tell_family();
         for judged in self.due.take().into_iter().flatten() {
             self.launch(judged);
         }
@@ -179,7 +194,7 @@ impl Driver {
             tokio::select! {
                 Some(done) = self.work.join_next() => self.done(done),
                 () = self.saver.advance() => {}
-                Some(id) = self.began.1.recv() => self.scheduler.observe(Observation::Began(id)),
+                Some(heard) = self.heard.1.recv() => self.scheduler.observe(heard),
                 command = commands.recv(), if listening => match command {
                     Some(command) => self.obey(command),
                     // Whoever started the run has let go of it.
@@ -228,9 +243,9 @@ impl Driver {
     /// Has the questions answered on a thread of their own.
     fn ask(&mut self) {
         for id in self.held_up.drain(..) {
-            let commons = Arc::clone(&self.run.shared.commons);
+            let run = Arc::clone(&self.run);
             self.work.spawn(async move {
-                commons.freed(id).await;
+                run.member.freed(id).await;
                 Done::Freed(id)
             });
         }
@@ -248,11 +263,16 @@ impl Driver {
         if !task.has_command() {
             return self.pass_through(id);
         }
-        // A dry run only looks: it says what is known now.
-        let times = self.run.shared.commons.times(id).or(self.run.request.dry_run.then_some(0));
-        let Some(times) = times else { return self.held_up.push(id) };
-        let mut question = self.question(id, times);
+        let times = match self.run.member.standing(id, || self.run.asked(id)) {
+            Standing::Free(times) => times,
+            // It only looks: it says what is known now.
+            _ if self.run.request.dry_run => 0,
+            Standing::Executing => return self.held_up.push(id),
+            Standing::Over(over) => return self.over(id, &over),
+        };
         let record = self.record(id);
+        let mut question = self.question(id, times);
+        self.ask_about_calls(&mut question, record.as_ref());
         if task.can_be_fresh() && task.status.is_none() {
             question.record = record;
             self.questions.push(question);
@@ -293,6 +313,8 @@ impl Driver {
             input: self.run.written_input_of(id),
             received: self.results.received(id),
             producers: self.results.producers(id),
+            called: Vec::new(),
+            not_followed: Vec::new(),
             assumed: Arc::clone(&self.assumed),
             upstream_would_run: self.results.upstream_would_run(id),
             explain: request.dry_run,
@@ -342,7 +364,7 @@ impl Driver {
         if self.scheduler.outcome(id).is_some() {
             return; // the run was ended meanwhile
         }
-        if !self.run.request.dry_run && self.run.shared.commons.times(id) != Some(judged.times) {
+        if !self.run.request.dry_run && !self.run.member.is_as_before(id, judged.times) {
             // Another run executes it, or has done so: there is more to know than this was judged by.
             self.records[id.index()] = judged.record;
             return self.check(id);
@@ -376,6 +398,9 @@ impl Driver {
         let result = TaskResult { handed: HandedOn::of(judged.fresh.as_ref()), ..TaskResult::default() };
         self.results.set(id, result);
         self.note_settled(id, judged.record.as_ref());
+        if self.due.is_none() {
+            self.run.member.tell_over([self.cached(id)]);
+        }
         self.finish(id, self.ended_as(id, Outcome::Cached));
         self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
     }
@@ -424,8 +449,8 @@ impl Driver {
             outputs: self.results.outputs_json(id),
             exports: self.results.exports(id),
         };
-        let (run, began) = (Arc::clone(&self.run), self.began.0.clone());
-        self.work.spawn(async move { Done::Executed(Box::new(execute(run, start, heard, began).await)) });
+        let (run, tell) = (Arc::clone(&self.run), self.heard.0.clone());
+        self.work.spawn(async move { Done::Executed(Box::new(execute(run, start, heard, tell).await)) });
     }
 
     /// A dry run: nothing executes, and what would hand on something else makes others run too.
@@ -468,11 +493,12 @@ impl Driver {
         if let Some(batch) = executed.unhurried {
             self.unhurried.append(batch);
         }
-        self.results.set(id, TaskResult { handed: executed.handed, ..TaskResult::default() });
+        let failure = failure(&executed.finished);
+        self.results.set(id, TaskResult { handed: executed.handed, failure, ..TaskResult::default() });
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
-        while let Ok(began) = self.began.1.try_recv() {
-            self.scheduler.observe(Observation::Began(began));
+        while let Ok(heard) = self.heard.1.try_recv() {
+            self.scheduler.observe(heard);
         }
         self.scheduler.observe(Observation::Ended(id, outcome));
     }
@@ -481,8 +507,49 @@ impl Driver {
         let mut finished = self.ended_as(id, outcome);
         let graph = &self.run.shared.graph;
         finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
-        self.results.set(id, TaskResult::default());
+        self.results.set(id, TaskResult { failure: failure(&finished), ..TaskResult::default() });
         self.finish(id, finished);
+    }
+
+    /// The family has done it.
+    fn over(&mut self, id: TaskId, over: &Over) {
+        let finished = over.finished(self.telling.name(id));
+        let result = TaskResult {
+            handed: Arc::clone(&over.handed),
+            failure: failure(&finished),
+            ..TaskResult::default()
+        };
+        self.results.set(id, result);
+        self.finish(id, finished);
+        if over.began {
+            self.scheduler.observe(Observation::Began(id));
+        }
+        self.scheduler.observe(Observation::Judged(id, Verdict::Over(over.outcome)));
+    }
+
+    /// Tells the family what was found fresh before anything executed: until then nobody could ask.
+    fn tell_family(&self) {
+        let order = self.scheduler.plan().order().iter().copied();
+        let cached = order.filter(|id| self.scheduler.outcome(*id) == Some(Outcome::Cached));
+        self.run.member.tell_over(cached.map(|id| self.cached(id)));
+    }
+
+    fn cached(&self, id: TaskId) -> (TaskId, Over) {
+        let (handed, asked) = (Arc::clone(&self.results.get(id).handed), self.run.asked(id));
+        (id, Over { outcome: Outcome::Cached, began: false, handed, finished: None, asked })
+    }
+
+    pub(super) fn is_scheduled(&self, id: TaskId) -> bool {
+        self.scheduler.plan().scheduled().contains(id)
+    }
+
+    /// Whether a task came to its own end.
+    pub(super) fn is_over(&self, id: TaskId) -> bool {
+        self.scheduler.outcome(id).is_some_and(|outcome| outcome != Outcome::Cancelled)
+    }
+
+    pub(super) const fn results(&self) -> &Results {
+        &self.results
     }
 
     fn ended_as(&self, id: TaskId, outcome: Outcome) -> Finished {
@@ -531,6 +598,7 @@ impl Driver {
         };
         self.saver.finish(last).await;
         drop(leaving);
+        self.answer().await;
         self.tell_end()
     }
 

@@ -19,8 +19,10 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    admit::{Admission, admit},
     commons::Claim,
     context::RunContext,
+    crew::Over,
     harvest::{harvest, last_of_each},
     judge::{self, InputSnapshot, Question},
     launch::{LISTED, Way},
@@ -33,7 +35,8 @@ use crate::{
     planted::{self, Fault},
     process::{Ended, EndedBy, Exit, TaskFiles, Timeout},
     scan::FileSet,
-    store::{Batch, RecordState, TaskRecord},
+    schedule::Observation,
+    store::{Batch, Called, RecordState, TaskRecord},
 };
 
 pub(crate) const GRACE: Duration = super::run::RunControl::GRACE;
@@ -75,7 +78,7 @@ pub(crate) struct Start {
     pub(crate) exports: Vec<(String, Vec<u8>)>,
 }
 
-/// What became of it.
+/// What became of it, here or elsewhere.
 #[derive(Debug)]
 pub(crate) struct Executed {
     pub(crate) id: TaskId,
@@ -85,6 +88,19 @@ pub(crate) struct Executed {
     pub(crate) is_put: bool,
     /// What is to be saved at the end of the run.
     pub(crate) unhurried: Option<Batch>,
+}
+
+impl Executed {
+    /// It did not execute here.
+    fn elsewhere(run: &RunContext, id: TaskId, over: Option<Over>) -> Self {
+        let name = run.shared.graph.name(id).clone();
+        let finished = over.as_ref().map_or_else(
+            || Finished::without_execution(name.clone(), Outcome::Cancelled),
+            |over| over.finished(name.clone()),
+        );
+        let handed = over.map(|over| over.handed).unwrap_or_default();
+        Self { id, finished, handed, is_put: false, unhurried: None }
+    }
 }
 
 /// Why a task failed, beside what its exit says.
@@ -127,9 +143,11 @@ pub(super) struct Execution {
     pub(super) id: TaskId,
     pub(super) start: Start,
     pub(super) orders: watch::Receiver<Orders>,
-    pub(super) began: mpsc::UnboundedSender<TaskId>,
+    pub(super) heard: mpsc::UnboundedSender<Observation>,
     /// Nobody else executes it as long as this is held.
-    pub(super) claim: Option<Claim>,
+    pub(super) claim: Claim,
+    /// The tasks it called.
+    pub(super) called: Vec<Called>,
     begun_at: Instant,
     pub(super) executed: bool,
     /// Whether it was noted as begun.
@@ -140,20 +158,33 @@ pub(super) struct Execution {
     pub(super) ended: Option<Ended>,
 }
 
-/// Executes a task. `began` hears of it as soon as the task's own command has started.
+/// Executes a task, once it is its turn. `heard` hears of it as soon as the task's own command has started.
 pub(crate) async fn execute(
     run: Arc<RunContext>,
     start: Start,
     orders: watch::Receiver<Orders>,
-    began: mpsc::UnboundedSender<TaskId>,
+    heard: mpsc::UnboundedSender<Observation>,
 ) -> Executed {
+    let id = start.question.id;
+    let claim = match admit(&run, id, orders.clone()).await {
+        Admission::Granted(claim) => claim,
+        Admission::Over(over) => {
+            if over.began {
+                // The driver outlives what it drives.
+                let _ = heard.send(Observation::Began(id));
+            }
+            return Executed::elsewhere(&run, id, Some(over));
+        }
+        Admission::Cancelled => return Executed::elsewhere(&run, id, None),
+    };
     let mut execution = Execution {
-        id: start.question.id,
+        id,
         run,
         start,
         orders,
-        began,
-        claim: None,
+        heard,
+        claim,
+        called: Vec::new(),
         begun_at: Instant::now(),
         executed: false,
         begun: false,
@@ -171,7 +202,7 @@ impl Execution {
 
     async fn go(&mut self) -> Result<Left, Failure> {
         self.check_orders()?;
-        if let Some(left) = self.admit().await? {
+        if let Some(left) = self.judge_again().await? {
             return Ok(left);
         }
         if let (Some(status), false) = (self.task().status.clone(), self.start.question.force)
@@ -395,6 +426,7 @@ impl Execution {
             Err(failure) if failure.cancelled => (Outcome::Cancelled, None, None),
             Err(failure) => (Outcome::Failed, failure.error, None),
         };
+        self.take_calls();
         let not_fresh = match outcome {
             Outcome::Succeeded if self.task().is_keyed() && !planted::is(Fault::NoSecondLook) => {
                 self.changed_meanwhile().await
@@ -426,6 +458,18 @@ impl Execution {
                 // Nothing rests on it but the order of starting: it need not be durable at once.
                 executed.unhurried = Some(batch);
             }
+        }
+        if outcome != Outcome::Cancelled {
+            self.run.member.tell_over([(
+                self.id,
+                Over {
+                    outcome,
+                    began: self.executed,
+                    handed: Arc::clone(&executed.handed),
+                    finished: Some(Arc::new(executed.finished.clone())),
+                    asked: self.run.asked(self.id),
+                },
+            )]);
         }
         executed
     }

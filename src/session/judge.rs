@@ -15,6 +15,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
+    calls::Call,
     environment::{self, Ambient, variable},
     memory::Explanation,
     results::{HandedOn, Received},
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     fingerprint::{Content, Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
-    model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
+    model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskName, TaskSet, UpstreamChange},
     pattern::PatternKind,
     planted::{self, Fault},
     process::find_program,
@@ -45,6 +46,10 @@ pub(crate) struct Question {
     pub(crate) received: Vec<Received>,
     /// The tasks whose declared outputs are part of its key.
     pub(crate) producers: Arc<Vec<TaskId>>,
+    /// What came of the tasks it called when it last ran.
+    pub(crate) called: Vec<Call>,
+    /// Of those, the ones that cannot be looked at before it.
+    pub(crate) not_followed: Vec<TaskName>,
     /// Upstream tasks that a dry run does not execute, assumed to hand on what they did before.
     pub(crate) assumed: Arc<TaskSet>,
     /// An upstream task that would run in a dry run.
@@ -178,12 +183,15 @@ struct Seen {
     outputs: Option<Sight>,
     /// The declared outputs of its producers.
     upstream: Vec<(TaskId, Sight)>,
+    /// Those of the tasks it called.
+    called: Vec<(TaskId, Sight)>,
 }
 
 impl Seen {
     /// What could not be looked at among what the key is made of.
     fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.inputs.iter().chain(self.upstream.iter().map(|(_, sight)| sight)).flat_map(Sight::problems)
+        let others = self.upstream.iter().chain(&self.called).map(|(_, sight)| sight);
+        self.inputs.iter().chain(others).flat_map(Sight::problems)
     }
 
     /// The digest of the inputs.
@@ -197,7 +205,11 @@ impl Seen {
 /// them, too.
 fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
     use PatternKind::{Inputs, Outputs};
-    let producers: BTreeSet<TaskId> = questions.iter().flat_map(|q| q.producers.iter().copied()).collect();
+    let of_others = |q: &Question| {
+        let called = q.called.iter().flat_map(|call| call.producers.iter().copied());
+        q.producers.iter().copied().chain(called).collect::<Vec<_>>()
+    };
+    let producers: BTreeSet<TaskId> = questions.iter().flat_map(of_others).collect();
     let task = |id: &TaskId| shared.graph.task(*id);
     let own = questions.iter().flat_map(|q| [(q.id, Inputs), (q.id, Outputs)]);
     let asked = own.chain(producers.into_iter().map(|id| (id, Outputs)));
@@ -216,6 +228,12 @@ fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
             .iter()
             .filter_map(|id| Some((*id, sights.get(&(*id, Outputs))?.clone())))
             .collect(),
+        called: question
+            .called
+            .iter()
+            .flat_map(|call| call.producers.iter())
+            .filter_map(|id| Some((*id, sights.get(&(*id, Outputs))?.clone())))
+            .collect(),
     };
     questions.iter().map(seen).collect()
 }
@@ -231,7 +249,11 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
         now.assume_upstream(&earlier, |name| {
             // Only of what it still sees: an edge may have gone since.
             let sees = |id: TaskId| question.received.iter().any(|received| received.task == id);
-            shared.graph.id(name.as_str()).is_some_and(|id| question.assumed.contains(id) && sees(id))
+            let calls = |id: TaskId| {
+                question.called.iter().any(|call| call.task == id && call.rests_on(&question.assumed))
+            };
+            let is_assumed = |id: TaskId| (question.assumed.contains(id) && sees(id)) || calls(id);
+            shared.graph.id(name.as_str()).is_some_and(is_assumed)
         });
     }
     let unmatched = seen.inputs.as_ref().map(|inputs| Unmatched::of(shared, question.id, inputs));
@@ -283,6 +305,7 @@ impl Cause<'_> {
         };
         let outputs = seen.outputs.as_ref().filter(|_| !planted::is(Fault::OutputsUnchecked));
         !self.question.force
+            && self.question.not_followed.is_empty()
             && self.question.upstream_would_run.is_none()
             && seen.problems().next().is_none()
             && success.key == now.key_with(seen.content())
@@ -308,7 +331,11 @@ impl Cause<'_> {
                 let same = record.success.as_ref().is_some_and(|s| s.key == now.key());
                 if !same {
                     let earlier = self.explanation().manifest.clone();
-                    reasons.extend(compare(&earlier, now));
+                    let is_told = |reason: &Reason| {
+                        matches!(reason, Reason::Upstream { task, change: UpstreamChange::Disappeared }
+                            if self.question.not_followed.contains(task))
+                    };
+                    reasons.extend(compare(&earlier, now).into_iter().filter(|reason| !is_told(reason)));
                     let files = differing(&earlier.files, &now.files);
                     changed.extend(files.into_iter().map(|(row, _)| self.shared.absolute(&row.path)));
                 }
@@ -316,12 +343,17 @@ impl Cause<'_> {
                 if let (Some(success), Some(outputs)) = (&record.success, outputs) {
                     reasons.extend(self.output_reasons(success.outputs, outputs));
                 }
-                if reasons.is_empty() && !same {
+                if reasons.is_empty() && !same && self.question.not_followed.is_empty() {
                     // The record and its explanation are not of one run; believe neither.
                     reasons.push(Reason::RecordIncomplete);
                 }
             }
         }
+        let not_followed = self.question.not_followed.iter();
+        reasons.extend(
+            not_followed
+                .map(|task| Reason::Upstream { task: task.clone(), change: UpstreamChange::NotFollowed }),
+        );
         if let Some(upstream) = self.question.upstream_would_run {
             reasons.push(Reason::UpstreamWouldRun { task: self.shared.graph.name(upstream).clone() });
         }
@@ -383,7 +415,10 @@ fn parts(shared: &Shared, question: &Question, seen: &Seen, command: Option<&Com
         tracked: &environment::tracked(&question.ambient, &task.track_env),
         upstream: &upstream,
     };
-    Manifest::new(&facts, Vec::new())
+    let mut manifest = Manifest::new(&facts, Vec::new());
+    let content = |id| seen.called.iter().find(|(seen, _)| *seen == id).map(|(_, sight)| sight.content());
+    manifest.set_calls(question.called.iter().map(|call| call.digest(&shared.graph, content)));
+    manifest
 }
 
 /// The file of a task that is one (devenv's `command`): its bytes are part of the key (spec section 4.1).

@@ -53,6 +53,7 @@ impl Execution {
             exports: left.handed.exports.clone(),
             messages: left.handed.messages.clone(),
             outputs,
+            called: self.called.clone(),
             duration_ms: self.millis(),
         }
     }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use crate::plan::Mode;
+use crate::{model::TaskName, plan::Mode};
 
 /// Whether the lines tasks write are passed on as events while they run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +51,18 @@ pub struct Request {
     pub tail: usize,
     /// The environment tasks inherit, where it is not the session's.
     pub environment: Option<Arc<Vec<(OsString, OsString)>>>,
+    /// The task that asks for this run while it executes in another run of this session (a nested run); none, and none
+    /// that does not execute: nobody waits for it.
+    pub caller: Option<Caller>,
+}
+
+/// A task that asks for a run: it knows itself by the variables `DEVTASK_RUN` and `DEVTASK_TASK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The id of the run it executes in.
+    pub run: String,
+    /// Its name.
+    pub task: TaskName,
 }
 
 impl Request {
@@ -75,6 +87,7 @@ impl Request {
             lines: LiveLines::default(),
             tail: Self::TAIL,
             environment: None,
+            caller: None,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::{path::Path, sync::Arc, thread};
 
+use super::support::Sandbox;
 use devtask::{
-    Outcome, Request, Run, RunSummary, Session, SessionError, TaskDraft, TaskGraph,
+    Caller, Outcome, Request, Run, RunSummary, Session, SessionError, Task, TaskDraft, TaskGraph,
     event::{Event, What},
     model::TaskName,
 };
@@ -49,6 +50,19 @@ impl Host {
         self.start(Request::run(names.split_whitespace()))
     }
 
+    /// Asks for a run as a task of another one.
+    pub(crate) fn call(&self, run: &str, task: &str, names: &str) -> Result<Running<'_>, SessionError> {
+        self.ask(run, task, Request::run(names.split_whitespace()))
+    }
+
+    /// The same with a request.
+    pub(crate) fn ask(&self, run: &str, task: &str, request: Request) -> Result<Running<'_>, SessionError> {
+        let mut request = request;
+        request.caller = Some(Caller { run: run.to_owned(), task: TaskName::new(task).unwrap() });
+        let _entered = self.handle.enter();
+        Ok(Running { host: self, run: self.session.start(request)? })
+    }
+
     /// Runs these tasks to the end.
     pub(crate) fn outcomes(&self, names: &str) -> String {
         self.run(names).outcomes()
@@ -89,6 +103,14 @@ impl<'a> Running<'a> {
         told
     }
 
+    /// The id of the run.
+    pub(crate) fn id(&mut self) -> String {
+        match self.until(|what| matches!(what, What::RunStarted { .. })).pop() {
+            Some(What::RunStarted { run, .. }) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Waits until a task is over.
     pub(crate) fn until_finished(&mut self, name: &str) -> Vec<What> {
         self.until(|what| matches!(what, What::TaskFinished(finished) if finished.task.as_str() == name))
@@ -117,9 +139,19 @@ pub(crate) struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Whether it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.summary.is_finished()
+    }
+
+    /// What the run came to.
+    pub(crate) fn finish(self) -> RunSummary {
+        self.host.handle.block_on(self.summary).unwrap().unwrap()
+    }
+
     /// How its tasks ended.
     pub(crate) fn outcomes(self) -> String {
-        outcomes(&self.host.handle.block_on(self.summary).unwrap().unwrap())
+        outcomes(&self.finish())
     }
 }
 
@@ -131,4 +163,16 @@ pub(crate) fn outcomes(summary: &RunSummary) -> String {
         .map(|(name, outcome)| format!("{name} {outcome}").to_lowercase())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// A task that counts how often it executes.
+pub(crate) fn counted(name: &str, script: &str) -> TaskDraft {
+    let count = name.replace(':', "-");
+    Task::shell(name, &format!("echo x >> {count}.count; {script}"))
+}
+
+/// How often a counted task was executed.
+pub(crate) fn count(tree: &Sandbox, name: &str) -> usize {
+    let file = format!("{}.count", name.replace(':', "-"));
+    if tree.exists(&file) { tree.read(&file).lines().count() } else { 0 }
 }

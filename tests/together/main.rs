@@ -3,6 +3,7 @@
 mod host;
 #[cfg(target_os = "linux")]
 mod kills;
+mod nested;
 mod runs;
 #[path = "../support/mod.rs"]
 mod support;

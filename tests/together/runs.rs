@@ -8,21 +8,9 @@ use devtask::{
 };
 
 use super::{
-    host::{Host, outcomes},
+    host::{Host, count, counted, outcomes},
     support::{Sandbox, gate::Gate},
 };
-
-/// A task that counts how often it executes.
-fn counted(name: &str, script: &str) -> TaskDraft {
-    let count = name.replace(':', "-");
-    Task::shell(name, &format!("echo x >> {count}.count; {script}"))
-}
-
-/// How often a counted task was executed.
-fn count(tree: &Sandbox, name: &str) -> usize {
-    let file = format!("{}.count", name.replace(':', "-"));
-    if tree.exists(&file) { tree.read(&file).lines().count() } else { 0 }
-}
 
 fn tree() -> Sandbox {
     let tree = Sandbox::new();
