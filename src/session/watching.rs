@@ -35,7 +35,7 @@ pub(crate) struct Watching {
     seen: Mutex<Seen>,
     /// The sets of each task, by key.
     tasks: HashMap<Digest, Vec<(TaskId, PatternKind)>>,
-    standings: Mutex<BTreeMap<TaskId, Standing>>,
+    standings: Mutex<BTreeMap<TaskId, Stood>>,
 }
 
 /// What changed.
@@ -49,7 +49,7 @@ pub(crate) struct Seen {
 
 /// How a task stands since it was last judged or executed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct Stood {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) handed: Arc<HandedOn>,
     pub(crate) looked: Looked,
@@ -179,7 +179,7 @@ impl Watching {
             if *kind == PatternKind::Outputs {
                 // Through tasks without a command, too: who uses them is known by what they looked at.
                 let standings = lock(&self.standings);
-                let uses = |standing: &Standing| standing.looked.upstream.iter().any(|(made, _)| made == id);
+                let uses = |standing: &Stood| standing.looked.upstream.iter().any(|(made, _)| made == id);
                 users.extend(standings.iter().filter(|(_, standing)| uses(standing)).map(|(user, _)| *user));
                 drop(standings);
                 users.extend(shared.graph.downstream(*id).map(|edge| edge.task));
@@ -217,7 +217,7 @@ impl Watching {
         }
     }
 
-    pub(crate) fn standing(&self, id: TaskId) -> Option<Standing> {
+    pub(crate) fn standing(&self, id: TaskId) -> Option<Stood> {
         lock(&self.standings).get(&id).cloned()
     }
 
@@ -230,12 +230,12 @@ impl Watching {
     }
 
     /// Takes note of how a task stands.
-    pub(crate) fn stand(&self, id: TaskId, standing: Standing) {
+    pub(crate) fn stand(&self, id: TaskId, standing: Stood) {
         lock(&self.standings).insert(id, standing);
     }
 
     /// All that is known of tasks.
-    pub(crate) fn standings(&self) -> MutexGuard<'_, BTreeMap<TaskId, Standing>> {
+    pub(crate) fn standings(&self) -> MutexGuard<'_, BTreeMap<TaskId, Stood>> {
         lock(&self.standings)
     }
 

@@ -23,7 +23,7 @@ use crate::{
         cycle::Cycle,
         emit::Emitter,
         results::Results,
-        watching::{Seen, Standing, Watching},
+        watching::{Seen, Stood, Watching},
     },
 };
 
@@ -156,7 +156,7 @@ impl Turns {
         for &id in self.session.upstream_of(&self.plan).order() {
             let producers = results.producers(id);
             let looked = watching.look_at(shared, &watching.now(), id, &producers);
-            watching.stand(id, Standing { looked, ..Standing::default() });
+            watching.stand(id, Stood { looked, ..Stood::default() });
             results.set(id, crate::session::results::TaskResult::default());
         }
     }
