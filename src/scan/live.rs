@@ -233,6 +233,11 @@ impl Live {
         Some(later.filter(|(_, set, _)| *set == number).map(|(.., path)| path.as_path()).collect())
     }
 
+    /// The directories it has asked for.
+    pub fn attended(&self) -> impl Iterator<Item = &Path> {
+        self.attended.all()
+    }
+
     /// How many files all sets hold together, and in how many directories they were looked for.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {

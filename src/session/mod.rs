@@ -20,6 +20,7 @@
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
 //! | `harvest`, `record` | what it leaves, what is remembered and told of it |
 //! | `watch` | keeping results true while files change: bursts, cycles, loops (spec section 5) |
+//! | `renew` | the same tree with another graph |
 //! | `cycle`, `watching` | what a cycle looks at; what is known of a tree that is watched |
 //! | `saver` | results on their way to the store, many together (spec section 4.3) |
 //! | `memory` | the store, opened as late and given up as early as is right |
@@ -45,6 +46,7 @@ mod ledger;
 mod memory;
 mod open;
 mod record;
+mod renew;
 mod request;
 mod results;
 mod run;
@@ -69,10 +71,11 @@ use std::{
 pub use harvest::harvested;
 pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
+pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
-pub use watch::{OnBusy, Watch, WatchControl, WatchOptions, WatchSummary};
+pub use watch::{OnBusy, Reload, Watch, WatchControl, WatchOptions, WatchSummary};
 
 use tokio::sync::mpsc;
 

@@ -279,7 +279,7 @@ impl SessionBuilder {
             ledgers: Ledgers::default(),
             savings: Savings::default(),
             read_only: self.read_only,
-            _lock: lock,
+            _lock: lock.map(Arc::new),
         };
         Ok(Session { shared: Arc::new(shared), notices: Arc::new(notices) })
     }
@@ -360,7 +360,7 @@ fn look_only(path: &Path, label: &str) -> Result<Opened, SessionError> {
 }
 
 /// Tasks made in code may have directories relative to the root.
-fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
+pub(super) fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
     let is_anchored =
         |task: &Task| task.cwd.is_absolute() && task.pattern_bases.iter().all(|b| b.is_absolute());
     if graph.ids().all(|id| is_anchored(graph.task(id))) {

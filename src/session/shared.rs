@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) savings: Savings,
     /// Opened for looking only.
     pub(crate) read_only: bool,
-    pub(crate) _lock: Option<Lock>,
+    pub(crate) _lock: Option<Arc<Lock>>,
 }
 
 /// The compiled patterns of a task.

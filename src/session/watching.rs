@@ -247,11 +247,6 @@ impl Watching {
     pub(crate) fn source(&self) -> &Arc<Source> {
         &self.source
     }
-
-    /// What may have been written in a set since then. `None`: nobody knows.
-    pub(crate) fn touched_since(live: &Live, key: Digest, then: Moment) -> Option<Vec<PathBuf>> {
-        live.touched_since(key, then).map(|paths| paths.into_iter().map(Path::to_owned).collect())
-    }
 }
 
 impl Seen {
