@@ -62,7 +62,7 @@ pub(crate) struct RunContext {
     /// Where starts are noted.
     journal: OnceCell<Option<Journal>>,
     not_saved: Mutex<Option<String>>,
-    _turn: Turn,
+    _turn: Option<Turn>,
 }
 
 /// How long looks at files have taken.
@@ -116,7 +116,7 @@ impl RunContext {
         id: String,
         plan: &Plan,
         emitter: Emitter,
-        turn: Turn,
+        turn: Option<Turn>,
     ) -> Self {
         Self {
             shared,

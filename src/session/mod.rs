@@ -57,7 +57,7 @@ use std::{
 pub use harvest::harvested;
 pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
-pub use request::{LiveLines, Request};
+pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
 
@@ -66,7 +66,7 @@ use tokio::sync::mpsc;
 use crate::{
     graph::TaskGraph,
     model::{Task, TaskId, TaskName},
-    plan::{Mode, Plan, SelectFault, default_selection, select},
+    plan::{Mode, Plan, SelectFault, Standpoint, default_selection, select},
     store::{Owner, StoreError, Table, TaskRecord},
 };
 use context::{RunContext, Turn};
@@ -201,11 +201,15 @@ impl Session {
         if self.shared.read_only && !request.dry_run {
             return Err(SessionError::ReadOnly);
         }
-        let roots = self.select(&request.names)?;
+        let roots = self.select_from(request.standpoint.as_ref(), &request.names)?;
         let plan = Plan::new(&self.shared.graph, roots, request.mode);
         self.refuse_processes(&plan, &request)?;
         self.refuse_outputs_outside(&plan)?;
-        let turn = Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?;
+        // A dry run only looks.
+        let turn = match request.dry_run {
+            true => None,
+            false => Some(Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?),
+        };
         let now = SystemTime::now();
         let (id, log) = match request.dry_run {
             true => (runlog::run_id(now), RunLog::none()),
@@ -222,11 +226,40 @@ impl Session {
     /// # Errors
     /// [`SessionError::Unknown`] with every name that selects nothing.
     pub fn select(&self, names: &[String]) -> Result<Vec<TaskId>, SessionError> {
-        let project = self.shared.project.as_deref();
+        self.select_from(None, names)
+    }
+
+    /// [`select`](Self::select) from elsewhere.
+    pub(crate) fn select_from(
+        &self,
+        standpoint: Option<&Standpoint>,
+        names: &[String],
+    ) -> Result<Vec<TaskId>, SessionError> {
+        let Standpoint { project, default_project } = standpoint.unwrap_or(&self.shared.standpoint);
         if names.is_empty() {
-            return Ok(default_selection(&self.shared.graph, self.shared.default_project.as_deref()));
+            return Ok(default_selection(&self.shared.graph, default_project.as_deref()));
         }
-        select(&self.shared.graph, project, names).map_err(SessionError::Unknown)
+        select(&self.shared.graph, project.as_deref(), names).map_err(SessionError::Unknown)
+    }
+
+    /// The tasks.
+    pub(crate) fn graph(&self) -> &TaskGraph {
+        &self.shared.graph
+    }
+
+    /// Whether nobody else can hold the tree meanwhile.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.shared.lock.is_some()
+    }
+
+    /// How coarse the stamps of files are at worst.
+    pub(crate) fn granularity(&self) -> Duration {
+        self.shared.granularity
+    }
+
+    /// Has the guardian remove a runtime directory if this process does not live to do it.
+    pub(crate) fn guard_directory(&self, directory: &Path) {
+        self.shared.warden.guard_directory(directory);
     }
 
     /// What happened while opening that the user should know.
@@ -367,10 +400,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let graph = TaskGraph::builder().task(Task::shell("a:t", "true")).build().unwrap();
         let session = Session::builder(graph).root(root.path()).open().await.unwrap();
-        let run = session.start(Request::run(["a:t"]).dry()).unwrap();
-        let second = session.start(Request::run(["a:t"]).dry());
+        let run = session.start(Request::run(["a:t"])).unwrap();
+        let second = session.start(Request::run(["a:t"]));
         assert!(matches!(second.map(drop), Err(SessionError::Busy)));
+        assert!(session.start(Request::run(["a:t"]).dry()).is_ok(), "who only looks is in nobody's way");
         run.finish().await.unwrap();
-        assert!(session.start(Request::run(["a:t"]).dry()).is_ok());
+        assert!(session.start(Request::run(["a:t"])).is_ok());
     }
 }

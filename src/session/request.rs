@@ -1,13 +1,17 @@
 //! What a run is asked to do.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::Mode;
+use crate::{
+    model::TaskName,
+    plan::{Mode, Standpoint},
+};
 
 /// Whether the lines tasks write are passed on as events while they run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiveLines {
     /// Not at all; the logs have them.
     #[default]
@@ -16,6 +20,15 @@ pub enum LiveLines {
     All,
     /// What the reader keeps up with: a slow terminal never holds up a task (hazard C8).
     Lossy,
+}
+
+/// The task that asks for a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The run it is part of.
+    pub run: String,
+    /// The task.
+    pub task: TaskName,
 }
 
 /// One run: which tasks, and how. Start with [`Request::run`].
@@ -48,6 +61,12 @@ pub struct Request {
     pub lines: LiveLines,
     /// How many last lines of a failed task its event carries.
     pub tail: usize,
+    /// From where the names are meant; none: from where the session was opened.
+    pub standpoint: Option<Standpoint>,
+    /// The environment tasks inherit; none: that of the session.
+    pub environment: Option<Arc<Vec<(OsString, OsString)>>>,
+    /// The task that asks for this run, if one of this session does.
+    pub caller: Option<Caller>,
 }
 
 impl Request {
@@ -71,6 +90,9 @@ impl Request {
             retries: None,
             lines: LiveLines::default(),
             tail: Self::TAIL,
+            standpoint: None,
+            environment: None,
+            caller: None,
         }
     }
 

@@ -11,6 +11,7 @@ use std::{
 use devtask::{
     Session,
     event::Event,
+    serve::{GuestInfo, Serving},
     session::{Run, RunControl, RunSummary},
 };
 
@@ -20,7 +21,7 @@ use crate::{
     render::{
         printer::{Printer, Sink},
         screen::{REFRESH, Screen},
-        text::shown,
+        text::{count, shown},
     },
     signals::{Signals, Wish, stop_self},
 };
@@ -63,6 +64,18 @@ impl View {
         }
     }
 
+    /// Gives the sink of events back, once everything is written.
+    pub(crate) fn into_events(self) -> Option<Sink> {
+        self.printer.into_events()
+    }
+
+    /// Begins anew with another screen.
+    pub(crate) fn begin_again(&mut self, screen: Screen) {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        self.screen = screen;
+    }
+
     /// Whether there are lines that are not on the screen yet, or more than enough events to be written.
     pub(crate) fn waits_to_be_seen(&self) -> bool {
         self.screen.waiting() > 0 || self.printer.waiting() >= ROOM
@@ -85,11 +98,18 @@ pub(crate) struct Console {
     times: u32,
     /// The signal to die by because one came after the run, whatever the run came to.
     closed_by: Option<i32>,
+    /// How long what is left at the end has to end.
+    grace: Duration,
 }
 
 impl Console {
     pub(crate) fn new(view: View, signals: Signals) -> Self {
-        Self { view, signals, ended_by: None, times: 0, closed_by: None }
+        Self { view, signals, ended_by: None, times: 0, closed_by: None, grace: RunControl::GRACE }
+    }
+
+    /// The next wish of the user.
+    pub(crate) async fn wish(&mut self) -> Wish {
+        self.signals.next().await
     }
 
     /// What is to be seen.
@@ -97,9 +117,13 @@ impl Console {
         &mut self.view
     }
 
+    /// The signal that asked for the end, if one did.
+    pub(crate) const fn ended_by(&self) -> Option<i32> {
+        self.ended_by
+    }
+
     /// Shows the events of a run until it is over, and does what signals ask for.
-    pub(crate) async fn follow(&mut self, mut run: Run, session: &Session) -> Result<Ended, Exit> {
-        let control = run.control();
+    pub(crate) async fn follow<R: Conducted>(&mut self, mut run: R) -> Result<Ended, R::Fault> {
         let mut ticks = tokio::time::interval(REFRESH);
         let mut due = false;
         loop {
@@ -110,14 +134,12 @@ impl Console {
                     None => break,
                 },
                 () = self.view.printer.written(), if self.view.printer.is_busy() => {}
-                wish = self.signals.next() => self.obey(wish, &control, session).await,
+                wish = self.signals.next() => self.obey(wish, &run).await,
                 _ = ticks.tick(), if self.view.screen.is_live() => due = true,
             }
         }
-        match run.finish().await {
-            Ok(summary) => Ok(Ended { summary, signal: self.ended_by }),
-            Err(error) => Err(refuse(&error)),
-        }
+        let summary = run.finish().await?;
+        Ok(Ended { summary, signal: self.ended_by })
     }
 
     /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
@@ -139,7 +161,7 @@ impl Console {
     }
 
     /// To end: at first gracefully, at the second time now, at the third leave at once; the guardian clears up.
-    async fn obey(&mut self, wish: Wish, control: &RunControl, session: &Session) {
+    async fn obey(&mut self, wish: Wish, run: &impl Conducted) {
         match wish {
             Wish::End(number) => {
                 self.ended_by.get_or_insert(number);
@@ -147,30 +169,52 @@ impl Console {
                 match self.times {
                     1 => {
                         self.view.screen.note("Stopping          (again: now)");
-                        control.interrupt();
+                        run.interrupt();
                     }
-                    2 => control.kill(),
+                    2 => run.kill(),
                     _ => self.leave(number).await,
                 }
             }
-            Wish::Stop => self.stop(control, session).await,
+            Wish::Stop => self.stop(run).await,
             Wish::Report => self.view.screen.report(),
         }
     }
 
     /// Stands still with everything that runs. The tasks first: nobody could stop them afterwards.
-    async fn stop(&mut self, control: &RunControl, session: &Session) {
-        control.pause();
-        let still = async {
-            while !session.is_still() {
-                tokio::task::yield_now().await;
-            }
-        };
-        // What cannot be stopped in that time is being ended.
-        let _ = tokio::time::timeout(PATIENCE, still).await;
+    async fn stop(&mut self, run: &impl Conducted) {
+        run.pause().await;
         self.clear().await;
         stop_self();
-        control.resume();
+        run.resume();
+    }
+
+    /// Waits for guests whose requests are under way, unless a signal has said or says that all is to end.
+    pub(crate) async fn see_off(&mut self, mut serving: Serving) {
+        serving.close();
+        if self.ended_by.is_some() {
+            serving.dismiss();
+        } else if let Some(line) = waiting_for(&serving.guests()) {
+            self.view.screen.note(&line);
+        }
+        let frame = self.view.screen.clear();
+        self.view.printer.err(&frame);
+        self.view.printer.start();
+        loop {
+            tokio::select! {
+                () = serving.ended() => return,
+                () = self.view.printer.written(), if self.view.printer.is_busy() => {}
+                wish = self.signals.next() => if let Wish::End(number) = wish {
+                    if self.closed_by.is_some() {
+                        // What is left is ended without more ado.
+                        self.grace = Duration::ZERO;
+                        return;
+                    }
+                    self.closed_by = Some(*self.ended_by.get_or_insert(number));
+                    self.times += 1;
+                    serving.dismiss();
+                },
+            }
+        }
     }
 
     async fn clear(&mut self) {
@@ -197,7 +241,7 @@ impl Console {
 
     async fn end_children(&mut self, session: &Session) {
         // One future for the whole time: the grace must not begin anew with each signal.
-        let mut ending = pin!(session.end_children(RunControl::GRACE));
+        let mut ending = pin!(session.end_children(self.grace));
         loop {
             tokio::select! {
                 () = &mut ending => return,
@@ -233,6 +277,88 @@ impl Console {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// A run that a console can follow.
+pub(crate) trait Conducted {
+    /// Why there is no summary.
+    type Fault;
+
+    /// The next event; none once the run is over. Can be dropped and called again.
+    async fn next_event(&mut self) -> Option<Event>;
+    /// Ends it.
+    fn interrupt(&self);
+    /// Ends it now.
+    fn kill(&self);
+    /// Has everything that runs stand still before this process does.
+    async fn pause(&self);
+    /// Lets it go on.
+    fn resume(&self);
+    /// What it came to.
+    async fn finish(self) -> Result<RunSummary, Self::Fault>;
+}
+
+/// A run of our own session.
+pub(crate) struct OwnRun<'a> {
+    run: Run,
+    control: RunControl,
+    session: &'a Session,
+    serving: Option<&'a Serving>,
+}
+
+impl<'a> OwnRun<'a> {
+    pub(crate) fn new(run: Run, session: &'a Session, serving: Option<&'a Serving>) -> Self {
+        Self { control: run.control(), run, session, serving }
+    }
+}
+
+impl Conducted for OwnRun<'_> {
+    type Fault = Exit;
+
+    async fn next_event(&mut self) -> Option<Event> {
+        self.run.next_event().await
+    }
+
+    fn interrupt(&self) {
+        self.control.interrupt();
+    }
+
+    fn kill(&self) {
+        self.control.kill();
+    }
+
+    async fn pause(&self) {
+        self.control.pause();
+        if let Some(serving) = self.serving {
+            serving.pause(true);
+        }
+        let still = async {
+            while !self.session.is_still() {
+                tokio::task::yield_now().await;
+            }
+        };
+        // What cannot be stopped in that time is being ended.
+        let _ = tokio::time::timeout(PATIENCE, still).await;
+    }
+
+    fn resume(&self) {
+        self.control.resume();
+        if let Some(serving) = self.serving {
+            serving.pause(false);
+        }
+    }
+
+    async fn finish(self) -> Result<RunSummary, Exit> {
+        self.run.finish().await.map_err(|error| refuse(&error))
+    }
+}
+
+/// Says for whom we wait at the end.
+fn waiting_for(guests: &[GuestInfo]) -> Option<String> {
+    let names: Vec<String> =
+        guests.iter().map(|guest| format!("{} (pid {})", shown(&guest.label), guest.pid)).collect();
+    let count = count(names.len(), "guest", "guests");
+    (!names.is_empty()).then(|| format!("{:<17} for {count}: {}", "Waiting", names.join(", ")))
 }
 
 /// Where `--events` writes.
