@@ -27,9 +27,12 @@ impl Loaded {
     }
 
     /// The same for another directory, if the search from there, which does not leave `home`, leads to this very
-    /// tree. None: it leads elsewhere, or only loading can tell.
+    /// tree. None: it leads elsewhere, or only loading can tell, or loading has something to say.
     #[must_use]
     pub fn standpoint_at(&self, dir: &Path, home: Option<&Path>) -> Option<Standpoint> {
+        if !self.warnings.is_empty() {
+            return None;
+        }
         let world = World::default();
         let (mut found, mut reaches_root) = (None, false);
         for dir in find::ancestors(dir, home, &world) {

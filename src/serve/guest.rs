@@ -25,15 +25,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How much is read at once.
 const PIECE: usize = 64 << 10;
 
-/// What came of looking for an owner.
-#[derive(Debug)]
-pub enum Called {
-    /// It serves us.
-    Welcome(Guest, Welcome),
-    /// There is none, or it does not serve us: the tree is ours, or has to be waited for.
-    Alone,
-}
-
 /// Nothing more comes from the owner: it is gone, or sent us away. What was asked for is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("who held the tree is gone")]
@@ -67,22 +58,27 @@ pub struct Guest {
     known: RunSummary,
 }
 
-/// Looks for an owner where `start_dir` leads to: in the nearest directory upward whose usual state directory has a
+/// Looks for an owner that serves us where `start_dir` leads to: in the nearest directory upward whose usual state directory has a
 /// socket that answers. The search stops where that for task files does; nothing is loaded.
 #[must_use]
-pub fn call_nearby(build: u64, start_dir: &Path, home: Option<&Path>, granularity: Duration) -> Called {
+pub fn call_nearby(
+    build: u64,
+    start_dir: &Path,
+    home: Option<&Path>,
+    granularity: Duration,
+) -> Option<(Guest, Welcome)> {
     let raw = |path: &Path| Raw::of(path.as_os_str());
     let whence = Whence::Directory { dir: raw(start_dir), home: home.map(raw) };
     let hello = Hello { whence, granularity, pid: std::process::id() };
     let dirs = upward(start_dir, home);
     let found = dirs.iter().map(|dir| dir.join(STATE_DIR)).find_map(|state_dir| connect(&state_dir));
-    found.and_then(|stream| greet(stream, build, &hello).ok().flatten()).unwrap_or(Called::Alone)
+    greet(found?, build, &hello).ok()?
 }
 
-/// Calls the owner of this state directory.
+/// Calls the owner of this state directory. None: there is none that serves us; the tree is ours, or has to be waited for.
 #[must_use]
-pub fn call(build: u64, state_dir: &Path, hello: &Hello) -> Called {
-    connect(state_dir).and_then(|stream| greet(stream, build, hello).ok().flatten()).unwrap_or(Called::Alone)
+pub fn call(build: u64, state_dir: &Path, hello: &Hello) -> Option<(Guest, Welcome)> {
+    greet(connect(state_dir)?, build, hello).ok()?
 }
 
 /// The socket of this state directory, if there is one. Perhaps nobody listens.
@@ -98,7 +94,7 @@ fn connect(state_dir: &Path) -> Option<UnixStream> {
 }
 
 /// Says hello. None: we are not served.
-fn greet(mut stream: UnixStream, build: u64, hello: &Hello) -> io::Result<Option<Called>> {
+fn greet(mut stream: UnixStream, build: u64, hello: &Hello) -> io::Result<Option<(Guest, Welcome)>> {
     let greeting = wire::greeting(build);
     let mut message = greeting.to_vec();
     wire::put(hello, &mut message).map_err(io::Error::other)?;
@@ -116,7 +112,7 @@ fn greet(mut stream: UnixStream, build: u64, hello: &Hello) -> io::Result<Option
         match wire::take(&guest.received).map_err(io::Error::other)? {
             Some((Answer::Welcome(welcome), used)) => {
                 guest.used = used;
-                return Ok(Some(Called::Welcome(guest, welcome)));
+                return Ok(Some((guest, welcome)));
             }
             Some((Answer::No, _)) => return Ok(None),
             None => guest.read()?,

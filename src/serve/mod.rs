@@ -27,6 +27,6 @@ mod place;
 pub mod wire;
 
 pub use ground::{Admission, AsLoaded, Ground, Host};
-pub use guest::{Called, Gone, Guest, Orders, Said, SocketMark, call, call_nearby, socket};
+pub use guest::{Gone, Guest, Orders, Said, SocketMark, call, call_nearby, socket};
 pub use owner::{GuestInfo, Serving, ServingOptions};
 pub use wire::{Hello, Order, Refusal, Welcome, Whence};

@@ -176,7 +176,10 @@ impl Console {
                 }
             }
             Wish::Stop => self.stop(run).await,
-            Wish::Report => self.view.screen.report(),
+            Wish::Report => {
+                self.view.screen.report();
+                run.others().iter().for_each(|line| self.view.screen.note(line));
+            }
         }
     }
 
@@ -196,28 +199,38 @@ impl Console {
         } else if let Some(line) = waiting_for(&serving.guests()) {
             self.view.screen.note(&line);
         }
-        let frame = self.view.screen.clear();
-        self.view.printer.err(&frame);
-        self.view.printer.start();
         loop {
+            let lines = self.view.screen.clear();
+            self.view.printer.err(&lines);
+            self.view.printer.start();
             tokio::select! {
                 () = serving.ended() => return,
                 () = self.view.printer.written(), if self.view.printer.is_busy() => {}
-                wish = self.signals.next() => if let Wish::End(number) = wish {
-                    if self.closed_by.is_some() {
-                        // What is left is ended without more ado.
+                wish = self.signals.next() => match wish {
+                    // What is left is ended without more ado.
+                    Wish::End(_) if self.closed_by.is_some() => {
                         self.grace = Duration::ZERO;
                         return;
                     }
-                    self.closed_by = Some(*self.ended_by.get_or_insert(number));
-                    self.times += 1;
-                    serving.dismiss();
+                    Wish::End(number) => {
+                        self.closed_by = Some(*self.ended_by.get_or_insert(number));
+                        self.times += 1;
+                        serving.dismiss();
+                    }
+                    Wish::Stop => {
+                        serving.pause(true);
+                        self.clear().await;
+                        stop_self();
+                        serving.pause(false);
+                    }
+                    Wish::Report => served(&serving).iter().for_each(|line| self.view.screen.note(line)),
                 },
             }
         }
     }
 
-    async fn clear(&mut self) {
+    /// Writes what there is, and takes the live region away.
+    pub(crate) async fn clear(&mut self) {
         let frame = self.view.screen.clear();
         self.view.printer.err(&frame);
         // A terminal that takes nothing shall not keep us.
@@ -294,6 +307,10 @@ pub(crate) trait Conducted {
     async fn pause(&self);
     /// Lets it go on.
     fn resume(&self);
+    /// What else there is to say of what is under way.
+    fn others(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// What it came to.
     async fn finish(self) -> Result<RunSummary, Self::Fault>;
 }
@@ -348,15 +365,27 @@ impl Conducted for OwnRun<'_> {
         }
     }
 
+    fn others(&self) -> Vec<String> {
+        self.serving.map(served).unwrap_or_default()
+    }
+
     async fn finish(self) -> Result<RunSummary, Exit> {
         self.run.finish().await.map_err(|error| refuse(&error))
     }
 }
 
+fn named(guest: &GuestInfo) -> String {
+    format!("{} (pid {})", shown(&guest.label), guest.pid)
+}
+
+/// Says who is being served, one a line.
+fn served(serving: &Serving) -> Vec<String> {
+    serving.guests().iter().map(|guest| format!("{:<17} {}", "Serving", named(guest))).collect()
+}
+
 /// Says for whom we wait at the end.
 fn waiting_for(guests: &[GuestInfo]) -> Option<String> {
-    let names: Vec<String> =
-        guests.iter().map(|guest| format!("{} (pid {})", shown(&guest.label), guest.pid)).collect();
+    let names: Vec<String> = guests.iter().map(named).collect();
     let count = count(names.len(), "guest", "guests");
     (!names.is_empty()).then(|| format!("{:<17} for {count}: {}", "Waiting", names.join(", ")))
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, env, process, sync::Arc, thread, time::Duration}
 use devtask::{
     Request,
     event::{Event, What},
-    serve::{self, Called, Gone, Guest, Hello, Order, Orders, Refusal, Said, Welcome, Whence},
+    serve::{self, Gone, Guest, Hello, Order, Orders, Refusal, Said, Welcome, Whence},
     session::RunSummary,
 };
 use tokio::sync::mpsc;
@@ -36,7 +36,8 @@ impl Visit {
         if app.globals.file.is_some() || app.globals.state_dir.is_some() || args.dry_run {
             return None;
         }
-        Self::of(serve::call_nearby(build()?, &app.start_dir, home().as_deref(), app.granularity()))
+        let found = serve::call_nearby(build()?, &app.start_dir, home().as_deref(), app.granularity());
+        found.map(|(guest, welcome)| Self { guest, welcome })
     }
 
     /// The owner of this very tree.
@@ -44,14 +45,8 @@ impl Visit {
         let digest = tree.loaded.digest(&tree.graph)?;
         let whence = Whence::Loaded { digest, standpoint: tree.loaded.standpoint() };
         let hello = Hello { whence, granularity: app.granularity(), pid: process::id() };
-        Self::of(serve::call(build()?, &app.state_dir(tree), &hello))
-    }
-
-    fn of(called: Called) -> Option<Self> {
-        match called {
-            Called::Welcome(guest, welcome) => Some(Self { guest, welcome }),
-            Called::Alone => None,
-        }
+        let found = serve::call(build()?, &app.state_dir(tree), &hello);
+        found.map(|(guest, welcome)| Self { guest, welcome })
     }
 
     /// Asks for something, to be done in our environment.

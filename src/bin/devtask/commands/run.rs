@@ -186,6 +186,7 @@ impl<'a> Stage<'a> {
         // Who was asked, to no avail.
         let mut asked = None;
         loop {
+            console.clear().await;
             match wait(self, &mut console, asked).await? {
                 Waited::Free(session) => {
                     console.view().warn(session.notices());
