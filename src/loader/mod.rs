@@ -150,6 +150,8 @@ fn current_project(projects: &[Project], start_dir: &Path, world: &World) -> Opt
 }
 
 #[cfg(test)]
+mod current_tests;
+#[cfg(test)]
 mod kept_tests;
 #[cfg(test)]
 mod tests;

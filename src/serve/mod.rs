@@ -30,3 +30,6 @@ pub use ground::{Admission, AsLoaded, Ground, Host};
 pub use guest::{Gone, Guest, Orders, Said, SocketMark, call, call_nearby, socket};
 pub use owner::{GuestInfo, Serving, ServingOptions};
 pub use wire::{Hello, Order, Refusal, Welcome, Whence};
+
+#[cfg(test)]
+mod tests;
