@@ -100,17 +100,18 @@ fn what_only_a_load_can_tell_is_not_guessed() {
 #[test]
 fn a_load_knows_whether_it_is_still_true() {
     let old = SystemTime::now() - Duration::from_secs(3600);
-    let edits: [(&str, &dyn Fn(&Path)); 7] = [
-        ("an edit", &|root| write(root, "apps/web/devtask.toml", "[tasks.u]\nexec = 'true'\n")),
-        ("an edit of the same length", &|root| {
+    type Edit = (&'static str, fn(&Path));
+    let edits: [Edit; 7] = [
+        ("an edit", |root| write(root, "apps/web/devtask.toml", "[tasks.u]\nexec = 'true'\n")),
+        ("an edit of the same length", |root| {
             let text = fs::read_to_string(root.join("devtask.toml")).unwrap();
             write(root, "devtask.toml", &text.replace("true", "fals"));
         }),
-        ("a new project", &|root| write(root, "apps/new/devtask.toml", "")),
-        ("a second file", &|root| write(root, "apps/web/devtask.json", "{}")),
-        ("a file above", &|root| write(root, "../devtask.toml", "include = ['tree']\n")),
-        ("a dotenv file", &|root| write(root, "apps/api/.env", "A=1\n")),
-        ("a removal", &|root| fs::remove_file(root.join("apps/api/inner/devtask.toml")).unwrap()),
+        ("a new project", |root| write(root, "apps/new/devtask.toml", "")),
+        ("a second file", |root| write(root, "apps/web/devtask.json", "{}")),
+        ("a file above", |root| write(root, "../devtask.toml", "include = ['tree']\n")),
+        ("a dotenv file", |root| write(root, "apps/api/.env", "A=1\n")),
+        ("a removal", |root| fs::remove_file(root.join("apps/api/inner/devtask.toml")).unwrap()),
     ];
     for settled in [false, true] {
         for (what, edit) in &edits {
