@@ -58,21 +58,24 @@ pub struct Guest {
     known: RunSummary,
 }
 
-/// Looks for an owner that serves us where `start_dir` leads to: in the nearest directory upward whose usual state directory has a
-/// socket that answers. The search stops where that for task files does; nothing is loaded.
-#[must_use]
+/// Looks for an owner that serves us where `start_dir`, which has no links in it, leads to: in the nearest directory upward
+/// whose usual state directory has a socket that answers. The search stops where that for task files does; nothing is
+/// loaded. `build` is asked only if there is a socket: mostly there is none, and that shall cost next to nothing.
 pub fn call_nearby(
-    build: u64,
+    build: impl FnOnce() -> Option<u64>,
     start_dir: &Path,
     home: Option<&Path>,
     granularity: Duration,
 ) -> Option<(Guest, Welcome)> {
+    let mut sockets =
+        start_dir.ancestors().filter_map(|dir| Some((dir, place::find(&dir.join(STATE_DIR))?))).peekable();
+    sockets.peek()?;
+    let reach = upward(start_dir, home);
+    let mut within = sockets.take_while(|(dir, _)| reach.iter().any(|reached| reached == dir));
+    let stream = within.find_map(|(_, address)| UnixStream::connect_addr(&address).ok())?;
     let raw = |path: &Path| Raw::of(path.as_os_str());
     let whence = Whence::Directory { dir: raw(start_dir), home: home.map(raw) };
-    let hello = Hello { whence, granularity, pid: std::process::id() };
-    let dirs = upward(start_dir, home);
-    let found = dirs.iter().map(|dir| dir.join(STATE_DIR)).find_map(|state_dir| connect(&state_dir));
-    greet(found?, build, &hello).ok()?
+    greet(stream, build()?, &Hello { whence, granularity, pid: std::process::id() }).ok()?
 }
 
 /// Calls the owner of this state directory. None: there is none that serves us; the tree is ours, or has to be waited for.

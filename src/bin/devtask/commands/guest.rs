@@ -36,7 +36,7 @@ impl Visit {
         if app.globals.file.is_some() || app.globals.state_dir.is_some() || args.dry_run {
             return None;
         }
-        let found = serve::call_nearby(build()?, &app.start_dir, home().as_deref(), app.granularity());
+        let found = serve::call_nearby(build, &app.start_dir, home().as_deref(), app.granularity());
         found.map(|(guest, welcome)| Self { guest, welcome })
     }
 
