@@ -16,6 +16,7 @@ use super::{
 use crate::{
     graph::TaskGraph,
     model::Digest,
+    plan::Standpoint,
     scan::{FileTable, Scanner, TableOptions},
 };
 
@@ -25,17 +26,15 @@ use crate::{
 pub struct Reloaded {
     /// The graph.
     pub graph: Arc<TaskGraph>,
-    /// The project of the working directory, for local names.
-    pub project: Option<String>,
-    /// The project that a run without names takes its tasks from; none: all.
-    pub default_project: Option<String>,
+    /// From where names are meant.
+    pub standpoint: Standpoint,
 }
 
 impl Reloaded {
-    /// This graph, of no project.
+    /// This graph, with names meant from nowhere in particular.
     #[must_use]
     pub fn new(graph: impl Into<Arc<TaskGraph>>) -> Self {
-        Self { graph: graph.into(), project: None, default_project: None }
+        Self { graph: graph.into(), standpoint: Standpoint::default() }
     }
 }
 
@@ -63,8 +62,7 @@ impl Session {
             warden: old.warden.clone(),
             predecessors,
             keeps_devenv_dirs: old.keeps_devenv_dirs,
-            project: with.project,
-            default_project: with.default_project,
+            standpoint: with.standpoint,
             jobs: old.jobs,
             threads: old.threads,
             runtime_bases: old.runtime_bases.clone(),
@@ -76,7 +74,7 @@ impl Session {
             ledgers: Ledgers::default(),
             savings: Savings::default(),
             read_only: old.read_only,
-            _lock: old._lock.clone(),
+            lock: old.lock.clone(),
         };
         Self { shared: Arc::new(shared), notices: Arc::clone(&self.notices) }
     }
@@ -85,8 +83,7 @@ impl Session {
     pub(super) fn as_loaded(&self) -> Reloaded {
         Reloaded {
             graph: Arc::clone(&self.shared.graph),
-            project: self.shared.project.clone(),
-            default_project: self.shared.default_project.clone(),
+            standpoint: self.shared.standpoint.clone(),
         }
     }
 }

@@ -111,6 +111,18 @@ pub struct Watch {
     reading: Option<OwnedSemaphorePermit>,
 }
 
+/// The session of a watch, whichever it is just now.
+#[derive(Clone, Debug)]
+pub struct WatchedSession(Arc<Mutex<Session>>);
+
+impl WatchedSession {
+    /// As it is now.
+    #[must_use]
+    pub fn get(&self) -> Session {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// What a watch came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -260,8 +272,8 @@ impl Watch {
     /// The session as it is now: another than the watch was started in once task files were edited. Who starts runs
     /// beside the watch starts them here.
     #[must_use]
-    pub fn session(&self) -> Session {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn session(&self) -> WatchedSession {
+        WatchedSession(Arc::clone(&self.session))
     }
 
     /// A handle to give orders with.

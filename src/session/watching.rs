@@ -17,7 +17,7 @@ use crate::{
     model::{Digest, Outcome, TaskId},
     pattern::PatternKind,
     plan::{Mode, Plan},
-    scan::{self, Attendant, Live, Moment, Refreshed},
+    scan::{self, Attendant, Live, Refreshed},
     watch::{Change, Health, Source, Watched},
 };
 

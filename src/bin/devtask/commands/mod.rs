@@ -2,6 +2,7 @@
 
 mod completions;
 mod graph;
+mod guest;
 mod list;
 mod logs;
 mod look;

@@ -36,9 +36,24 @@ pub(crate) struct Screen {
 /// What of the tasks is shown.
 pub(crate) struct Shows {
     /// The tasks whose lines are shown, and not only used for the live region.
-    pub(crate) lines_of: HashSet<TaskName>,
+    pub(crate) lines_of: Shown,
     /// The tasks that own the terminal while they run: it is not drawn upon then.
     pub(crate) interactive: HashSet<TaskName>,
+}
+
+/// Some tasks, or all.
+pub(crate) enum Shown {
+    All,
+    These(HashSet<TaskName>),
+}
+
+impl Shown {
+    fn has(&self, task: &TaskName) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(tasks) => tasks.contains(task),
+        }
+    }
 }
 
 impl Screen {
@@ -50,7 +65,7 @@ impl Screen {
     pub(crate) fn show(&mut self, event: &Event) {
         self.follow(event);
         if let What::Log { task, .. } | What::LogGap { task, .. } = &event.what
-            && !self.shows.lines_of.contains(task)
+            && !self.shows.lines_of.has(task)
         {
             return;
         }
