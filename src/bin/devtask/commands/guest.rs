@@ -13,7 +13,10 @@ use tokio::sync::mpsc;
 use crate::{
     app::{App, Tree, build, home, internal, refuse},
     args::RunArgs,
-    commands::run::{Errand, Stage, listen, nested, within_runtime},
+    commands::{
+        run::{Errand, Stage, listen, within_runtime},
+        wait::nested,
+    },
     console::{Conducted, Console, Ended, View},
     exit::Exit,
     render::printer::Sink,

@@ -8,6 +8,7 @@ mod logs;
 mod look;
 mod run;
 mod show;
+mod wait;
 mod watch;
 mod why;
 

@@ -4,11 +4,7 @@ use std::{
     collections::HashSet,
     io::{IsTerminal as _, stdout},
     path::PathBuf,
-    pin::pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use devtask::{
@@ -17,18 +13,19 @@ use devtask::{
     event::RunStatus,
     model::{Task, TaskName},
     plan::select,
-    serve::{AsLoaded, Ground, Serving, ServingOptions, SocketMark, socket},
-    session::{LiveLines, Run, RunSummary, SessionBuilder, SessionError, Wait},
+    serve::{AsLoaded, Ground, Serving, ServingOptions},
+    session::{LiveLines, Run, RunSummary, SessionBuilder, SessionError},
     store::Owner,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{App, Tree, build, internal, is_nested_in, misused, misused_with, refuse, runtime_bases},
+    app::{App, Tree, build, internal, misused, misused_with, refuse, runtime_bases},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
     commands::{
         guest::{self, Question, Served, Visit},
         look,
+        wait::{Waited, may_wait, wait},
     },
     console::{Console, Ended, Events, OwnRun, View},
     exit::Exit,
@@ -36,9 +33,8 @@ use crate::{
         lines::{Lines, Style},
         printer::Sink,
         screen::{Screen, Shown, Shows},
-        text,
     },
-    signals::{Signals, Wish, stop_self},
+    signals::Signals,
 };
 
 /// The hint of a bad `--input-json`.
@@ -120,7 +116,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn state_dir(self) -> PathBuf {
+    pub(crate) fn state_dir(self) -> PathBuf {
         self.app.state_dir(self.tree)
     }
 
@@ -179,7 +175,7 @@ impl<'a> Stage<'a> {
     }
 
     /// How the tree is opened to run something.
-    fn builder(self) -> SessionBuilder {
+    pub(crate) fn builder(self) -> SessionBuilder {
         let builder = self.app.session(self.tree, &self.errand.label());
         match self.errand.jobs(self.app, self.settings()) {
             Some(jobs) => builder.jobs(jobs),
@@ -425,97 +421,6 @@ impl Errand<'_> {
             (false, false) => Shown::These(shown),
         };
         Screen::new(Lines::new(style), app.is_live(project) && !quiet, Shows { lines_of, interactive })
-    }
-}
-
-/// Whether waiting for the tree makes sense. Nobody has to wait for an owner that serves.
-fn may_wait(app: &App, tree: &Tree, owner: &Owner) -> Result<(), Exit> {
-    let state_dir = app.state_dir(tree);
-    if socket(&state_dir).is_some() {
-        return Ok(());
-    }
-    if is_nested_in(&state_dir) {
-        return Err(nested());
-    }
-    if app.globals.no_wait {
-        return Err(refuse(&SessionError::Held(owner.clone())));
-    }
-    Ok(())
-}
-
-/// The end of a run that waits for itself.
-pub(crate) fn nested() -> Exit {
-    misused(
-        "a task cannot run tasks of its own tree yet: `devtask run` was called by a task of the run that holds it; \
-         put the edge into `after` instead",
-    )
-}
-
-/// What waiting for a tree came to.
-enum Waited {
-    /// It is ours.
-    Free(Box<Session>),
-    /// There is a socket that has not been tried yet.
-    Served(SocketMark),
-}
-
-/// Why waiting was given up.
-enum Stopped {
-    Served(SocketMark),
-    Impatient(Owner),
-}
-
-/// Waits until the tree is free, or until there is another socket than the one that was `asked`, unless a signal says
-/// not to wait.
-async fn wait(stage: Stage<'_>, console: &mut Console, asked: Option<SocketMark>) -> Result<Waited, Exit> {
-    let state_dir = stage.state_dir();
-    let builder = stage.builder();
-    let is_patient = !stage.app.globals.no_wait && !is_nested_in(&state_dir);
-    let (stopped, because) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
-    let (stop, why) = (Arc::clone(&stopped), Arc::clone(&because));
-    let mut is_told = false;
-    let should_stop = move |owner: &Owner| {
-        if stop.load(Ordering::Relaxed) {
-            return true;
-        }
-        let stopped = match socket(&state_dir).filter(|socket| asked != Some(*socket)) {
-            Some(socket) => Some(Stopped::Served(socket)),
-            None => (!is_patient).then(|| Stopped::Impatient(owner.clone())),
-        };
-        if stopped.is_some() {
-            *why.lock().unwrap_or_else(PoisonError::into_inner) = stopped;
-            return true;
-        }
-        if !std::mem::replace(&mut is_told, true) {
-            eprintln!("Waiting for {}", text::owner(owner));
-        }
-        false
-    };
-    let wait = Wait::UntilStopped(Box::new(should_stop));
-    let mut opening = pin!(builder.wait(wait).open());
-    let mut signal = None;
-    loop {
-        tokio::select! {
-            opened = &mut opening => {
-                let because = because.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return match (opened, signal, because) {
-                    (Ok(session), ..) => Ok(Waited::Free(Box::new(session))),
-                    (Err(_), Some(signal), _) => Err(Exit::Signal(signal)),
-                    (Err(_), None, Some(Stopped::Served(socket))) => Ok(Waited::Served(socket)),
-                    (Err(_), None, Some(Stopped::Impatient(_))) if is_nested_in(&stage.state_dir()) => Err(nested()),
-                    (Err(_), None, Some(Stopped::Impatient(owner))) => Err(refuse(&SessionError::Held(owner))),
-                    (Err(error), None, None) => Err(refuse(&error)),
-                };
-            }
-            wish = console.wish() => match wish {
-                Wish::End(number) => {
-                    signal = Some(number);
-                    stopped.store(true, Ordering::Relaxed);
-                }
-                Wish::Stop => stop_self(),
-                Wish::Report => {}
-            },
-        }
     }
 }
 
