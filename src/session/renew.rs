@@ -81,9 +81,6 @@ impl Session {
 
     /// What a request for this session's own graph would go on with.
     pub(super) fn as_loaded(&self) -> Reloaded {
-        Reloaded {
-            graph: Arc::clone(&self.shared.graph),
-            standpoint: self.shared.standpoint.clone(),
-        }
+        Reloaded { graph: Arc::clone(&self.shared.graph), standpoint: self.shared.standpoint.clone() }
     }
 }

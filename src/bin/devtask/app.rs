@@ -338,6 +338,7 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
             complain(&format!("this tree is held by {}", text::owner(owner)));
             Exit::Held
         }
+        SessionError::NestedCycle(_) => misused(&error.to_string()),
         SessionError::NeedsProcess(_) => {
             let hint = "`--mode single` runs the named tasks without what they need";
             misused_with(&text::chain(error), hint)

@@ -13,7 +13,7 @@ use devtask::{
 
 use crate::{
     app::{App, Tree, build, misused, refuse, runtime_bases},
-    args::{self, Outputs, Watcher, WatchArgs},
+    args::{self, Outputs, WatchArgs, Watcher},
     commands::run::{Errand, Stage, inputs, listen, within_runtime},
     console::{Console, Events, OwnWatch, View},
     exit::Exit,
@@ -36,7 +36,11 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
         let session = stage.hold(&mut console).await?;
         console.view().warn(session.notices());
         let loaded = Arc::new(Mutex::new((Arc::clone(&tree.graph), tree.loaded.clone())));
-        let reload = Box::new(Files { request: app.load_request(), color: app.color_err, loaded: Arc::clone(&loaded) });
+        let reload = Box::new(Files {
+            request: app.load_request(),
+            color: app.color_err,
+            loaded: Arc::clone(&loaded),
+        });
         let watch = match session.watch_reloading(stage.request(), options(args), Some(reload)).await {
             Ok(watch) => watch,
             Err(error) => {
