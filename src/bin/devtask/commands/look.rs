@@ -1,6 +1,9 @@
 //! Looking without touching: decisions of a dry run over a read-only session.
 
-use std::{collections::BTreeMap, iter};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use devtask::{
     Request, Session, SessionError,
@@ -43,6 +46,8 @@ impl Decision {
 pub(crate) struct Look {
     pub(crate) decisions: BTreeMap<TaskName, Decision>,
     pub(crate) warnings: Vec<String>,
+    /// The tasks that those asked about called when they last succeeded.
+    pub(crate) called: BTreeSet<TaskName>,
 }
 
 /// Why the state cannot be read now.
@@ -77,14 +82,17 @@ pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Lo
         return Ok(events.map(|events| collect(events, Vec::new())));
     };
     let mut judging = session.judge(request).map_err(|error| refuse(&error))?;
-    let look = collect(iter::from_fn(|| judging.next_event()), session.notices().to_vec());
+    let mut look = collect(iter::from_fn(|| judging.next_event()), session.notices().to_vec());
+    let records = names.iter().filter_map(|name| session.record(&TaskName::new(name).ok()?));
+    let called = records.filter_map(|record| record.success).flat_map(|success| success.called);
+    look.called = called.map(|called| called.task).collect();
     // Nothing was written, so closing has nothing to tell.
     let _ = session.close_blocking();
     Ok(Some(look))
 }
 
 fn collect(events: impl IntoIterator<Item = Event>, warnings: Vec<String>) -> Look {
-    let mut look = Look { decisions: BTreeMap::new(), warnings };
+    let mut look = Look { warnings, ..Look::default() };
     for event in events {
         match event.what {
             What::Decision { task, action, reasons, compared, last_success } => {
