@@ -127,7 +127,11 @@ fn devtask(workspace: &Workspace, edits: usize, smoke: bool) -> Row {
     let before = wake_ups(watch.0.id());
     thread::sleep(if smoke { Duration::from_millis(100) } else { IDLE });
     let woken = wake_ups(watch.0.id()) - before;
-    println!("  {:<24} {woken} wake-ups while idle, {} MB in memory", "devtask watch", resident(watch.0.id()));
+    println!(
+        "  {:<24} {woken} wake-ups while idle, {} MB in memory",
+        "devtask watch",
+        resident(watch.0.id())
+    );
     row
 }
 
@@ -182,13 +186,17 @@ fn wait_for(events: &Path, times: usize) {
 /// How often the threads of a process have gone to sleep so far.
 fn wake_ups(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let of = |status: String| status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok());
+    let of = |status: String| {
+        status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())
+    };
     tasks.filter_map(|task| of(fs::read_to_string(task.path().join("status")).ok()?)).sum::<u64>()
 }
 
 /// How many MB of memory a process holds.
 fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let held = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let held = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
     held.unwrap_or(0u64) / 1024
 }
