@@ -18,7 +18,7 @@ use crate::{
     pattern::PatternKind,
     plan::{Mode, Plan},
     scan::{self, Attendant, Live, Refreshed},
-    watch::{Change, Health, Source, Watched},
+    watch::{Change, Health, Source, Synced, Watched},
 };
 
 /// How long the system may take to tell of a change. Then everything is looked at.
@@ -105,10 +105,10 @@ impl Watching {
 
     /// Takes in what was written until now, and looks at it.
     pub(crate) fn catch_up(&self, shared: &Shared) -> MutexGuard<'_, Live> {
-        let is_known = self.source.sync(PATIENCE);
+        let synced = self.source.sync(PATIENCE);
         let mut live = lock(&self.live);
         self.take_in(&mut live);
-        if !is_known {
+        if synced == Synced::Unknown {
             live.note(scan::Change::Everything);
         }
         let Refreshed { sets, paths } = live.refresh(&shared.scanner, &shared.table, self);
