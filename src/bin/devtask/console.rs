@@ -1,5 +1,8 @@
 //! Between a run and its user: events to the screen and to `--events`, signals to the run.
 
+mod keys;
+mod watch;
+
 use std::{
     fs::File,
     io::{self, Write as _, stdout},
@@ -11,8 +14,12 @@ use std::{
 use devtask::{
     Session,
     event::Event,
-    session::{Run, RunControl, RunSummary, Watch, WatchControl, WatchSummary},
+    session::{Run, RunControl, RunSummary, WatchControl},
 };
+
+use keys::Keyboard;
+use rustix::process::Signal;
+pub(crate) use watch::has_keys;
 
 use crate::{
     app::{App, internal, misused, refuse},
@@ -115,11 +122,13 @@ pub(crate) struct Console {
     times: u32,
     /// The signal to die by because one came after the run, whatever the run came to.
     closed_by: Option<i32>,
+    /// While a watch has it.
+    keyboard: Option<Keyboard>,
 }
 
 impl Console {
     pub(crate) fn new(view: View, signals: Signals) -> Self {
-        Self { view, signals, ended_by: None, times: 0, closed_by: None }
+        Self { view, signals, ended_by: None, times: 0, closed_by: None, keyboard: None }
     }
 
     /// What is to be seen.
@@ -150,33 +159,6 @@ impl Console {
         }
     }
 
-    /// Shows the events of a watch until it is over, and does what signals ask for.
-    pub(crate) async fn follow_watch(
-        &mut self,
-        mut watch: Watch,
-        session: &Session,
-    ) -> Result<(WatchSummary, Option<i32>), Exit> {
-        let control = watch.control();
-        let mut ticks = tokio::time::interval(REFRESH);
-        let mut due = false;
-        loop {
-            self.draw(&mut due);
-            tokio::select! {
-                event = watch.next_event(), if self.has_room() => match event {
-                    Some(event) => self.view.take(&event),
-                    None => break,
-                },
-                () = self.view.printer.written(), if self.view.printer.is_busy() => {}
-                wish = self.signals.next() => self.obey(wish, &control, session).await,
-                _ = ticks.tick(), if self.view.screen.is_live() => due = true,
-            }
-        }
-        match watch.finish().await {
-            Ok(summary) => Ok((summary, self.ended_by)),
-            Err(error) => Err(refuse(&error)),
-        }
-    }
-
     /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
     /// those whose lines it wants, and nobody else. Before a task gets the terminal everything is written.
     fn has_room(&self) -> bool {
@@ -200,7 +182,7 @@ impl Console {
         match wish {
             Wish::End(number) => {
                 self.ended_by.get_or_insert(number);
-                self.times += 1;
+                self.times += weight(number);
                 match self.times {
                     1 => {
                         self.view.screen.note("Stopping          (again: now)");
@@ -226,7 +208,9 @@ impl Console {
         // What cannot be stopped in that time is being ended.
         let _ = tokio::time::timeout(PATIENCE, still).await;
         self.clear().await;
+        self.keyboard.iter_mut().for_each(Keyboard::lend);
         stop_self();
+        self.lend_terminal();
         control.resume();
     }
 
@@ -239,6 +223,7 @@ impl Console {
 
     async fn leave(&mut self, signal: i32) {
         self.clear().await;
+        self.keyboard = None;
         crate::exit::leave(Exit::Signal(signal));
     }
 
@@ -260,7 +245,7 @@ impl Console {
                 () = &mut ending => return,
                 wish = self.signals.next() => if let Wish::End(number) = wish {
                     self.closed_by = Some(*self.ended_by.get_or_insert(number));
-                    self.times += 1;
+                    self.times += weight(number);
                     if self.times > 2 {
                         self.leave(number).await;
                     }
@@ -290,6 +275,12 @@ impl Console {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// How often to have asked for the end a signal counts.
+fn weight(signal: i32) -> u32 {
+    // Ctrl-\ means: leave at once.
+    if signal == Signal::QUIT.as_raw() { 3 } else { 1 }
 }
 
 /// Where `--events` writes.

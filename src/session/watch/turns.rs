@@ -290,7 +290,8 @@ impl Turns {
             let more = paths.len() - named.len();
             self.emitter.emit(What::FilesChanged { paths: named, more, tasks });
         }
-        let request = Request { cycle: Some(Arc::new(cycle)), ..self.request.clone() };
+        // What is forced is forced once.
+        let request = Request { cycle: Some(Arc::new(cycle)), force: false, ..self.request.clone() };
         self.start(request);
     }
 

@@ -1,28 +1,37 @@
 //! `devtask watch`.
 
 use devtask::{
-    SessionError,
+    Request, SessionError,
     plan::select,
-    session::{OnBusy, WatchOptions},
+    session::{LiveLines, OnBusy, WatchOptions},
     watch::Backend,
 };
 
+use super::command;
 use crate::{
-    app::{App, Tree, refuse},
-    args::{self, WatchArgs, Watcher},
+    app::{App, Tree, misused, refuse},
+    args::{self, Mode, Outputs, Ui, WatchArgs, Watcher},
     commands::run::{inputs, listen, may_wait, request, screen, wait, within_runtime},
-    console::{Console, Events, View},
+    console::{Console, Events, View, has_keys},
     exit::Exit,
+    render::watch::{Manner, Watched},
 };
 
 pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
-    let inputs = inputs(&args.run)?;
+    if args.run.dry_run || args.run.outputs == Outputs::Json {
+        return Err(misused(
+            "a watch has no end at which to tell; `--dry-run` and `--outputs json` are for `run`",
+        ));
+    }
     let events = Events::open(app)?;
-    let tree = app.load()?;
-    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.run.names)
-        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
-    let request = request(app, &tree, &args.run, inputs);
-    let view = View::new(screen(app, &tree, &args.run), events.to);
+    let (tree, mut request) = what(app, args)?;
+    let manner = manner(app, &tree, args);
+    if manner.keys && request.lines == LiveLines::Off {
+        request.lines = LiveLines::Lossy;
+    }
+    let screen = screen(app, &tree, &args.run).watching(Watched::new(manner), args.clear);
+    let view = View::new(screen, events.to);
+    let keys = manner.keys;
     within_runtime(async {
         let mut signals = listen()?;
         let label = label(args);
@@ -34,7 +43,9 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
             }
             Err(error) => return Err(refuse(&error)),
         };
-        keep(app, &tree, &session);
+        if !manner.command {
+            app.keep(&tree, &session.state_dir());
+        }
         let mut console = Console::new(view, signals);
         console.view().warn(session.notices());
         let watch = match session.watch(request, options(args)).await {
@@ -44,7 +55,7 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
                 return Err(refuse(&error));
             }
         };
-        let ended = console.follow_watch(watch, &session).await;
+        let ended = console.follow_watch(watch, &session, &tree.loaded.root, keys).await;
         let saved = console.close(session).await;
         if let Err(why) = &saved {
             console.view().warn(&[format!("results are not saved: {why}")]);
@@ -60,12 +71,40 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
     })
 }
 
-fn keep(app: &App, tree: &Tree, session: &devtask::Session) {
-    app.keep(tree, &session.state_dir());
+/// What is watched, and how it is run.
+fn what(app: &mut App, args: &WatchArgs) -> Result<(Tree, Request), Exit> {
+    let inputs = inputs(&args.run)?;
+    if !args.globs.is_empty() {
+        let (tree, arguments) = command::tree(app, args)?;
+        let mut request = request(app, &tree, &args.run, inputs);
+        request.names = vec![command::NAME.to_owned()];
+        request.arguments = arguments;
+        // What its files were is known from the last time; what else it rests on nobody has said.
+        request.force = true;
+        return Ok((tree, request));
+    }
+    app.without_file = Some("watch files for a command: devtask watch -g 'src/**/*.rs' -- cargo test");
+    let tree = app.load()?;
+    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.run.names)
+        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
+    let request = request(app, &tree, &args.run, inputs);
+    Ok((tree, request))
+}
+
+fn manner(app: &App, tree: &Tree, args: &WatchArgs) -> Manner {
+    let is_shown = app.ui(tree) != Ui::None;
+    Manner {
+        keys: is_shown && has_keys(),
+        beats: is_shown,
+        command: !args.globs.is_empty(),
+        only_before: matches!(args.run.mode, Mode::Single | Mode::Before),
+    }
 }
 
 fn label(args: &WatchArgs) -> String {
-    format!("devtask watch {}", args.run.names.join(" ")).trim_end().to_owned()
+    let globs = args.globs.iter().map(|glob| format!("-g {glob}"));
+    let names: Vec<String> = globs.chain(args.run.names.iter().cloned()).collect();
+    format!("devtask watch {}", names.join(" ")).trim_end().to_owned()
 }
 
 fn options(args: &WatchArgs) -> WatchOptions {
