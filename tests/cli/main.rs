@@ -10,9 +10,12 @@ mod faults;
 mod freshness;
 mod history;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod keys;
 mod looking;
 mod protocol;
 mod review;
 mod run;
 mod running;
 mod state;
+mod watch;

@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of this")]
 
 pub(crate) mod gate;
+#[cfg(target_os = "linux")]
+pub(crate) mod terminal;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -52,6 +52,8 @@ pub(crate) struct Watched {
     is_busy: bool,
     on_hold: bool,
     size: String,
+    /// How many tasks are kept true.
+    tasks: usize,
     degraded: Option<String>,
     stuck: Vec<TaskName>,
     outcomes: BTreeMap<TaskName, Outcome>,
@@ -70,6 +72,7 @@ impl Watched {
             is_busy: false,
             on_hold: false,
             size: String::new(),
+            tasks: 0,
             degraded: None,
             stuck: Vec::new(),
             outcomes: BTreeMap::new(),
@@ -93,6 +96,7 @@ impl Watched {
         match &event.what {
             What::WatchStarted { tasks, before, files, directories } => {
                 self.size = size(*files, *directories);
+                self.tasks = tasks.len() + before;
                 let line = style.status("Watching", &self.started(tasks, *before));
                 Some(if style.quiet { Vec::new() } else { vec![line] })
             }
@@ -169,7 +173,13 @@ impl Watched {
             stands.push(format!("{} stuck ({})", self.stuck.len(), few(&self.stuck, ", ", TASKS, 0)));
         }
         if stands.is_empty() {
-            stands.push(if self.cycles == 0 { "for a change" } else { "all up to date" }.to_owned());
+            // Without a first run nobody has looked at every task.
+            let is_known = self.outcomes.len() >= self.tasks;
+            stands.push(match self.cycles {
+                0 => "for a change".to_owned(),
+                _ if is_known => "all up to date".to_owned(),
+                _ => "nothing failed".to_owned(),
+            });
         }
         if self.on_hold {
             stands.push("on hold".to_owned());
@@ -260,3 +270,6 @@ fn size(files: usize, directories: usize) -> String {
         _ => format!("{files} in {}", count(directories, "directory", "directories")),
     }
 }
+
+#[cfg(test)]
+mod tests;
