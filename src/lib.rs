@@ -98,7 +98,9 @@ pub use event::Event;
 pub use graph::{GraphBuilder, TaskDraft, TaskGraph};
 pub use model::{Condition, Outcome, Reason, Task, TaskId, TaskName};
 pub use plan::Mode;
-pub use session::{LiveLines, Request, Run, RunControl, RunSummary, Session, SessionBuilder, SessionError};
+pub use session::{
+    Caller, LiveLines, Request, Run, RunControl, RunSummary, Session, SessionBuilder, SessionError,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -38,6 +38,7 @@ fn record(at_ms: u64) -> TaskRecord {
             exports: vec![("PATH".into(), vec![0, 255, b'x']), ("EMPTY".into(), Vec::new())],
             messages: vec!["hello".into()],
             outputs: None,
+            called: Vec::new(),
             duration_ms: 3410,
         }),
         run: "r8k2".into(),

@@ -44,9 +44,10 @@ pub fn count(before: &Manifest, now: &Manifest) -> Compared {
             Part::TrackedEnv(_) => compared.tracked_env += 1,
             // Only says that its keys are there.
             Part::UpstreamOutput(_, None) if *digest == digest_of(OBJECT) => {}
-            Part::UpstreamOutput(..) | Part::UpstreamExport(..) | Part::UpstreamFiles(_) => {
-                compared.upstream += 1;
-            }
+            Part::UpstreamOutput(..)
+            | Part::UpstreamExport(..)
+            | Part::UpstreamFiles(_)
+            | Part::Called(_) => compared.upstream += 1,
             _ => {}
         }
     }
@@ -76,6 +77,7 @@ fn part_reason(part: &Part, before: &Manifest, now: &Manifest) -> Reason {
         Part::UpstreamOutput(task, key) => upstream(task, UpstreamChange::OutputKey { key: key.clone() }),
         Part::UpstreamExport(task, name) => upstream(task, UpstreamChange::Export { name: name.clone() }),
         Part::UpstreamFiles(task) => upstream(task, UpstreamChange::OutputFiles),
+        Part::Called(task) => upstream(task, UpstreamChange::Called),
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Part {
     UpstreamExport(TaskName, String),
     /// The content of an upstream's declared outputs.
     UpstreamFiles(TaskName),
+    /// What came of calling a task.
+    Called(TaskName),
 }
 
 /// One matched file.
@@ -84,6 +86,21 @@ pub struct Handed<'a> {
     pub exports: &'a [(String, Vec<u8>)],
     /// The digest of its declared outputs, if there is an edge to it and it declares any.
     pub files: Option<Digest>,
+}
+
+/// One digest for what came of calling a task: all that it and those upstream of it handed on. `failure` is the exit
+/// code, if it failed.
+#[must_use]
+pub fn digest_of_call(handed: &[Handed<'_>], failure: Option<i32>) -> Digest {
+    let mut all = vec![failure.map(|code| code.to_string()).unwrap_or_default().into_bytes()];
+    for Handed { task, output, exports, files } in handed {
+        all.push(task.as_str().as_bytes().to_vec());
+        all.push(output.map(ToString::to_string).unwrap_or_default().into_bytes());
+        all.push(files.map(|files| files.0.to_le_bytes().to_vec()).unwrap_or_default());
+        all.push((exports.len() as u64).to_le_bytes().to_vec());
+        all.extend(exports.iter().flat_map(|(name, value)| [name.clone().into_bytes(), value.clone()]));
+    }
+    digest_of(&frames(all))
 }
 
 /// What the manifest of a task is made from.
@@ -136,6 +153,12 @@ impl Manifest {
         }
         hash.update(&files.0.to_le_bytes());
         Digest(hash.digest128())
+    }
+
+    /// Replaces what came of the tasks it called.
+    pub fn set_calls(&mut self, calls: impl IntoIterator<Item = (TaskName, Digest)>) {
+        self.parts.retain(|part, _| !matches!(part, Part::Called(_)));
+        self.parts.extend(calls.into_iter().map(|(task, digest)| (Part::Called(task), digest)));
     }
 
     /// Takes over what `earlier` recorded of upstream tasks whose results are not known (a dry run does not
@@ -240,6 +263,7 @@ impl Part {
             Self::UpstreamOutput(task, key) => (b'o', [Some(task.as_str()), key.as_deref()]),
             Self::UpstreamExport(task, name) => (b'v', [Some(task.as_str()), Some(name)]),
             Self::UpstreamFiles(task) => (b'u', [Some(task.as_str()), None]),
+            Self::Called(task) => (b'd', [Some(task.as_str()), None]),
         };
         let mut tag = vec![letter];
         tag.extend(frames(names.into_iter().flatten()));
@@ -251,9 +275,10 @@ impl Part {
     #[must_use]
     pub const fn upstream(&self) -> Option<&TaskName> {
         match self {
-            Self::UpstreamOutput(task, _) | Self::UpstreamExport(task, _) | Self::UpstreamFiles(task) => {
-                Some(task)
-            }
+            Self::UpstreamOutput(task, _)
+            | Self::UpstreamExport(task, _)
+            | Self::UpstreamFiles(task)
+            | Self::Called(task) => Some(task),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ mod manifest;
 
 pub use compare::{compare, count, differing};
 pub use content::{Content, DirectoryContent};
-pub use manifest::{Facts, FileRow, Handed, Manifest, Part, digest_of};
+pub use manifest::{Facts, FileRow, Handed, Manifest, Part, digest_of, digest_of_call};
 
 #[cfg(test)]
 mod tests;

@@ -131,6 +131,11 @@ pub enum UpstreamChange {
     },
     /// The content of its declared outputs.
     OutputFiles,
+    /// What came of calling it (a nested run): how it ended, its output, its exports, its declared outputs.
+    Called,
+    /// It was called when the task last ran, and cannot be looked at before this one: it is gone, it would have to wait
+    /// for its caller, or it was called in a way of its own (with arguments, say).
+    NotFollowed,
 }
 
 /// How much was compared and found equal, for people who want to know what a verdict rests on.

@@ -44,8 +44,12 @@ pub enum Effect {
 pub enum Observation {
     /// The answer to [`Effect::Check`].
     Judged(TaskId, Verdict),
-    /// It has begun executing: `@started` holds.
+    /// It has begun executing, here or (while it is judged) elsewhere: `@started` holds.
     Began(TaskId),
+    /// A one-shot task that executes waits for others, and lends its slot meanwhile.
+    Waits(TaskId),
+    /// It goes on, with a slot.
+    GoesOn(TaskId),
     /// A process passed its readiness probe, or has none and began: `@ready` holds.
     Ready(TaskId),
     /// It is over.
@@ -61,7 +65,7 @@ pub enum Verdict {
     Fresh,
     /// It has no command: skipped.
     NoCommand,
-    /// Somebody else knows how it ended.
+    /// It was executed elsewhere, or stays as it was, and is over with this outcome.
     Over(Outcome),
 }
 
@@ -118,13 +122,15 @@ struct State {
     broken_by: Vec<TaskId>,
     /// A stop was asked for.
     stopping: bool,
+    /// It has lent its slot.
+    waits: bool,
 }
 
 /// Schedules one run of a plan.
 #[derive(Debug)]
 pub struct Scheduler {
     graph: Arc<TaskGraph>,
-    plan: Plan,
+    plan: Arc<Plan>,
     fail_fast: bool,
     states: Vec<State>,
     queue: Queue,
@@ -152,9 +158,10 @@ impl Scheduler {
                 was_ready: false,
                 is_process: graph.task(id).is_process(),
             },
-            pending: graph.upstream(id).filter(|e| scheduled.contains(e.task)).count(),
+            pending: plan.upstream(&graph, id).filter(|e| scheduled.contains(e.task)).count(),
             broken_by: Vec::new(),
             stopping: false,
+            waits: false,
         };
         let mut scheduler = Self {
             queue: Queue::new(&graph, &plan, options),
@@ -167,8 +174,9 @@ impl Scheduler {
             cancelled: false,
             passed_over: Vec::new(),
             graph: Arc::clone(&graph),
-            plan: plan.clone(),
+            plan: Arc::new(plan),
         };
+        let plan = Arc::clone(&scheduler.plan);
         let is_free = |id: &TaskId| scheduler.states[id.index()].pending == 0;
         let free = plan.order().iter().copied().filter(is_free).collect();
         scheduler.enter_checking(free);
@@ -193,9 +201,18 @@ impl Scheduler {
                 Verdict::Stale => self.enter(id, Phase::Queued),
                 Verdict::Fresh => self.enter(id, Phase::Done(Outcome::Cached)),
                 Verdict::NoCommand => self.enter(id, Phase::Done(Outcome::Skipped)),
-                Verdict::Over(outcome) => self.enter(id, Phase::Done(outcome)),
+                Verdict::Over(outcome) => self.end(id, outcome),
             },
             Observation::Began(id) if self.phase(id) == Phase::Starting => self.enter(id, Phase::Running),
+            Observation::Began(id) if self.phase(id) == Phase::Checking => self.began_elsewhere(id),
+            Observation::Waits(id) if self.may_wait(id) => {
+                self.states[id.index()].waits = true;
+                self.queue.lend(id);
+            }
+            Observation::GoesOn(id) if self.states[id.index()].waits => {
+                self.states[id.index()].waits = false;
+                self.queue.take_back(id);
+            }
             Observation::Ready(id)
                 if self.phase(id) == Phase::Running && self.graph.task(id).is_process() =>
             {
@@ -204,14 +221,30 @@ impl Scheduler {
             Observation::Ended(id, outcome)
                 if matches!(self.phase(id), Phase::Starting | Phase::Running | Phase::Up) =>
             {
-                self.enter(id, Phase::Done(outcome));
-                if self.fail_fast && outcome == Outcome::Failed && !self.is_soft(id) {
-                    self.cancel();
-                }
+                self.states[id.index()].waits = false;
+                self.end(id, outcome);
             }
             _ => {}
         }
         self.settle();
+    }
+
+    fn end(&mut self, id: TaskId, outcome: Outcome) {
+        self.enter(id, Phase::Done(outcome));
+        if self.fail_fast && outcome == Outcome::Failed && !self.is_soft(id) {
+            self.cancel();
+        }
+    }
+
+    fn began_elsewhere(&mut self, id: TaskId) {
+        let before = self.states[id.index()].progress;
+        self.states[id.index()].progress.began = true;
+        self.settle_edges(id, before);
+    }
+
+    fn may_wait(&self, id: TaskId) -> bool {
+        let state = &self.states[id.index()];
+        state.progress.phase == Phase::Running && !state.progress.is_process && !state.waits
     }
 
     /// Ends the run: nothing new starts, what runs gets [`Effect::Stop`].
@@ -270,17 +303,21 @@ impl Scheduler {
     }
 
     /// Whether a failure of the task does not count for the run: it is no root, has a scheduled edge out
-    /// of it, and all of these are `@completed` (spec section 2).
+    /// of it, and all of these are `@completed` (spec section 2). Nor does that of a task which is only there because
+    /// another one called it: what comes of the failure is for its caller to say.
     #[must_use]
     pub fn is_soft(&self, id: TaskId) -> bool {
-        let mut edges =
-            self.graph.downstream(id).filter(|e| self.plan.scheduled().contains(e.task)).peekable();
+        if self.plan.is_beside(id) {
+            return true;
+        }
+        let edges = self.plan.downstream(&self.graph, id);
+        let mut edges = edges.filter(|e| self.plan.scheduled().contains(e.task)).peekable();
         !self.plan.roots().contains(id) && edges.peek().is_some() && edges.all(|e| e.conditions.is_soft())
     }
 
     /// What is scheduled.
     #[must_use]
-    pub const fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
@@ -321,10 +358,11 @@ impl Scheduler {
     /// may travel down a chain of any length.
     fn settle_edges(&mut self, id: TaskId, before: Progress) {
         let graph = Arc::clone(&self.graph);
+        let plan = Arc::clone(&self.plan);
         let mut moved = vec![(id, before)];
         let mut satisfied = Vec::new();
         while let Some((upstream, before)) = moved.pop() {
-            for edge in graph.downstream(upstream) {
+            for edge in plan.downstream(&graph, upstream) {
                 if !self.settle_edge(upstream, before, edge) {
                     continue;
                 }

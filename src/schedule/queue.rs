@@ -24,6 +24,8 @@ pub(super) struct Queue {
     /// By lock: its holder, and those that were passed over because of it.
     locks: Vec<Lock>,
     running: TaskSet,
+    /// Of those that have lent their slots: nobody is alone beside them.
+    lent: TaskSet,
     terminal_taken: bool,
     limit: usize,
 }
@@ -83,6 +85,7 @@ impl Queue {
             lines: Lines::default(),
             locks: vec![Lock::default(); names.len()],
             running: TaskSet::new(),
+            lent: TaskSet::new(),
             terminal_taken: false,
             limit: options.jobs.max(1),
         }
@@ -111,7 +114,10 @@ impl Queue {
             .pop_line(Line::Process)
             .or_else(|| if self.running.len() < self.limit { self.pop_line(Line::OneShot) } else { None });
         let id = id.or_else(|| {
-            let alone = !more_to_come && self.running.is_empty() && self.lines.oneshots.is_empty();
+            let alone = !more_to_come
+                && self.running.is_empty()
+                && self.lent.is_empty()
+                && self.lines.oneshots.is_empty();
             if alone { self.pop_line(Line::Interactive) } else { None }
         })?;
         self.hold(id);
@@ -146,6 +152,7 @@ impl Queue {
     /// since the best of all may lack a slot or the terminal.
     pub(super) fn release(&mut self, id: TaskId) {
         self.running.remove(id);
+        self.lent.remove(id);
         let traits = self.traits[id.index()];
         if traits.line == Line::Interactive {
             self.terminal_taken = false;
@@ -157,6 +164,18 @@ impl Queue {
                 self.lines.of(line).extend(best);
             }
         }
+    }
+
+    /// Another may have its slot for a while; its lock and the terminal it keeps.
+    pub(super) fn lend(&mut self, id: TaskId) {
+        self.running.remove(id);
+        self.lent.insert(id);
+    }
+
+    /// It has a slot again, whether or not one was free here.
+    pub(super) fn take_back(&mut self, id: TaskId) {
+        self.lent.remove(id);
+        self.running.insert(id);
     }
 
     /// How urgent a task is.
@@ -179,8 +198,8 @@ impl Lines {
 fn ranks(graph: &TaskGraph, plan: &Plan, durations: &[u64]) -> Vec<u64> {
     let mut ranks: Vec<u64> = vec![0; graph.len()];
     for &id in plan.order().iter().rev() {
-        let below = graph
-            .downstream(id)
+        let below = plan
+            .downstream(graph, id)
             .filter(|e| plan.scheduled().contains(e.task))
             .map(|e| ranks[e.task.index()])
             .max()

@@ -42,7 +42,7 @@ impl Scheduler {
 
     /// Whether a task that may still run has such an edge from this one.
     fn is_awaited(&self, id: TaskId, edge: impl Fn(Conditions) -> bool) -> bool {
-        self.graph.downstream(id).any(|e| {
+        self.plan.downstream(&self.graph, id).any(|e| {
             let state = &self.states[e.task.index()];
             self.plan.scheduled().contains(e.task)
                 && matches!(state.progress.phase, Phase::Waiting | Phase::Queued)

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     event::What,
     process::{Ended, JobControl, Launch, LineSink, Piece, SinkMode},
+    schedule::Observation,
 };
 
 /// Lines that may wait between a job and the reader of its lines.
@@ -37,7 +38,7 @@ impl Execution {
             }
             self.executed = true;
             // The driver outlives what it drives.
-            let _ = self.began.send(self.id);
+            let _ = self.heard.send(Observation::Began(self.id));
         }
         let control = job.control();
         let finish = job.finish();

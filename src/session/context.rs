@@ -4,11 +4,11 @@ use std::{
     collections::HashMap,
     ffi::OsString,
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, Once, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -18,9 +18,11 @@ use tokio::sync::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
+    commons::Member,
     direct::Shell,
     emit::Emitter,
-    environment::Surroundings,
+    environment::{Ambient, Surroundings, tracked},
+    ledger::Ledger,
     memory::NotSaved,
     request::{LiveLines, Request},
     runlog,
@@ -28,10 +30,10 @@ use super::{
 };
 use crate::{
     event::What,
-    model::{TaskId, TaskSet},
+    fingerprint::digest_of,
+    model::{Digest, TaskId, TaskSet},
     plan::Plan,
     process::{RuntimeDir, TaskFiles},
-    store::{Batch, Journal},
 };
 
 /// The longest name a log file gets; beyond it a name is cut and made unique by its hash.
@@ -46,6 +48,8 @@ pub(crate) struct RunContext {
     pub(crate) started: Instant,
     pub(crate) roots: TaskSet,
     pub(crate) emitter: Emitter,
+    /// The surrounding environment.
+    pub(crate) ambient: Ambient,
     surroundings: OnceLock<Surroundings>,
     runtime: OnceLock<Result<RuntimeDir, String>>,
     /// Where the tasks' private files are, if not there.
@@ -55,14 +59,12 @@ pub(crate) struct RunContext {
     shells: Mutex<HashMap<PathBuf, Option<Shell>>>,
     /// How long looks at files take.
     pub(crate) pace: Pace,
-    /// Tasks that were noted as begun, and of which there is no record yet.
-    pub(crate) starts: AtomicUsize,
     /// The tasks of the run, until the first begins.
     planned: Mutex<Vec<TaskId>>,
     /// Where starts are noted.
-    journal: OnceCell<Option<Journal>>,
+    ledger: OnceCell<Option<Arc<Ledger>>>,
     not_saved: Mutex<Option<String>>,
-    _turn: Turn,
+    pub(crate) member: Member,
 }
 
 /// How long looks at files have taken.
@@ -92,23 +94,6 @@ impl Pace {
     }
 }
 
-/// The right to be the one run of a session, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Turn(Arc<AtomicBool>);
-
-impl Turn {
-    /// Takes it, if no other run has it.
-    pub(crate) fn take(turn: &Arc<AtomicBool>) -> Option<Self> {
-        (!turn.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(turn)))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
 impl RunContext {
     pub(crate) fn new(
         shared: Arc<Shared>,
@@ -116,9 +101,10 @@ impl RunContext {
         id: String,
         plan: &Plan,
         emitter: Emitter,
-        turn: Turn,
+        member: Member,
     ) -> Self {
         Self {
+            ambient: shared.ambient_of(&request),
             shared,
             request,
             id,
@@ -131,41 +117,42 @@ impl RunContext {
             log_dir_made: Once::new(),
             shells: Mutex::default(),
             pace: Pace::default(),
-            starts: AtomicUsize::new(0),
             planned: Mutex::new(plan.order().to_vec()),
-            journal: OnceCell::new(),
+            ledger: OnceCell::new(),
             not_saved: Mutex::default(),
-            _turn: turn,
+            member,
         }
     }
 
     /// Where the start of a task is noted, made ready when the first one is to. None: it has to be saved.
-    pub(crate) async fn journal(&self) -> Result<Option<&Journal>, NotSaved> {
-        let begin = || async {
+    pub(crate) async fn ledger(&self) -> Result<Option<&Ledger>, NotSaved> {
+        let names = || {
             let planned = std::mem::take(&mut *self.planned.lock().unwrap_or_else(PoisonError::into_inner));
             let tasks = planned.into_iter().map(|id| self.shared.graph.task(id));
-            let names = tasks.filter(|task| task.is_keyed()).map(|task| task.name.to_string()).collect();
-            self.shared.memory.begin_run(self.id.clone(), names).await
+            tasks.filter(|task| task.is_keyed()).map(|task| task.name.to_string()).collect()
         };
-        self.journal.get_or_try_init(begin).await.map(Option::as_ref)
+        let join = || self.shared.ledgers.join(&self.shared.memory, &self.id, names);
+        self.ledger.get_or_try_init(join).await.map(Option::as_deref)
     }
 
-    /// Has a result outlive a kill that comes before it is committed.
-    pub(crate) fn note_result(&self, result: &Batch) {
-        if let Some(journal) = self.journal.get().and_then(Option::as_ref) {
-            // Without it a kill costs running the task again.
-            let _ = journal.note(result);
-        }
+    /// Where starts are noted, if anything has begun.
+    pub(crate) fn known_ledger(&self) -> Option<&Ledger> {
+        self.ledger.get().and_then(Option::as_deref)
     }
 
-    /// Whether the store counts this run as under way.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.journal.get().is_some_and(Option::is_some)
+    /// Whether starts are noted rather than saved.
+    pub(crate) fn has_journal(&self) -> bool {
+        self.known_ledger().is_some()
+    }
+
+    /// Whether this run counts among those that have the journal.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.ledger.get().is_some()
     }
 
     /// What all tasks get of the surrounding environment.
     pub(crate) fn surroundings(&self) -> &Surroundings {
-        self.surroundings.get_or_init(|| Surroundings::of(&self.shared.ambient))
+        self.surroundings.get_or_init(|| Surroundings::of(&self.ambient))
     }
 
     /// The directory for private files, made when the first task needs it.
@@ -211,6 +198,21 @@ impl RunContext {
             return *known;
         }
         *shells.entry(program.to_owned()).or_insert_with(|| Shell::of(program))
+    }
+
+    /// What the command line and the surrounding environment add to what a task is; none: nothing.
+    pub(crate) fn asked(&self, id: TaskId) -> Option<Digest> {
+        let tracks = &self.shared.graph.task(id).track_env;
+        let inputs =
+            Some(&self.request.inputs).filter(|inputs| !inputs.is_empty() && self.roots.contains(id));
+        let arguments = self.arguments_of(id);
+        if tracks.is_empty() && inputs.is_none() && arguments.is_empty() {
+            return None;
+        }
+        let arguments: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
+        let inputs = inputs.map(|inputs| Value::Object(inputs.clone()).to_string());
+        let asked = format!("{:?}", (arguments, inputs, tracked(&self.ambient, tracks)));
+        Some(digest_of(asked.as_bytes()))
     }
 
     /// Arguments after `--` reach the roots only.

@@ -2,13 +2,13 @@
 //! (spec section 5).
 //!
 //! A cycle is a run of a part of the plan: the tasks whose files changed, and everything downstream of them. How
-//! the others stand is known ([`Standing`]). Freshness is judged as in any run; but a
+//! the others stand is known ([`Stood`]). Freshness is judged as in any run; but a
 //! task that failed is not tried again before something in its key is another, and one that always runs does so only
 //! after an execution upstream of it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::watching::Standing;
+use super::watching::Stood;
 use crate::{
     graph::TaskGraph,
     model::{Outcome, Reason, Task, TaskId, TaskSet},
@@ -36,7 +36,7 @@ impl Cycle {
         changed: impl IntoIterator<Item = TaskId>,
         forced: TaskSet,
         owed: TaskSet,
-        standings: &BTreeMap<TaskId, Standing>,
+        standings: &BTreeMap<TaskId, Stood>,
     ) -> Self {
         let mut scheduled: TaskSet = changed.into_iter().chain(forced.iter()).chain(owed.iter()).collect();
         let mut open: Vec<TaskId> = scheduled.iter().collect();
@@ -121,8 +121,8 @@ mod tests {
         names.iter().map(|name| graph.id(&format!("a:{name}")).unwrap()).collect()
     }
 
-    fn stood(graph: &TaskGraph, stands: &[(&str, Outcome)]) -> BTreeMap<TaskId, Standing> {
-        let standing = |outcome| Standing { outcome: Some(outcome), ..Standing::default() };
+    fn stood(graph: &TaskGraph, stands: &[(&str, Outcome)]) -> BTreeMap<TaskId, Stood> {
+        let standing = |outcome| Stood { outcome: Some(outcome), ..Stood::default() };
         stands.iter().map(|(name, o)| (graph.id(&format!("a:{name}")).unwrap(), standing(*o))).collect()
     }
 

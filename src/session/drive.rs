@@ -5,9 +5,10 @@
 //! [`execute`]'s.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     os::unix::ffi::OsStrExt as _,
-    sync::{Arc, atomic::Ordering},
+    path::PathBuf,
+    sync::Arc,
 };
 
 use tokio::{
@@ -16,7 +17,10 @@ use tokio::{
 };
 
 use super::{
+    calls::failure,
+    commons::Standing,
     context::RunContext,
+    crew::Over,
     cycle::Following,
     execute::{Executed, Halt, Orders, Start, execute},
     judge::{self, Judged, Question},
@@ -25,7 +29,7 @@ use super::{
     saver::Saver,
     settled::Settling,
     telling::{Telling, last_success},
-    watching::{Looked, Standing},
+    watching::{Looked, Stood},
 };
 use crate::{
     event::{Decided, Finished, What},
@@ -53,7 +57,7 @@ pub(crate) enum Command {
 
 /// Drives one run.
 pub(crate) struct Driver {
-    run: Arc<RunContext>,
+    pub(super) run: Arc<RunContext>,
     scheduler: Scheduler,
     results: Results,
     /// What is remembered of each task, by id: taken when it is judged.
@@ -63,6 +67,10 @@ pub(crate) struct Driver {
     /// Tasks whose verdict may still hold a snapshot.
     snapshots: Vec<TaskId>,
     questions: Vec<Question>,
+    /// Tasks to be judged that execute in another run.
+    held_up: Vec<TaskId>,
+    /// Calls of earlier runs, caller first, that cannot be followed.
+    pub(super) not_followed: HashSet<(TaskId, TaskId)>,
     /// In a dry run: tasks assumed to hand on what they did before.
     assumed: Arc<TaskSet>,
     work: JoinSet<Done>,
@@ -73,8 +81,8 @@ pub(crate) struct Driver {
     due: Option<Vec<Judged>>,
     running: HashMap<TaskId, watch::Sender<Orders>>,
     orders: Orders,
-    began: (mpsc::UnboundedSender<TaskId>, mpsc::UnboundedReceiver<TaskId>),
-    warned: std::collections::HashSet<(TaskId, String)>,
+    heard: (mpsc::UnboundedSender<Observation>, mpsc::UnboundedReceiver<Observation>),
+    warned: HashSet<(TaskId, String)>,
     telling: Telling,
     /// Tasks that are being ended to begin anew.
     restarting: TaskSet,
@@ -89,6 +97,8 @@ pub(crate) struct Driver {
 
 /// What some work came to.
 enum Done {
+    /// It executes in no other run any more.
+    Freed(TaskId),
     Judged(Vec<Judged>),
     Executed(Box<Executed>),
 }
@@ -99,6 +109,7 @@ impl Driver {
         run: Arc<RunContext>,
         plan: Plan,
         records: Vec<Option<TaskRecord>>,
+        not_followed: HashSet<(TaskId, TaskId)>,
         settling: Option<Settling>,
     ) -> Self {
         let graph = Arc::clone(&run.shared.graph);
@@ -109,6 +120,8 @@ impl Driver {
             fail_fast: run.request.fail_fast,
             durations,
         };
+        let heard = mpsc::unbounded_channel();
+        run.member.listen(heard.0.clone());
         Self {
             results: Results::new(Arc::clone(&graph)),
             scheduler: Scheduler::new(graph, plan, &options),
@@ -116,6 +129,8 @@ impl Driver {
             verdicts: HashMap::new(),
             snapshots: Vec::new(),
             questions: Vec::new(),
+            held_up: Vec::new(),
+            not_followed,
             assumed: Arc::default(),
             work: JoinSet::new(),
             saver: Saver::new(Arc::clone(&run)),
@@ -123,8 +138,8 @@ impl Driver {
             due: Some(Vec::new()),
             running: HashMap::new(),
             orders: Orders::default(),
-            began: mpsc::unbounded_channel(),
-            warned: std::collections::HashSet::new(),
+            heard,
+            warned: HashSet::new(),
             telling: Telling::new(Arc::clone(&run)),
             restarting: TaskSet::new(),
             again: TaskSet::new(),
@@ -155,7 +170,8 @@ impl Driver {
 
     /// Ends the run here, if it is over and leaves nothing to be saved.
     pub(crate) fn end_here(&mut self) -> Option<RunSummary> {
-        if !self.scheduler.is_done() {
+        // Whoever waits for it goes on in its own time.
+        if !self.scheduler.is_done() || self.run.member.is_nested() {
             return None;
         }
         self.gather_unsaved();
@@ -176,7 +192,8 @@ impl Driver {
     /// Runs to the end.
     pub(crate) async fn drive(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> RunSummary {
         // From here on files change under our own hands.
-        self.run.shared.table.believe(Contents::default());
+        self.run.member.drives(|| self.run.shared.table.believe(Contents::default()));
+        self.tell_family();
         for judged in self.due.take().into_iter().flatten() {
             self.launch(judged);
         }
@@ -191,7 +208,7 @@ impl Driver {
             tokio::select! {
                 Some(done) = self.work.join_next() => self.done(done),
                 () = self.saver.advance() => {}
-                Some(id) = self.began.1.recv() => self.scheduler.observe(Observation::Began(id)),
+                Some(heard) = self.heard.1.recv() => self.scheduler.observe(heard),
                 command = commands.recv(), if listening => match command {
                     Some(command) => self.obey(command),
                     // Whoever started the run has let go of it.
@@ -215,7 +232,7 @@ impl Driver {
                 self.results.set(id, TaskResult { handed: standing.handed, ..TaskResult::default() });
                 continue;
             }
-            let success = self.records[id.index()].take().and_then(|r| r.success);
+            let success = self.record(id).and_then(|r| r.success);
             let handed = HandedOn::of(success.as_ref());
             self.results.set(id, TaskResult { handed, ..TaskResult::default() });
         }
@@ -243,6 +260,13 @@ impl Driver {
 
     /// Has the questions answered on a thread of their own.
     fn ask(&mut self) {
+        for id in self.held_up.drain(..) {
+            let run = Arc::clone(&self.run);
+            self.work.spawn(async move {
+                run.member.freed(id).await;
+                Done::Freed(id)
+            });
+        }
         if !self.questions.is_empty() {
             let questions = std::mem::take(&mut self.questions);
             let shared = Arc::clone(&self.run.shared);
@@ -260,8 +284,16 @@ impl Driver {
         if !task.has_command() {
             return self.pass_through(id);
         }
-        let mut question = self.question(id);
-        let record = self.records[id.index()].take();
+        let times = match self.run.member.standing(id, || self.run.asked(id)) {
+            Standing::Free(times) => times,
+            // It only looks: it says what is known now.
+            _ if self.run.request.dry_run => 0,
+            Standing::Executing => return self.held_up.push(id),
+            Standing::Over(over) => return self.over(id, &over),
+        };
+        let record = self.record(id);
+        let mut question = self.question(id, times);
+        self.ask_about_calls(&mut question, record.as_ref());
         if task.can_be_fresh() && task.status.is_none() {
             question.record = record;
             self.questions.push(question);
@@ -272,7 +304,13 @@ impl Driver {
             Some(_) => Reason::StatusDecides,
             None => Reason::AlwaysRuns,
         };
-        self.judged(Judged::without_files(id, reason, record));
+        self.judged(Judged::without_files(id, reason, record, times));
+    }
+
+    /// Takes what is remembered of a task.
+    fn record(&mut self, id: TaskId) -> Option<TaskRecord> {
+        let earlier = self.records[id.index()].take();
+        self.run.shared.commons.record(id).or(earlier)
     }
 
     /// A task without a command is done when its upstream is, and hands that on.
@@ -282,12 +320,12 @@ impl Driver {
         self.results.set(id, result);
         self.note_settled(id, None);
         self.decide(id, Decided::Skip, None);
-        self.stand(id, Outcome::Skipped, Looked::default(), false);
+        self.stand(id, Outcome::Skipped, Default::default(), false);
         self.finish(id, self.ended_as(id, Outcome::Skipped));
         self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
     }
 
-    fn question(&self, id: TaskId) -> Question {
+    fn question(&self, id: TaskId, times: u64) -> Question {
         let request = &self.run.request;
         let arguments = self.run.arguments_of(id).iter().map(|a| a.as_bytes().to_vec()).collect();
         Question {
@@ -299,16 +337,22 @@ impl Driver {
             input: self.run.written_input_of(id),
             received: self.results.received(id),
             producers: self.results.producers(id),
+            called: Vec::new(),
+            not_followed: Vec::new(),
             assumed: Arc::clone(&self.assumed),
             upstream_would_run: self.results.upstream_would_run(id),
             explain: request.dry_run,
             record: None,
+            times,
+            ambient: Arc::clone(&self.run.ambient),
         }
     }
 
     fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
             Ok(Done::Judged(all)) => self.all_judged(all),
+            Ok(Done::Freed(id)) if self.scheduler.outcome(id).is_none() => self.check(id),
+            Ok(Done::Freed(_)) => {} // the run was ended meanwhile
             Ok(Done::Executed(executed)) => self.executed(*executed),
             // A panic in our own code: the run cannot be trusted to go on.
             Err(error) => {
@@ -344,13 +388,22 @@ impl Driver {
         if self.scheduler.outcome(id).is_some() {
             return; // the run was ended meanwhile
         }
-        self.warn_unmatched(&judged);
-        if self.again.remove(id) {
-            return self.launch(judged);
+        if !self.run.request.dry_run && !self.run.member.is_as_before(id, judged.times) {
+            // Another run executes it, or has done so: there is more to know than this was judged by.
+            self.records[id.index()] = judged.record;
+            return self.check(id);
         }
+        self.warn_unmatched(&judged);
+        let begins_anew = self.again.remove(id);
         if judged.reasons.is_empty() {
             self.fresh(judged);
+            if begins_anew {
+                self.scheduler.observe(Observation::Ended(id, Outcome::Cached));
+            }
             return;
+        }
+        if begins_anew {
+            return self.launch(judged);
         }
         let outcome = self.standing(id).and_then(|standing| standing.outcome);
         let stays = |following: &Following| following.stays_failed(id, &judged.reasons, outcome);
@@ -382,7 +435,10 @@ impl Driver {
         let result = TaskResult { handed: HandedOn::of(judged.fresh.as_ref()), ..TaskResult::default() };
         self.results.set(id, result);
         self.note_settled(id, judged.record.as_ref());
-        self.stand(id, Outcome::Cached, judged.looked, false);
+        self.stand(id, Outcome::Cached, (judged.looked, None), false);
+        if self.due.is_none() {
+            self.run.member.tell_over([self.cached(id)]);
+        }
         self.finish(id, self.ended_as(id, Outcome::Cached));
         self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
     }
@@ -423,7 +479,7 @@ impl Driver {
         let (orders, heard) = watch::channel(self.orders);
         self.running.insert(id, orders);
         let start = Start {
-            question: self.question(id),
+            question: self.question(id, judged.times),
             reasons: judged.reasons,
             changed: judged.changed,
             snapshot: judged.snapshot,
@@ -431,8 +487,8 @@ impl Driver {
             outputs: self.results.outputs_json(id),
             exports: self.results.exports(id),
         };
-        let (run, began) = (Arc::clone(&self.run), self.began.0.clone());
-        self.work.spawn(async move { Done::Executed(Box::new(execute(run, start, heard, began).await)) });
+        let (run, tell) = (Arc::clone(&self.run), self.heard.0.clone());
+        self.work.spawn(async move { Done::Executed(Box::new(execute(run, start, heard, tell).await)) });
     }
 
     /// A dry run: nothing executes, and what would hand on something else makes others run too.
@@ -473,22 +529,23 @@ impl Driver {
         if was_restarted && self.orders.halt == Halt::No && !self.scheduler.is_cancelled() {
             return self.begin_anew(executed);
         }
-        if let Some(batch) = executed.save {
-            self.run.starts.fetch_sub(usize::from(executed.begun), Ordering::Relaxed);
-            if self.run.shared.graph.task(id).can_be_fresh() {
-                self.run.note_result(&batch);
-                self.saver.save(batch);
-            } else {
-                // Nothing rests on it but the order of starting: it need not be durable at once.
-                self.unhurried.append(batch);
-            }
+        if executed.is_put {
+            self.saver.is_due();
         }
-        self.results.set(id, TaskResult { handed: executed.handed, ..TaskResult::default() });
-        self.stand(id, outcome, executed.looked, outcome != Outcome::Cached);
+        if let Some(batch) = executed.unhurried {
+            self.unhurried.append(batch);
+        }
+        let failure = failure(&executed.finished);
+        self.results.set(id, TaskResult { handed: executed.handed, failure, ..TaskResult::default() });
+        let disturbed = match &executed.finished.not_fresh {
+            Some(Reason::ChangedWhileRunning { path }) => Some(self.run.shared.root.join(path)),
+            _ => None,
+        };
+        self.stand(id, outcome, (executed.looked, disturbed), outcome != Outcome::Cached);
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
-        while let Ok(began) = self.began.1.try_recv() {
-            self.scheduler.observe(Observation::Began(began));
+        while let Ok(heard) = self.heard.1.try_recv() {
+            self.scheduler.observe(heard);
         }
         self.scheduler.observe(Observation::Ended(id, outcome));
     }
@@ -497,21 +554,64 @@ impl Driver {
         let mut finished = self.ended_as(id, outcome);
         let graph = &self.run.shared.graph;
         finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
-        self.results.set(id, TaskResult::default());
-        self.stand(id, outcome, Looked::default(), false);
+        self.results.set(id, TaskResult { failure: failure(&finished), ..TaskResult::default() });
+        self.stand(id, outcome, Default::default(), false);
         self.finish(id, finished);
     }
 
+    /// The family has done it.
+    fn over(&mut self, id: TaskId, over: &Over) {
+        let finished = over.finished(self.telling.name(id));
+        let result = TaskResult {
+            handed: Arc::clone(&over.handed),
+            failure: failure(&finished),
+            ..TaskResult::default()
+        };
+        self.results.set(id, result);
+        self.finish(id, finished);
+        if over.began {
+            self.scheduler.observe(Observation::Began(id));
+        }
+        self.scheduler.observe(Observation::Judged(id, Verdict::Over(over.outcome)));
+    }
+
+    /// Tells the family what was found fresh before anything executed: until then nobody could ask.
+    fn tell_family(&self) {
+        let order = self.scheduler.plan().order().iter().copied();
+        let cached = order.filter(|id| self.scheduler.outcome(*id) == Some(Outcome::Cached));
+        self.run.member.tell_over(cached.map(|id| self.cached(id)));
+    }
+
+    fn cached(&self, id: TaskId) -> (TaskId, Over) {
+        let (handed, asked) = (Arc::clone(&self.results.get(id).handed), self.run.asked(id));
+        (id, Over { outcome: Outcome::Cached, began: false, handed, finished: None, asked })
+    }
+
+    pub(super) fn is_scheduled(&self, id: TaskId) -> bool {
+        self.scheduler.plan().scheduled().contains(id)
+    }
+
+    /// Whether a task came to its own end.
+    pub(super) fn is_over(&self, id: TaskId) -> bool {
+        self.scheduler.outcome(id).is_some_and(|outcome| outcome != Outcome::Cancelled)
+    }
+
     /// How a task stands, if the tree is watched.
-    fn standing(&self, id: TaskId) -> Option<Standing> {
+    fn standing(&self, id: TaskId) -> Option<Stood> {
         self.run.shared.watching.get()?.standing(id)
     }
 
     /// Takes note of how a task stands now.
-    fn stand(&mut self, id: TaskId, outcome: Outcome, looked: Looked, was_executed: bool) {
+    fn stand(
+        &mut self,
+        id: TaskId,
+        outcome: Outcome,
+        (looked, disturbed): (Looked, Option<PathBuf>),
+        was_executed: bool,
+    ) {
         if let (Some(watching), false) = (self.run.shared.watching.get(), self.run.request.dry_run) {
             let handed = Arc::clone(&self.results.get(id).handed);
-            watching.stand(id, Standing { outcome: Some(outcome), handed, looked });
+            watching.stand(id, Stood { outcome: Some(outcome), handed, looked, disturbed });
         }
         if let Some(following) = &mut self.following {
             following.passed(&self.run.shared.graph, id, was_executed);
@@ -521,13 +621,13 @@ impl Driver {
     /// A task that failed was looked at again.
     fn note_looked(&self, id: TaskId, looked: Looked) {
         if let (Some(watching), Some(standing)) = (self.run.shared.watching.get(), self.standing(id)) {
-            watching.stand(id, Standing { looked, ..standing });
+            watching.stand(id, Stood { looked, ..standing });
         }
     }
 
     /// A task that stays as it stands: nothing is told of it.
     fn stay(&mut self, id: TaskId) {
-        let Standing { outcome, handed, .. } = self.standing(id).unwrap_or_default();
+        let Stood { outcome, handed, .. } = self.standing(id).unwrap_or_default();
         self.results.set(id, TaskResult { handed, ..TaskResult::default() });
         if let Some(following) = &mut self.following {
             following.passed(&self.run.shared.graph, id, false);
@@ -535,6 +635,10 @@ impl Driver {
         // Of one that nobody looked at so far nothing bad is known.
         let outcome = outcome.unwrap_or(Outcome::Skipped);
         self.scheduler.observe(Observation::Judged(id, Verdict::Over(outcome)));
+    }
+
+    pub(super) const fn results(&self) -> &Results {
+        &self.results
     }
 
     fn ended_as(&self, id: TaskId, outcome: Outcome) -> Finished {
@@ -579,14 +683,11 @@ impl Driver {
     /// Begins a task anew that was ended for that. What it was about is saved as it is: begun.
     fn begin_anew(&mut self, executed: Executed) {
         let id = executed.id;
-        if let Some(batch) = executed.save {
-            self.run.starts.fetch_sub(usize::from(executed.begun), Ordering::Relaxed);
-            self.run.note_result(&batch);
-            self.saver.save(batch);
+        if executed.is_put {
+            self.saver.is_due();
         }
         self.again.insert(id);
-        let question = self.question(id);
-        self.questions.push(Question { force: true, ..question });
+        self.check(id);
     }
 
     /// Whatever is saved at the end and not before.
@@ -601,11 +702,15 @@ impl Driver {
     /// Makes durable what is not yet, in one transaction with the end of the run.
     async fn conclude(mut self) -> RunSummary {
         self.gather_unsaved();
-        // Should some task that began have no record, after a failure of our own, the next run asks the journal.
-        if self.run.has_begun() && self.run.starts.load(Ordering::Relaxed) == 0 {
-            self.unhurried.end_run();
-        }
-        self.saver.finish(std::mem::take(&mut self.unhurried)).await;
+        let run = Arc::clone(&self.run);
+        let mut last = std::mem::take(&mut self.unhurried);
+        let leaving = match run.has_joined() {
+            true => Some(run.shared.ledgers.leave(&mut last).await),
+            false => None,
+        };
+        self.saver.finish(last).await;
+        drop(leaving);
+        self.answer().await;
         self.tell_end()
     }
 

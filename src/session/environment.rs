@@ -18,6 +18,9 @@ pub(crate) struct Surroundings {
     are_handed_on: bool,
 }
 
+/// A surrounding environment as it was found.
+pub(crate) type Ambient = Arc<Vec<(OsString, OsString)>>;
+
 /// Values by their names.
 pub(crate) type Variables = BTreeMap<OsString, OsString>;
 
@@ -121,6 +124,11 @@ pub(crate) fn assemble<'s>(layers: &Layers<'s, '_>) -> Environment<'s> {
         }
     }
     env
+}
+
+/// A variable of a surrounding environment.
+pub(crate) fn variable<'a>(ambient: &'a Ambient, name: &str) -> Option<&'a OsStr> {
+    ambient.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
 }
 
 /// The surrounding variables a task tracks: `NAME` or `PREFIX_*`, sorted by name.

@@ -11,7 +11,7 @@
 use std::{
     fs,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,10 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    admit::{Admission, admit},
+    commons::Claim,
     context::RunContext,
+    crew::Over,
     harvest::{harvest, last_of_each},
     judge::{self, InputSnapshot, Question},
     launch::{LISTED, Way},
@@ -33,7 +36,8 @@ use crate::{
     planted::{self, Fault},
     process::{Ended, EndedBy, Exit, TaskFiles, Timeout},
     scan::FileSet,
-    store::{Batch, RecordState, TaskRecord},
+    schedule::Observation,
+    store::{Batch, Called, RecordState, TaskRecord},
 };
 
 pub(crate) const GRACE: Duration = super::run::RunControl::GRACE;
@@ -62,6 +66,7 @@ pub(crate) enum Halt {
 /// A task that is to execute, with all it needs to know.
 #[derive(Debug)]
 pub(crate) struct Start {
+    /// What was asked when it was judged, but for its record.
     pub(crate) question: Question,
     pub(crate) reasons: Vec<Reason>,
     pub(crate) changed: Vec<PathBuf>,
@@ -74,18 +79,31 @@ pub(crate) struct Start {
     pub(crate) exports: Vec<(String, Vec<u8>)>,
 }
 
-/// What became of it.
+/// What became of it, here or elsewhere.
 #[derive(Debug)]
 pub(crate) struct Executed {
     pub(crate) id: TaskId,
     pub(crate) finished: Finished,
     pub(crate) handed: Arc<HandedOn>,
-    /// Whether it was noted as begun.
-    pub(crate) begun: bool,
-    /// What is to be made durable; nobody needs to wait for it.
-    pub(crate) save: Option<Batch>,
+    /// Whether a result of it waits to be saved.
+    pub(crate) is_put: bool,
+    /// What is to be saved at the end of the run.
+    pub(crate) unhurried: Option<Batch>,
     /// What its sets held.
     pub(crate) looked: Looked,
+}
+
+impl Executed {
+    /// It did not execute here.
+    fn elsewhere(run: &RunContext, id: TaskId, over: Option<Over>) -> Self {
+        let name = run.shared.graph.name(id).clone();
+        let finished = over.as_ref().map_or_else(
+            || Finished::without_execution(name.clone(), Outcome::Cancelled),
+            |over| over.finished(name.clone()),
+        );
+        let handed = over.map(|over| over.handed).unwrap_or_default();
+        Self { id, finished, handed, is_put: false, unhurried: None, looked: Looked::default() }
+    }
 }
 
 /// Why a task failed, beside what its exit says.
@@ -104,7 +122,7 @@ impl From<String> for Failure {
 }
 
 impl Failure {
-    fn cancelled() -> Self {
+    pub(super) fn cancelled() -> Self {
         Self { cancelled: true, ..Self::default() }
     }
 
@@ -117,9 +135,9 @@ impl Failure {
 #[derive(Debug, Default)]
 pub(super) struct Left {
     pub(super) handed: HandedOn,
-    outputs: Option<FileSet>,
-    /// Its `status` said there was nothing to do.
-    by_status: bool,
+    pub(super) outputs: Option<FileSet>,
+    /// There was nothing to do: its `status` said so, or another run has done it.
+    pub(super) was_done: bool,
 }
 
 /// One task being executed.
@@ -128,7 +146,11 @@ pub(super) struct Execution {
     pub(super) id: TaskId,
     pub(super) start: Start,
     pub(super) orders: watch::Receiver<Orders>,
-    pub(super) began: mpsc::UnboundedSender<TaskId>,
+    pub(super) heard: mpsc::UnboundedSender<Observation>,
+    /// Nobody else executes it as long as this is held.
+    pub(super) claim: Claim,
+    /// The tasks it called.
+    pub(super) called: Vec<Called>,
     begun_at: Instant,
     pub(super) executed: bool,
     /// Whether it was noted as begun.
@@ -139,19 +161,33 @@ pub(super) struct Execution {
     pub(super) ended: Option<Ended>,
 }
 
-/// Executes a task. `began` hears of it as soon as the task's own command has started.
+/// Executes a task, once it is its turn. `heard` hears of it as soon as the task's own command has started.
 pub(crate) async fn execute(
     run: Arc<RunContext>,
     start: Start,
     orders: watch::Receiver<Orders>,
-    began: mpsc::UnboundedSender<TaskId>,
+    heard: mpsc::UnboundedSender<Observation>,
 ) -> Executed {
+    let id = start.question.id;
+    let claim = match admit(&run, id, orders.clone()).await {
+        Admission::Granted(claim) => claim,
+        Admission::Over(over) => {
+            if over.began {
+                // The driver outlives what it drives.
+                let _ = heard.send(Observation::Began(id));
+            }
+            return Executed::elsewhere(&run, id, Some(over));
+        }
+        Admission::Cancelled => return Executed::elsewhere(&run, id, None),
+    };
     let mut execution = Execution {
-        id: start.question.id,
+        id,
         run,
         start,
         orders,
-        began,
+        heard,
+        claim,
+        called: Vec::new(),
         begun_at: Instant::now(),
         executed: false,
         begun: false,
@@ -169,6 +205,9 @@ impl Execution {
 
     async fn go(&mut self) -> Result<Left, Failure> {
         self.check_orders()?;
+        if let Some(left) = self.judge_again().await? {
+            return Ok(left);
+        }
         if let (Some(status), false) = (self.task().status.clone(), self.start.question.force)
             && let Some(left) = self.status(&status).await?
         {
@@ -213,8 +252,6 @@ impl Execution {
         if !self.task().is_keyed() || planted::is(Fault::RecordKept) {
             return Ok(());
         }
-        self.begun = true;
-        self.run.starts.fetch_add(1, Ordering::Relaxed);
         match self.note_begun().await {
             Err(fault) if fault.lost => self.run.not_saved(&fault.why),
             // The old record still counts, and would say wrongly that this never happened.
@@ -224,15 +261,23 @@ impl Execution {
         Ok(())
     }
 
-    /// A byte in the journal or, where that is not possible, a record of its own. The journal gives way to records
-    /// of its run, so where an earlier run had the same id (the clock was set back) it will not do.
-    async fn note_begun(&self) -> Result<(), NotSaved> {
-        let same_id = self.start.record.as_ref().is_some_and(|record| record.run == self.run.id);
-        let journal = self.run.journal().await?.filter(|_| !same_id);
-        if journal.is_some_and(|journal| journal.begin(self.task().name.as_str()).is_ok()) {
-            return Ok(());
+    /// A byte in the journal or, where that is not enough, a record of its own. Runs beside this one are told at once.
+    async fn note_begun(&mut self) -> Result<(), NotSaved> {
+        let record = self.in_state(RecordState::Begun, None);
+        let batch = self.batch(&record, None);
+        self.begun = true;
+        let shared = Arc::clone(&self.run.shared);
+        let joined = self.run.ledger().await;
+        shared.commons.remember(self.id, record, None);
+        if let Some(ledger) = joined? {
+            ledger.open();
+            let last_run = self.start.record.as_ref().map(|record| record.run.as_str());
+            let noted = ledger.begin(self.task().name.as_str(), last_run, &batch);
+            if noted.map_err(|error| NotSaved { why: error.to_string(), lost: false })? {
+                return Ok(());
+            }
         }
-        self.run.shared.memory.save(self.batch(RecordState::Begun, None, None)).await
+        shared.savings.commit(&shared, batch).await
     }
 
     /// Asks the status command. Some: there is nothing to do.
@@ -262,7 +307,7 @@ impl Execution {
         let success = self.start.record.as_ref().and_then(|r| r.success.as_ref());
         let mut handed = success.map(HandedOn::from_record).unwrap_or_default();
         handed.exports = last_of_each(handed.exports.into_iter().chain(exports).collect());
-        Ok(Some(Left { handed, outputs: self.outputs_as_they_are().await?, by_status: true }))
+        Ok(Some(Left { handed, outputs: self.outputs_as_they_are().await?, was_done: true }))
     }
 
     /// Points 3 and, as far as it can fail the task, what follows.
@@ -343,7 +388,7 @@ impl Execution {
         let handed =
             harvest(output.as_deref(), exports.as_deref(), listed.as_deref()).map_err(|e| e.to_string())?;
         let outputs = self.outputs().await?;
-        Ok(Left { handed, outputs, by_status: false })
+        Ok(Left { handed, outputs, was_done: false })
     }
 
     /// The declared outputs, if it declares any.
@@ -382,11 +427,12 @@ impl Execution {
     /// Points 4 and 5, and the event that tells of it all.
     async fn conclude(mut self, result: Result<Left, Failure>) -> Executed {
         let (outcome, error, left) = match result {
-            Ok(left) if left.by_status => (Outcome::Cached, None, Some(left)),
+            Ok(left) if left.was_done => (Outcome::Cached, None, Some(left)),
             Ok(left) => (Outcome::Succeeded, None, Some(left)),
             Err(failure) if failure.cancelled => (Outcome::Cancelled, None, None),
             Err(failure) => (Outcome::Failed, failure.error, None),
         };
+        self.take_calls();
         let not_fresh = match outcome {
             Outcome::Succeeded if self.task().is_keyed() && !planted::is(Fault::NoSecondLook) => {
                 self.changed_meanwhile().await
@@ -396,12 +442,45 @@ impl Execution {
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());
         let rows = outputs.map(|set| judge::rows(&self.run.shared, set));
         let files = rows.as_deref().map(judge::digest_of_rows);
-        let (id, begun) = (self.id, self.begun);
         let looked = self.start.snapshot.as_ref().map(|s| s.looked.clone()).unwrap_or_default();
         let looked = Looked { outputs: files, ..looked };
-        let save = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
-        let handed = Arc::new(left.map(|l| l.handed).unwrap_or_default());
-        Executed { id, finished: self.finished(outcome, error, not_fresh), handed, begun, save, looked }
+        let record = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
+        let mut executed = Executed {
+            id: self.id,
+            handed: Arc::new(left.map(|l| l.handed).unwrap_or_default()),
+            finished: self.finished(outcome, error, not_fresh),
+            is_put: false,
+            unhurried: None,
+            looked,
+        };
+        if let Some((record, explanation)) = record {
+            let explanation = explanation.map(Arc::new);
+            let batch = self.batch(&record, explanation.as_deref());
+            self.run.shared.commons.remember(self.id, record, explanation.clone());
+            if self.task().can_be_fresh() {
+                if let Some(ledger) = self.run.known_ledger() {
+                    ledger.note(&batch, self.begun);
+                }
+                self.run.shared.savings.put(&self.run, self.id, batch, explanation);
+                executed.is_put = true;
+            } else {
+                // Nothing rests on it but the order of starting: it need not be durable at once.
+                executed.unhurried = Some(batch);
+            }
+        }
+        if outcome != Outcome::Cancelled {
+            self.run.member.tell_over([(
+                self.id,
+                Over {
+                    outcome,
+                    began: self.executed,
+                    handed: Arc::clone(&executed.handed),
+                    finished: Some(Arc::new(executed.finished.clone())),
+                    asked: self.run.asked(self.id),
+                },
+            )]);
+        }
+        executed
     }
 
     /// Point 4: an input whose stat identity changed while the task ran (other than a declared output)
@@ -410,7 +489,7 @@ impl Execution {
         let before = self.start.snapshot.take()?;
         let (run, id) = (Arc::clone(&self.run), self.id);
         let look = move || {
-            let changed = judge::changed_since(&run.shared, id, &before);
+            let changed = judge::changed_since(&run.shared, &run.ambient, id, &before);
             (before, changed.map(|path| run.shared.display(&path)))
         };
         // If the look failed or was not waited for, nothing is known: it is not fresh.
@@ -421,7 +500,7 @@ impl Execution {
 
     /// Looks at files: on a thread of its own, and who is told to end does not wait for it. Where looks have
     /// been quick it is done here, since a change of threads costs more than a small look.
-    async fn aside<T: Send + 'static>(
+    pub(super) async fn aside<T: Send + 'static>(
         &self,
         look: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {

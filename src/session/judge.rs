@@ -15,8 +15,9 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    environment,
-    memory::{Explanation, Memory},
+    calls::Call,
+    environment::{self, Ambient, variable},
+    memory::Explanation,
     results::{HandedOn, Received},
     shared::Shared,
     unmatched::Unmatched,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     fingerprint::{Content, Facts, FileRow, Handed, Manifest, compare, count, differing, digest_of},
-    model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskSet},
+    model::{Action, Compared, Digest, FileChange, Reason, Task, TaskId, TaskName, TaskSet, UpstreamChange},
     pattern::PatternKind,
     planted::{self, Fault},
     process::find_program,
@@ -46,6 +47,10 @@ pub(crate) struct Question {
     pub(crate) received: Vec<Received>,
     /// The tasks whose declared outputs are part of its key.
     pub(crate) producers: Arc<Vec<TaskId>>,
+    /// What came of the tasks it called when it last ran.
+    pub(crate) called: Vec<Call>,
+    /// Of those, the ones that cannot be looked at before it.
+    pub(crate) not_followed: Vec<TaskName>,
     /// Upstream tasks that a dry run does not execute, assumed to hand on what they did before.
     pub(crate) assumed: Arc<TaskSet>,
     /// An upstream task that would run in a dry run.
@@ -54,6 +59,10 @@ pub(crate) struct Question {
     pub(crate) explain: bool,
     /// What is remembered of its last execution.
     pub(crate) record: Option<TaskRecord>,
+    /// How often it has been executed in this session.
+    pub(crate) times: u64,
+    /// The surrounding environment.
+    pub(crate) ambient: Ambient,
 }
 
 /// The answer.
@@ -68,6 +77,8 @@ pub(crate) struct Judged {
     pub(crate) compared: Option<Compared>,
     /// The record it was judged by.
     pub(crate) record: Option<TaskRecord>,
+    /// How often it had been executed in this session: once it has been again, this verdict says nothing.
+    pub(crate) times: u64,
     /// The inputs as they were, for a task that is to run at once.
     pub(crate) snapshot: Option<InputSnapshot>,
     /// Paths that changed, for `DEVTASK_CHANGED_FILES`.
@@ -80,9 +91,10 @@ pub(crate) struct Judged {
 
 impl Judged {
     /// The verdict over a task that must run, or ask its status, whatever its files are.
-    pub(crate) fn without_files(id: TaskId, reason: Reason, record: Option<TaskRecord>) -> Self {
+    pub(crate) fn without_files(id: TaskId, reason: Reason, record: Option<TaskRecord>, times: u64) -> Self {
         Self {
             id,
+            times,
             reasons: vec![reason],
             fresh: None,
             compared: None,
@@ -136,7 +148,7 @@ pub(crate) fn judge(shared: &Shared, questions: Vec<Question>) -> Vec<Judged> {
 /// The inputs of one task, now.
 pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
     let seen = look(shared, std::slice::from_ref(question)).pop().unwrap_or_default();
-    let command = CommandFile::of(shared, shared.graph.task(question.id)).ok().flatten();
+    let command = CommandFile::of(&question.ambient, shared.graph.task(question.id)).ok().flatten();
     let manifest = parts(shared, question, &seen, command.as_ref());
     InputSnapshot::of(shared, question.id, manifest, &seen, command)
 }
@@ -144,7 +156,12 @@ pub(crate) fn snapshot(shared: &Shared, question: &Question) -> InputSnapshot {
 /// The first thing in the key of a task that is not as it was when `before` was taken, other than a declared
 /// output of its own: point 4 of the record protocol. Identities, not contents: content may have changed and
 /// back.
-pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot) -> Option<PathBuf> {
+pub(crate) fn changed_since(
+    shared: &Shared,
+    ambient: &Ambient,
+    id: TaskId,
+    before: &InputSnapshot,
+) -> Option<PathBuf> {
     let own = shared.patterns(id);
     let changed = |id_of_set: TaskId, kind: PatternKind, files: &FileSet| {
         shared.changed_since((id_of_set, kind), files, before.moment, &own.outputs)
@@ -155,7 +172,7 @@ pub(crate) fn changed_since(shared: &Shared, id: TaskId, before: &InputSnapshot)
     };
     let command = || {
         let was = before.command.as_ref()?;
-        let now = CommandFile::of(shared, shared.graph.task(id)).ok().flatten();
+        let now = CommandFile::of(ambient, shared.graph.task(id)).ok().flatten();
         (now.as_ref() != Some(was)).then(|| was.path.clone())
     };
     changed(id, PatternKind::Inputs, &before.files).or_else(upstream).or_else(command)
@@ -175,12 +192,15 @@ struct Seen {
     upstream: Vec<(TaskId, Sight)>,
     /// When, if the tree is watched.
     moment: Option<Moment>,
+    /// Those of the tasks it called.
+    called: Vec<(TaskId, Sight)>,
 }
 
 impl Seen {
     /// What could not be looked at among what the key is made of.
     fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.inputs.iter().chain(self.upstream.iter().map(|(_, sight)| sight)).flat_map(Sight::problems)
+        let others = self.upstream.iter().chain(&self.called).map(|(_, sight)| sight);
+        self.inputs.iter().chain(others).flat_map(Sight::problems)
     }
 
     /// What the sets hold, for who watches them.
@@ -206,7 +226,11 @@ impl Seen {
 /// them, too.
 fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
     use PatternKind::{Inputs, Outputs};
-    let producers: BTreeSet<TaskId> = questions.iter().flat_map(|q| q.producers.iter().copied()).collect();
+    let of_others = |q: &Question| {
+        let called = q.called.iter().flat_map(|call| call.producers.iter().copied());
+        q.producers.iter().copied().chain(called).collect::<Vec<_>>()
+    };
+    let producers: BTreeSet<TaskId> = questions.iter().flat_map(of_others).collect();
     let task = |id: &TaskId| shared.graph.task(*id);
     let own = questions.iter().flat_map(|q| [(q.id, Inputs), (q.id, Outputs)]);
     let asked = own.chain(producers.into_iter().map(|id| (id, Outputs)));
@@ -227,6 +251,12 @@ fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
             .filter_map(|id| Some((*id, sights.get(&(*id, Outputs))?.clone())))
             .collect(),
         moment,
+        called: question
+            .called
+            .iter()
+            .flat_map(|call| call.producers.iter())
+            .filter_map(|id| Some((*id, sights.get(&(*id, Outputs))?.clone())))
+            .collect(),
     };
     questions.iter().map(seen).collect()
 }
@@ -234,15 +264,19 @@ fn look(shared: &Shared, questions: &[Question]) -> Vec<Seen> {
 fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
     let task = shared.graph.task(question.id);
     let record = question.record.take();
-    let command = CommandFile::of(shared, task);
+    let command = CommandFile::of(&question.ambient, task);
     let mut now = parts(shared, &question, seen, command.as_ref().ok().and_then(Option::as_ref));
-    let mut cause = Cause { shared, task, question: &question, explanation: None };
+    let mut cause = Cause { shared, question: &question, explanation: None };
     if !question.assumed.is_empty() {
         let earlier = cause.explanation().manifest.clone();
         now.assume_upstream(&earlier, |name| {
             // Only of what it still sees: an edge may have gone since.
             let sees = |id: TaskId| question.received.iter().any(|received| received.task == id);
-            shared.graph.id(name.as_str()).is_some_and(|id| question.assumed.contains(id) && sees(id))
+            let calls = |id: TaskId| {
+                question.called.iter().any(|call| call.task == id && call.rests_on(&question.assumed))
+            };
+            let is_assumed = |id: TaskId| (question.assumed.contains(id) && sees(id)) || calls(id);
+            shared.graph.id(name.as_str()).is_some_and(is_assumed)
         });
     }
     let unmatched = seen.inputs.as_ref().map(|inputs| Unmatched::of(shared, question.id, inputs));
@@ -252,6 +286,7 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
         fresh: None,
         compared: None,
         record,
+        times: question.times,
         snapshot: None,
         changed: Vec::new(),
         unmatched: unmatched.unwrap_or_default(),
@@ -277,16 +312,14 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
 /// Looks for reasons; reads the explanation of the last run only if there is something to explain.
 struct Cause<'a> {
     shared: &'a Shared,
-    task: &'a Task,
     question: &'a Question,
-    explanation: Option<Explanation>,
+    explanation: Option<Arc<Explanation>>,
 }
 
 impl Cause<'_> {
     fn explanation(&mut self) -> &Explanation {
-        let memory: &Memory = &self.shared.memory;
-        let name = self.task.name.as_str();
-        self.explanation.get_or_insert_with(|| memory.explanation(name).unwrap_or_default())
+        let (shared, id) = (self.shared, self.question.id);
+        self.explanation.get_or_insert_with(|| shared.explanation(id))
     }
 
     /// Whether nothing speaks against the last success: `now` without its files.
@@ -296,6 +329,7 @@ impl Cause<'_> {
         };
         let outputs = seen.outputs.as_ref().filter(|_| !planted::is(Fault::OutputsUnchecked));
         !self.question.force
+            && self.question.not_followed.is_empty()
             && self.question.upstream_would_run.is_none()
             && seen.problems().next().is_none()
             && success.key == now.key_with(seen.content())
@@ -321,7 +355,11 @@ impl Cause<'_> {
                 let same = record.success.as_ref().is_some_and(|s| s.key == now.key());
                 if !same {
                     let earlier = self.explanation().manifest.clone();
-                    reasons.extend(compare(&earlier, now));
+                    let is_told = |reason: &Reason| {
+                        matches!(reason, Reason::Upstream { task, change: UpstreamChange::Disappeared }
+                            if self.question.not_followed.contains(task))
+                    };
+                    reasons.extend(compare(&earlier, now).into_iter().filter(|reason| !is_told(reason)));
                     let files = differing(&earlier.files, &now.files);
                     changed.extend(files.into_iter().map(|(row, _)| self.shared.absolute(&row.path)));
                 }
@@ -329,12 +367,17 @@ impl Cause<'_> {
                 if let (Some(success), Some(outputs)) = (&record.success, outputs) {
                     reasons.extend(self.output_reasons(success.outputs, outputs));
                 }
-                if reasons.is_empty() && !same {
+                if reasons.is_empty() && !same && self.question.not_followed.is_empty() {
                     // The record and its explanation are not of one run; believe neither.
                     reasons.push(Reason::RecordIncomplete);
                 }
             }
         }
+        let not_followed = self.question.not_followed.iter();
+        reasons.extend(
+            not_followed
+                .map(|task| Reason::Upstream { task: task.clone(), change: UpstreamChange::NotFollowed }),
+        );
         if let Some(upstream) = self.question.upstream_would_run {
             reasons.push(Reason::UpstreamWouldRun { task: self.shared.graph.name(upstream).clone() });
         }
@@ -393,10 +436,13 @@ fn parts(shared: &Shared, question: &Question, seen: &Seen, command: Option<&Com
         arguments: &question.arguments,
         cwd: &relative_name(&shared.root, &task.cwd),
         input: question.input.as_ref(),
-        tracked: &environment::tracked(&shared.ambient, &task.track_env),
+        tracked: &environment::tracked(&question.ambient, &task.track_env),
         upstream: &upstream,
     };
-    Manifest::new(&facts, Vec::new())
+    let mut manifest = Manifest::new(&facts, Vec::new());
+    let content = |id| seen.called.iter().find(|(seen, _)| *seen == id).map(|(_, sight)| sight.content());
+    manifest.set_calls(question.called.iter().map(|call| call.digest(&shared.graph, content)));
+    manifest
 }
 
 /// The file of a task that is one (devenv's `command`): its bytes are part of the key (spec section 4.1).
@@ -410,10 +456,9 @@ pub(crate) struct CommandFile {
 
 impl CommandFile {
     /// Reads it; none for a task that is no file. A problem makes the task run, and say then what is wrong.
-    pub(crate) fn of(shared: &Shared, task: &Task) -> Result<Option<Self>, Problem> {
+    pub(crate) fn of(ambient: &Ambient, task: &Task) -> Result<Option<Self>, Problem> {
         let Action::Command(command) = &task.action else { return Ok(None) };
-        let search = shared.ambient.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-        let Some(path) = find_program(command.as_os_str(), search, &task.cwd) else {
+        let Some(path) = find_program(command.as_os_str(), variable(ambient, "PATH"), &task.cwd) else {
             return Err(Problem { path: command.clone(), error: "there is no such program".to_owned() });
         };
         let read = |path: &Path| {

@@ -138,9 +138,9 @@ impl Execution {
             ("DEVTASK_TASK", Some(task.name.as_str().into())),
             ("DEVTASK_RUN", Some(self.run.id.clone().into())),
             ("DEVTASK_CHANGED_FILES", Some(changed_file.into())),
-            ("DEVTASK_TREES", Some(shared.trees())),
+            ("DEVTASK_TREES", Some(shared.trees(&self.run.ambient))),
         ];
-        reserved.extend(shared.directories(self.run.runtime_path()?));
+        reserved.extend(shared.directories(&self.run.ambient, self.run.runtime_path()?));
         let input = self.run.input_of(self.id).map(|input| Value::Object(input).to_string());
         Ok(environment::assemble(&Layers {
             surroundings: self.run.surroundings(),

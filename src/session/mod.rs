@@ -13,7 +13,8 @@
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
 //! | `settled` | the answer to a request that was settled before, as a whole |
 //! | `unmatched` | globs that match nothing, and what they would match elsewhere |
-//! | `execute` | one task by the record protocol (hazards, section 0) |
+//! | `commons`, `ledger` | what runs beside each other have in common: claims, slots, locks; the journal |
+//! | `admit`, `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
 //! | `conduct`, `direct` | one job from its start to its end; commands that need no shell |
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
@@ -24,8 +25,12 @@
 //! | `memory` | the store, opened as late and given up as early as is right |
 //! | `telling`, `emit`, `runlog` | what is told: by events, to the reader and to the run's log |
 
+mod admit;
+mod calls;
+mod commons;
 mod conduct;
 mod context;
+mod crew;
 mod cycle;
 mod direct;
 mod drive;
@@ -36,6 +41,7 @@ mod harvest;
 mod judge;
 mod judging;
 mod launch;
+mod ledger;
 mod memory;
 mod open;
 mod record;
@@ -53,6 +59,7 @@ mod watch;
 mod watching;
 
 use std::{
+    collections::HashSet,
     path::{Component, Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -62,7 +69,7 @@ use std::{
 pub use harvest::harvested;
 pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
-pub use request::{LiveLines, Request};
+pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
 pub use watch::{OnBusy, Watch, WatchControl, WatchOptions, WatchSummary};
@@ -75,7 +82,9 @@ use crate::{
     plan::{Mode, Plan, SelectFault, default_selection, select},
     store::{Owner, StoreError, Table, TaskRecord},
 };
-use context::{RunContext, Turn};
+use calls::called;
+use context::RunContext;
+use crew::Newcomer;
 use drive::Driver;
 use emit::{Emitter, Parcel};
 use runlog::RunLog;
@@ -89,11 +98,13 @@ pub struct Session {
     notices: Arc<Vec<String>>,
 }
 
-/// A run about to begin.
-struct Prepared {
-    run: Arc<RunContext>,
+/// What a run is to do, and what is remembered of it.
+struct Purpose {
     plan: Plan,
-    events: mpsc::UnboundedReceiver<Parcel>,
+    /// By task.
+    records: Vec<Option<TaskRecord>>,
+    /// Calls of earlier runs, caller first, that cannot be followed.
+    not_followed: HashSet<(TaskId, TaskId)>,
 }
 
 /// Why a session or a run cannot be had. A failed task is not among these: it is an outcome.
@@ -112,9 +123,12 @@ pub enum SessionError {
     /// A name selects nothing.
     #[error("{}", unknown_names(.0))]
     Unknown(Vec<SelectFault>),
-    /// A run of this session is under way: tasks of two could not be told apart by their records.
-    #[error("a run of this session is under way")]
-    Busy,
+    /// A task asked for a run that would have to wait for that task: the way from it back to it.
+    #[error("a task cannot wait for itself: {}", way(.0))]
+    NestedCycle(Vec<TaskName>),
+    /// This session watches its tree already.
+    #[error("this session watches its tree already")]
+    Watched,
     /// Something was to be executed in a session opened for looking only.
     #[error("this session was opened for looking only")]
     ReadOnly,
@@ -142,9 +156,25 @@ pub enum SessionError {
     Internal(String),
 }
 
+fn way(tasks: &[TaskName]) -> String {
+    tasks.iter().map(TaskName::as_str).collect::<Vec<_>>().join(" -> ")
+}
+
 fn unknown_names(faults: &[SelectFault]) -> String {
     let names: Vec<String> = faults.iter().map(|f| format!("`{}`", f.typed)).collect();
     format!("nothing is called {}", names.join(" or "))
+}
+
+impl Purpose {
+    /// Takes back everything that is there because of calls.
+    fn follow_nothing(&mut self, graph: &TaskGraph, plan: Plan) {
+        for &id in self.plan.order() {
+            let called = called(self.records[id.index()].as_ref());
+            let called = called.iter().filter_map(|called| graph.id(called.task.as_str()));
+            self.not_followed.extend(called.map(|called| (id, called)));
+        }
+        self.plan = plan;
+    }
 }
 
 impl Session {
@@ -154,16 +184,15 @@ impl Session {
         SessionBuilder::new(graph.into())
     }
 
-    /// Starts a run. Must be called within a tokio runtime.
+    /// Starts a run. Must be called within a tokio runtime. Any number of runs may be under way: what two of them
+    /// want is executed once, and together they keep to the session's number of jobs and to locks.
     ///
     /// # Errors
     /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`],
-    /// [`SessionError::Busy`] while another run of this session is under way.
+    /// [`SessionError::NestedCycle`].
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
-        let Prepared { run, plan, events } = self.prepare(request)?;
-        let records = self.records(&plan);
-        let mut driver = Driver::new(run, plan, records, None);
-        driver.begin();
+        let plan = self.plan(&request)?;
+        let (driver, events) = self.drive(request, plan, None)?;
         Ok(Pending::new(driver, events).go_on())
     }
 
@@ -189,21 +218,50 @@ impl Session {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn judge(&self, request: Request) -> Result<Judging, SessionError> {
-        let Prepared { run, plan, events } = self.prepare(request)?;
-        let mut settling = Settling::of(&self.shared, &run.request, &plan);
+        let plan = self.plan(&request)?;
+        let mut settling = Settling::of(&self.shared, &request, &plan);
         match settling.as_mut().map(|settling| settling.follow(&self.shared)) {
-            Some(Ok(settled)) => return Ok(Judging::over(settled::tell(run, &plan, settled), events)),
-            Some(Err(contents)) => self.shared.table.believe(contents),
+            Some(Ok(settled)) => {
+                let (run, events) = self.enter(request, &plan)?;
+                return Ok(Judging::over(settled::tell(run, &plan, settled), events));
+            }
+            Some(Err(contents)) => self.shared.commons.while_still(|| self.shared.table.believe(contents)),
             None => {}
         }
-        let records = self.records(&plan);
-        let mut driver = Driver::new(run, plan, records, settling);
-        driver.begin();
+        let (driver, events) = self.drive(request, plan, settling)?;
         Ok(Judging::new(driver, events))
     }
 
-    /// Everything a run needs before anything is looked at.
-    fn prepare(&self, request: Request) -> Result<Prepared, SessionError> {
+    /// A run that has begun, with everything that is remembered of what it is to do.
+    fn drive(
+        &self,
+        request: Request,
+        plan: Plan,
+        settling: Option<Settling>,
+    ) -> Result<(Driver, mpsc::UnboundedReceiver<Parcel>), SessionError> {
+        let mut purpose = self.follow(plan.clone(), request.mode);
+        if purpose.plan.follows_calls() {
+            self.refuse_outputs_outside(&purpose.plan)?;
+        }
+        let entered = match self.enter(request.clone(), &purpose.plan) {
+            // What follows from earlier runs must not keep a run from what it is asked for.
+            Err(SessionError::NestedCycle(_)) if purpose.plan.follows_calls() => {
+                purpose.follow_nothing(&self.shared.graph, plan);
+                self.enter(request, &purpose.plan)
+            }
+            entered => entered,
+        };
+        let (run, events) = entered?;
+        let Purpose { plan, records, not_followed } = purpose;
+        // What calls come to is nowhere on a route.
+        let settling = settling.filter(|_| !plan.follows_calls() && not_followed.is_empty());
+        let mut driver = Driver::new(run, plan, records, not_followed, settling);
+        driver.begin();
+        Ok((driver, events))
+    }
+
+    /// What a request asks for.
+    fn plan(&self, request: &Request) -> Result<Plan, SessionError> {
         if self.shared.read_only && !request.dry_run {
             return Err(SessionError::ReadOnly);
         }
@@ -212,18 +270,71 @@ impl Session {
         if let Some(cycle) = &request.cycle {
             plan = Plan::part(&self.shared.graph, plan.roots().clone(), cycle.scheduled.clone());
         }
-        self.refuse_processes(&plan, &request)?;
+        self.refuse_processes(&plan, request)?;
         self.refuse_outputs_outside(&plan)?;
-        let turn = Turn::take(&self.shared.turn).ok_or(SessionError::Busy)?;
+        Ok(plan)
+    }
+
+    /// Everything a run needs before anything is looked at.
+    fn enter(
+        &self,
+        request: Request,
+        plan: &Plan,
+    ) -> Result<(Arc<RunContext>, mpsc::UnboundedReceiver<Parcel>), SessionError> {
+        let graph = &self.shared.graph;
+        let entered = self.shared.commons.enter(graph, self.newcomer(&request, plan));
+        let names = |way: Vec<TaskId>| way.into_iter().map(|id| graph.name(id).clone()).collect();
+        let member = entered.map_err(|way| SessionError::NestedCycle(names(way)))?;
         let now = SystemTime::now();
         let (id, log) = match request.dry_run {
             true => (runlog::run_id(now), RunLog::none()),
             false => runlog::claim(&self.shared.state_dir, now),
         };
+        member.is_called(&id);
         let (emitter, events) = Emitter::new(log);
         let shared = Arc::clone(&self.shared);
-        let run = Arc::new(RunContext::new(shared, request, id, &plan, emitter, turn));
-        Ok(Prepared { run, plan, events })
+        Ok((Arc::new(RunContext::new(shared, request, id, plan, emitter, member)), events))
+    }
+
+    fn newcomer(&self, request: &Request, plan: &Plan) -> Newcomer {
+        let graph = &self.shared.graph;
+        let caller = request.caller.as_ref().filter(|_| !request.dry_run);
+        let has_all_upstream = matches!(request.mode, Mode::Before | Mode::All);
+        Newcomer {
+            plan: Arc::new(plan.clone()),
+            ambient: self.shared.ambient_of(request),
+            jobs: request.jobs.unwrap_or(self.shared.jobs),
+            caller: caller.and_then(|caller| Some((caller.run.clone(), graph.id(caller.task.as_str())?))),
+            asked_for: match request.mode {
+                Mode::Single | Mode::Before => plan.roots().iter().collect(),
+                Mode::After | Mode::All => plan.order().to_vec(),
+            },
+            is_plain: has_all_upstream && request.arguments.is_empty() && request.inputs.is_empty(),
+        }
+    }
+
+    /// Follows the calls of earlier runs: what a task called is scheduled before it.
+    fn follow(&self, plan: Plan, mode: Mode) -> Purpose {
+        let graph = &self.shared.graph;
+        let mut records = self.records(&plan);
+        let newest = |records: &[Option<TaskRecord>], id: TaskId| {
+            self.shared.commons.record(id).or_else(|| records[id.index()].clone())
+        };
+        let calls = |id: &TaskId| !called(newest(&records, *id).as_ref()).is_empty();
+        if !plan.order().iter().any(calls) {
+            return Purpose { plan, records, not_followed: HashSet::new() };
+        }
+        let extends = matches!(mode, Mode::Before | Mode::All);
+        let known = Plan::new(graph, plan.scheduled().iter(), Mode::Before);
+        let (plan, refused) = plan.following(graph, extends, |id| {
+            if !known.scheduled().contains(id) {
+                records[id.index()] = self.shared.record(id);
+            }
+            let record = newest(&records, id);
+            let as_they_are = called(record.as_ref()).iter().filter(|called| called.as_it_is);
+            as_they_are.filter_map(|called| graph.id(called.task.as_str())).collect()
+        });
+        Purpose { plan, records, not_followed: refused.into_iter().collect() }
     }
 
     /// The tasks these names select; without names the default selection (spec section 1.1).
@@ -247,7 +358,8 @@ impl Session {
     /// The record of a task's last execution, if there is one.
     #[must_use]
     pub fn record(&self, name: &TaskName) -> Option<TaskRecord> {
-        self.shared.memory.record(name.as_str())
+        let stored = || self.shared.memory.record(name.as_str());
+        self.shared.graph.id(name.as_str()).map_or_else(stored, |id| self.shared.record(id))
     }
 
     /// Whether everything that runs and can be paused is: a pause takes effect as the run is polled.
@@ -369,17 +481,5 @@ mod tests {
             assert_eq!(refused.to_string(), message);
         }
         assert!(start("sub/../x").await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_session_has_one_run_at_a_time() {
-        let root = tempfile::tempdir().unwrap();
-        let graph = TaskGraph::builder().task(Task::shell("a:t", "true")).build().unwrap();
-        let session = Session::builder(graph).root(root.path()).open().await.unwrap();
-        let run = session.start(Request::run(["a:t"]).dry()).unwrap();
-        let second = session.start(Request::run(["a:t"]).dry());
-        assert!(matches!(second.map(drop), Err(SessionError::Busy)));
-        run.finish().await.unwrap();
-        assert!(session.start(Request::run(["a:t"]).dry()).is_ok());
     }
 }

@@ -13,7 +13,10 @@ use tokio::sync::OnceCell;
 
 use super::{
     Session, SessionError,
+    commons::Commons,
+    ledger::Ledgers,
     memory::Memory,
+    saver::Savings,
     settled::StoreStamp,
     shared::{Recall, Shared, now_ms},
 };
@@ -103,7 +106,7 @@ impl SessionBuilder {
         self
     }
 
-    /// How many one-shot tasks execute at once; default: the cores.
+    /// How many one-shot tasks execute at once, in all runs together; default: the cores.
     #[must_use]
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
@@ -255,7 +258,7 @@ impl SessionBuilder {
             graph,
             root,
             state_dir,
-            ambient: self.ambient,
+            ambient: Arc::new(self.ambient),
             memory,
             store,
             loaded: self.loaded,
@@ -271,8 +274,10 @@ impl SessionBuilder {
             file_bases: self.file_bases,
             scanner,
             table,
-            turn: Arc::default(),
             watching: OnceLock::new(),
+            commons: Commons::new(self.jobs),
+            ledgers: Ledgers::default(),
+            savings: Savings::default(),
             read_only: self.read_only,
             _lock: lock,
         };

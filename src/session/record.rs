@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Execution {
-    /// The record of an execution; none if there is nothing new to remember.
+    /// The record of an execution, with what explains it; none if there is nothing new to remember.
     pub(super) fn record(
         &mut self,
         outcome: Outcome,
@@ -27,7 +27,7 @@ impl Execution {
         not_fresh: Option<&Reason>,
         rows: Vec<FileRow>,
         files: Option<Digest>,
-    ) -> Option<Batch> {
+    ) -> Option<(TaskRecord, Option<Explanation>)> {
         let state = match (outcome, not_fresh) {
             (Outcome::Succeeded, Some(Reason::ChangedWhileRunning { path })) => {
                 RecordState::ChangedWhileRunning(path.clone())
@@ -43,7 +43,7 @@ impl Execution {
         let success = left.filter(|_| counts).map(|left| self.success(left, files));
         let snapshot = self.start.snapshot.take();
         let explanation = snapshot.map(|s| Explanation { manifest: s.manifest, outputs: rows });
-        Some(self.batch(state, success, explanation.as_ref()))
+        Some((self.in_state(state, success), explanation))
     }
 
     fn success(&self, left: &Left, outputs: Option<Digest>) -> Success {
@@ -55,6 +55,7 @@ impl Execution {
             exports: left.handed.exports.clone(),
             messages: left.handed.messages.clone(),
             outputs,
+            called: self.called.clone(),
             duration_ms: self.millis(),
         }
     }
@@ -63,13 +64,8 @@ impl Execution {
         self.duration.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// A record in a state, with what explains it.
-    pub(super) fn batch(
-        &self,
-        state: RecordState,
-        success: Option<Success>,
-        explanation: Option<&Explanation>,
-    ) -> Batch {
+    /// A record in a state.
+    pub(super) fn in_state(&self, state: RecordState, success: Option<Success>) -> TaskRecord {
         let earlier = self.start.record.as_ref();
         let typical_ms = match &state {
             RecordState::Fresh | RecordState::ChangedWhileRunning(_) => Some(self.millis()),
@@ -80,10 +76,14 @@ impl Execution {
             Some(_) => success.or_else(|| earlier.and_then(|r| r.success.clone())),
             None => success,
         };
-        let record = TaskRecord { state, success, run: self.run.id.clone(), at_ms: now_ms(), typical_ms };
+        TaskRecord { state, success, run: self.run.id.clone(), at_ms: now_ms(), typical_ms }
+    }
+
+    /// A record as it is stored, with what explains it.
+    pub(super) fn batch(&self, record: &TaskRecord, explanation: Option<&Explanation>) -> Batch {
         let name = self.task().name.as_str().as_bytes();
         let mut batch = Batch::new();
-        let written = batch.put(Table::Tasks, name, &record).and_then(|()| match explanation {
+        let written = batch.put(Table::Tasks, name, record).and_then(|()| match explanation {
             Some(explanation) => batch.put(Table::Manifests, name, explanation),
             None => Ok(()),
         });

@@ -5,7 +5,7 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::cycle::Cycle;
-use crate::plan::Mode;
+use crate::{model::TaskName, plan::Mode};
 
 /// Whether the lines tasks write are passed on as events while they run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct Request {
     pub inputs: Map<String, Value>,
     /// Arguments for the roots' scripts, as `"$@"`.
     pub arguments: Vec<OsString>,
-    /// How many one-shot tasks may execute at once; none: the session's number.
+    /// How many one-shot tasks may execute at once; none: the session's number, which is the limit of all its runs
+    /// together.
     pub jobs: Option<usize>,
     /// Whether the first failure that counts ends the run.
     pub fail_fast: bool,
@@ -49,8 +50,22 @@ pub struct Request {
     pub lines: LiveLines,
     /// How many last lines of a failed task its event carries.
     pub tail: usize,
+    /// The environment tasks inherit, where it is not the session's.
+    pub environment: Option<Arc<Vec<(OsString, OsString)>>>,
+    /// The task that asks for this run while it executes in another run of this session (a nested run); none, and none
+    /// that does not execute: nobody waits for it.
+    pub caller: Option<Caller>,
     /// Only this part of it, in a watch.
     pub(crate) cycle: Option<Arc<Cycle>>,
+}
+
+/// A task that asks for a run: it knows itself by the variables `DEVTASK_RUN` and `DEVTASK_TASK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The id of the run it executes in.
+    pub run: String,
+    /// Its name.
+    pub task: TaskName,
 }
 
 impl Request {
@@ -75,6 +90,8 @@ impl Request {
             lines: LiveLines::default(),
             tail: Self::TAIL,
             cycle: None,
+            environment: None,
+            caller: None,
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct TaskResult {
     pub(crate) would_run: bool,
     /// In a dry run: assumed to hand on what it did before, whatever that was.
     pub(crate) assumed: bool,
+    /// The exit code of a task that failed.
+    pub(crate) failure: Option<i32>,
     /// Upstream tasks that hand on something, upstream first: what this one sees.
     pub(crate) visible: Arc<Vec<TaskId>>,
 }

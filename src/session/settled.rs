@@ -78,6 +78,8 @@ impl Settling {
     /// None for a request, or a tree, whose runs are never settled.
     pub(crate) fn of(shared: &Shared, request: &Request, plan: &Plan) -> Option<Self> {
         let is_plain = !(request.force || request.refresh || request.dry_run || shared.read_only);
+        // What was kept is compared with the store as it was when it was opened.
+        let is_plain = is_plain && shared.memory.is_only_looked_at();
         let tasks = || plan.order().iter().map(|id| shared.graph.task(*id));
         // What a task that is a file holds is nowhere on a route.
         let rests = tasks().all(|task| {
@@ -86,6 +88,7 @@ impl Settling {
         if !is_plain || !rests {
             return None;
         }
+        let ambient = shared.ambient_of(request);
         let tracks = tasks().filter(|task| !task.track_env.is_empty());
         let parts = (
             shared.loaded?,
@@ -95,7 +98,7 @@ impl Settling {
             plan.order(),
             request.arguments.iter().map(|argument| argument.as_bytes()).collect::<Vec<_>>(),
             serde_json::to_string(&request.inputs).ok()?,
-            tracks.map(|task| tracked(&shared.ambient, &task.track_env)).collect::<Vec<_>>(),
+            tracks.map(|task| tracked(&ambient, &task.track_env)).collect::<Vec<_>>(),
         );
         let key = Digest(xxh3_128(&postcard::to_stdvec(&parts).ok()?));
         let path = shared.state_dir.join(DIR).join(format!("{:016x}", xxh3_64(&key.0.to_le_bytes())));

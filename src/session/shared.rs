@@ -1,17 +1,27 @@
 //! What everything in a session looks at: the graph, the directories, the file table, the store.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     num::NonZero,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use tokio::sync::OnceCell;
 
-use super::{memory::Memory, runlog, settled::StoreStamp, watching::Watching};
+use super::{
+    commons::Commons,
+    environment::{Ambient, variable},
+    ledger::Ledgers,
+    memory::{Explanation, Memory},
+    request::Request,
+    runlog,
+    saver::Savings,
+    settled::StoreStamp,
+    watching::Watching,
+};
 pub(crate) use crate::store::now_ms;
 use crate::{
     graph::TaskGraph,
@@ -22,7 +32,7 @@ use crate::{
         self, FileSet, FileTable, Matched, Moment, Scanner, Sight, Trail, Wanted, relative_name,
         same_identities,
     },
-    store::{Batch, Lock, Snapshot, Table},
+    store::{Batch, Lock, Snapshot, Table, TaskRecord},
 };
 
 /// What everything in a session looks at.
@@ -31,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) graph: Arc<TaskGraph>,
     pub(crate) root: PathBuf,
     pub(crate) state_dir: PathBuf,
-    pub(crate) ambient: Vec<(OsString, OsString)>,
+    pub(crate) ambient: Ambient,
     pub(crate) memory: Arc<Memory>,
     /// What the store was like before it was opened.
     pub(crate) store: Option<StoreStamp>,
@@ -51,10 +61,12 @@ pub(crate) struct Shared {
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
-    /// Whether a run is under way.
-    pub(crate) turn: Arc<AtomicBool>,
     /// What is known of the tree while it is watched.
     pub(crate) watching: OnceLock<Watching>,
+    /// What its runs have in common.
+    pub(crate) commons: Arc<Commons>,
+    pub(crate) ledgers: Ledgers,
+    pub(crate) savings: Savings,
     /// Opened for looking only.
     pub(crate) read_only: bool,
     pub(crate) _lock: Option<Lock>,
@@ -180,30 +192,51 @@ impl Shared {
 
     /// `DEVENV_ROOT` and its like; kept as they are where a devenv shell set them and the tasks are
     /// devenv's (spec section 3).
-    pub(crate) fn directories(&self, runtime: &Path) -> Vec<(&'static str, Option<OsString>)> {
+    pub(crate) fn directories(
+        &self,
+        ambient: &Ambient,
+        runtime: &Path,
+    ) -> Vec<(&'static str, Option<OsString>)> {
         let ours = [
             ("DEVENV_ROOT", self.root.clone()),
             ("DEVENV_DOTFILE", self.state_dir.clone()),
             ("DEVENV_STATE", self.state_dir.join("state")),
             ("DEVENV_RUNTIME", runtime.to_owned()),
         ];
-        let inherited = |name: &str| {
-            let kept = self.ambient.iter().find(|(known, _)| known == name && self.keeps_devenv_dirs);
-            kept.map(|(_, value)| value.clone())
-        };
+        let kept = |name: &str| variable(ambient, name).filter(|_| self.keeps_devenv_dirs);
+        let inherited = |name: &str| kept(name).map(OsStr::to_owned);
         ours.into_iter().map(|(name, path)| (name, Some(inherited(name).unwrap_or(path.into())))).collect()
     }
 
     /// The state directories of the trees whose runs a task runs in, one a line, the outermost first: a
     /// nested run must not wait for one that waits for it.
-    pub(crate) fn trees(&self) -> OsString {
-        let outer = self.ambient.iter().find(|(name, _)| name == "DEVTASK_TREES");
-        let mut trees = outer.map(|(_, trees)| trees.clone()).unwrap_or_default();
+    pub(crate) fn trees(&self, ambient: &Ambient) -> OsString {
+        let mut trees = variable(ambient, "DEVTASK_TREES").map(OsStr::to_owned).unwrap_or_default();
+        let own = self.state_dir.as_os_str();
+        if trees.as_bytes().rsplit(|b| *b == b'\n').next() == Some(own.as_bytes()) {
+            return trees; // a nested run of this tree
+        }
         if !trees.is_empty() {
             trees.push("\n");
         }
-        trees.push(&self.state_dir);
+        trees.push(own);
         trees
+    }
+
+    /// The surrounding environment of a run.
+    pub(crate) fn ambient_of(&self, request: &Request) -> Ambient {
+        request.environment.clone().unwrap_or_else(|| Arc::clone(&self.ambient))
+    }
+
+    /// The record of a task's last execution.
+    pub(crate) fn record(&self, id: TaskId) -> Option<TaskRecord> {
+        self.commons.record(id).or_else(|| self.memory.record(self.graph.name(id).as_str()))
+    }
+
+    /// What explains it.
+    pub(crate) fn explanation(&self, id: TaskId) -> Arc<Explanation> {
+        let stored = || self.memory.explanation(self.graph.name(id).as_str()).unwrap_or_default();
+        self.commons.explanation(id).unwrap_or_else(|| Arc::new(stored()))
     }
 
     /// Walks without hashing.

@@ -179,7 +179,7 @@ impl Session {
         let source = self.source(options.backend, &woken).await?;
         let watching = Watching::new(&self.shared, &plan, Arc::new(source));
         // Of two who begin at once only one gets it, and is the one who watches.
-        self.shared.watching.set(watching).map_err(|_| SessionError::Busy)?;
+        self.shared.watching.set(watching).map_err(|_| SessionError::Watched)?;
         let (emitter, events) = Emitter::new(RunLog::none());
         let (control, orders) = mpsc::unbounded_channel();
         let turns = Turns::new(self.clone(), request, options, plan, emitter, woken);

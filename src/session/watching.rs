@@ -35,7 +35,7 @@ pub(crate) struct Watching {
     seen: Mutex<Seen>,
     /// The sets of each task, by key.
     tasks: HashMap<Digest, Vec<(TaskId, PatternKind)>>,
-    standings: Mutex<BTreeMap<TaskId, Standing>>,
+    standings: Mutex<BTreeMap<TaskId, Stood>>,
 }
 
 /// What changed.
@@ -49,10 +49,12 @@ pub(crate) struct Seen {
 
 /// How a task stands since it was last judged or executed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct Stood {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) handed: Arc<HandedOn>,
     pub(crate) looked: Looked,
+    /// What somebody wrote to while it ran: whatever that holds now, the task may have read something else.
+    pub(crate) disturbed: Option<PathBuf>,
 }
 
 /// What its sets held then.
@@ -177,7 +179,7 @@ impl Watching {
             if *kind == PatternKind::Outputs {
                 // Through tasks without a command, too: who uses them is known by what they looked at.
                 let standings = lock(&self.standings);
-                let uses = |standing: &Standing| standing.looked.upstream.iter().any(|(made, _)| made == id);
+                let uses = |standing: &Stood| standing.looked.upstream.iter().any(|(made, _)| made == id);
                 users.extend(standings.iter().filter(|(_, standing)| uses(standing)).map(|(user, _)| *user));
                 drop(standings);
                 users.extend(shared.graph.downstream(*id).map(|edge| edge.task));
@@ -195,7 +197,8 @@ impl Watching {
         let Looked { inputs, outputs, upstream } = &standing.looked;
         // What a failed task left is of no account.
         let counts = standing.outcome.is_some_and(Outcome::is_success);
-        inputs.is_some_and(|was| now(id, PatternKind::Inputs) != Some(was))
+        standing.disturbed.is_some()
+            || inputs.is_some_and(|was| now(id, PatternKind::Inputs) != Some(was))
             || counts && outputs.is_some_and(|was| now(id, PatternKind::Outputs) != Some(was))
             || upstream.iter().any(|(made, was)| now(*made, PatternKind::Outputs) != Some(*was))
     }
@@ -214,23 +217,25 @@ impl Watching {
         }
     }
 
-    pub(crate) fn standing(&self, id: TaskId) -> Option<Standing> {
+    pub(crate) fn standing(&self, id: TaskId) -> Option<Stood> {
         lock(&self.standings).get(&id).cloned()
     }
 
     /// Takes note of what a task begins with. What it made before is its own to change from now on.
     pub(crate) fn begin(&self, id: TaskId, looked: &Looked) {
         let mut standings = lock(&self.standings);
-        standings.entry(id).or_default().looked = Looked { outputs: None, ..looked.clone() };
+        let standing = standings.entry(id).or_default();
+        standing.looked = Looked { outputs: None, ..looked.clone() };
+        standing.disturbed = None;
     }
 
     /// Takes note of how a task stands.
-    pub(crate) fn stand(&self, id: TaskId, standing: Standing) {
+    pub(crate) fn stand(&self, id: TaskId, standing: Stood) {
         lock(&self.standings).insert(id, standing);
     }
 
     /// All that is known of tasks.
-    pub(crate) fn standings(&self) -> MutexGuard<'_, BTreeMap<TaskId, Standing>> {
+    pub(crate) fn standings(&self) -> MutexGuard<'_, BTreeMap<TaskId, Stood>> {
         lock(&self.standings)
     }
 

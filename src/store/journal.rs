@@ -3,13 +3,14 @@
 //! One durable transaction, before the first of them starts, names all tasks of a run that rest on a key: the
 //! [`Progress`]. Beside the base lies the journal, a file with one byte a name; a start is one byte written into it,
 //! which no kill of this process takes back. Results are appended to it for the same reason: they are committed a
-//! little later, many together. Whoever opens the base and finds the progress of a run that did not
+//! little later, many together. A byte says no more than that a task began once: who begins again after a result
+//! appends that, too, and commits it, since after a power cut the result may be all that is left. Whoever opens the base and finds the progress of a run that did not
 //! come to its end takes as begun what the journal says has begun. What the journal may not be asked about, since the
 //! system was started anew meanwhile (a power cut may have taken back what it said), or what it does not say for
 //! certain, counts as begun, too.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     io::{self, Write as _},
     os::unix::fs::FileExt as _,
@@ -42,12 +43,15 @@ pub(super) struct Progress {
     pub(super) names: Vec<String>,
 }
 
-/// The journal of a run under way.
+/// The journal of a run under way, and of those that joined it.
 #[derive(Debug)]
 pub struct Journal {
     file: fs::File,
+    run: String,
     /// Where each name has its byte.
     places: HashMap<String, u64>,
+    /// The places of those that have begun.
+    begun: Mutex<HashSet<u64>>,
     /// Where the next result goes.
     end: Mutex<u64>,
 }
@@ -72,25 +76,37 @@ impl Journal {
         let Some(epoch) = Epoch::now(dir) else { return Ok(None) };
         let mut file = StateDir::open_file(&dir.join(JOURNAL), true)?;
         file.set_len(0)?;
-        let progress = Progress { run, epoch, names };
+        let progress = Progress { run: run.clone(), epoch, names };
         let head = progress.head();
         let places =
             (head.len() as u64..).zip(&progress.names).map(|(at, name)| (name.clone(), at)).collect();
         let begin = [head, vec![WAITS; progress.names.len()]].concat();
         file.write_all(&begin)?;
-        Ok(Some((Self { file, places, end: Mutex::new(begin.len() as u64) }, progress)))
+        let end = Mutex::new(begin.len() as u64);
+        Ok(Some((Self { file, run, places, begun: Mutex::default(), end }, progress)))
+    }
+
+    /// The run it was made for: its records say more than the journal.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
     }
 
     /// Notes that a task begins.
     ///
     /// # Errors
-    /// If it cannot be noted, or the journal does not know the task. It has to be committed then.
+    /// If it cannot be noted, the journal does not know the task, or it began before. That it begins has to be
+    /// [noted](Self::note) and committed then.
     pub fn begin(&self, name: &str) -> io::Result<()> {
         let place = self.places.get(name).ok_or(io::ErrorKind::NotFound)?;
+        if !self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(*place) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         self.file.write_all_at(&[BEGUN], *place)
     }
 
-    /// Notes the result of a task, which is still to be committed.
+    /// Notes the record of a task that is still to be committed: its result, or that it begins again. The last
+    /// one counts.
     ///
     /// # Errors
     /// If it cannot be noted: a kill before the commit loses it.

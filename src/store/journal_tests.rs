@@ -143,6 +143,63 @@ fn a_result_that_was_noted_and_not_committed_counts_if_it_is_whole() {
     }
 }
 
+/// The record of a task that begins again in a run.
+fn begins(name: &str, run: &str) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(Table::Tasks, name.as_bytes(), &TaskRecord::begun(run.to_owned(), None)).unwrap();
+    batch
+}
+
+#[test]
+fn a_task_that_began_again_is_not_taken_for_what_came_of_it_before() {
+    for committed in [false, true] {
+        let place = Place::new();
+        let mut store = place.store();
+        let journal = begin(&mut store, "r2");
+        assert_eq!(journal.run(), "r2");
+        journal.begin("a:done").unwrap();
+        let result = records([("a:done", "r2")]);
+        journal.note(&result).unwrap();
+        if committed {
+            store.commit(&result).unwrap();
+        }
+        // Another run shares the journal, and is killed while the task executes for the second time.
+        let again = journal.begin("a:done").unwrap_err();
+        assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
+        journal.note(&begins("a:done", "r3")).unwrap();
+        drop((journal, store));
+        assert_eq!(remembered(&place.store()), ["", "r3?", "", ""], "committed: {committed}");
+    }
+}
+
+#[test]
+fn a_task_that_came_to_its_end_twice_is_taken_for_what_came_of_it_last() {
+    let place = Place::new();
+    let mut store = place.store();
+    let journal = begin(&mut store, "r2");
+    journal.begin("a:done").unwrap();
+    for batch in [records([("a:done", "r2")]), begins("a:done", "r3"), records([("a:done", "r3")])] {
+        journal.note(&batch).unwrap();
+    }
+    drop((journal, store));
+    assert_eq!(remembered(&place.store()), ["", "r3", "", ""]);
+}
+
+#[test]
+fn a_journal_that_cannot_be_asked_does_not_hide_what_was_committed_of_a_second_beginning() {
+    let place = Place::new();
+    let mut store = place.store();
+    let journal = begin(&mut store, "r2");
+    journal.begin("a:done").unwrap();
+    store.commit(&records([("a:done", "r2")])).unwrap();
+    let again = begins("a:done", "r3");
+    journal.note(&again).unwrap();
+    store.commit(&again).unwrap();
+    drop((journal, store));
+    fs::remove_file(place.dir.path().join(JOURNAL)).unwrap();
+    assert_eq!(remembered(&place.store()), ["", "r2?", "", ""]);
+}
+
 #[test]
 fn a_journal_of_another_boot_or_mount_is_not_asked() {
     for boot in [true, false] {

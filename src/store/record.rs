@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Digest;
+use crate::model::{Digest, TaskName};
 
 /// The clock of records: milliseconds since the epoch.
 #[must_use]
@@ -62,6 +62,18 @@ pub struct Success {
     pub messages: Vec<String>,
     /// Digest of the declared outputs as it left them; none if it declares none.
     pub outputs: Option<Digest>,
+    /// The tasks it called (nested runs), by name.
+    pub called: Vec<Called>,
     /// How long it executed, in milliseconds.
     pub duration_ms: u64,
+}
+
+/// A task that another one called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Called {
+    /// Which one.
+    pub task: TaskName,
+    /// Whether scheduling it as it is comes to the same as calling it did: it was called without arguments of its own,
+    /// say.
+    pub as_it_is: bool,
 }

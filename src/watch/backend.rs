@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     thread::{self, ThreadId},
     time::Duration,
 };
@@ -21,7 +21,12 @@ use super::state::{Sharing, State};
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// One instance of the system's event queue, with a thread that reads it.
-pub(super) enum Instance {
+pub(super) struct Instance {
+    kind: Kind,
+    alive: Weak<()>,
+}
+
+enum Kind {
     Native(RecommendedWatcher),
     Debounced(Debouncer<RecommendedWatcher, Eavesdropper>, Asker),
 }
@@ -32,12 +37,16 @@ impl Instance {
         let mask = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
         let config = Config::default().with_event_kinds(mask);
         let shared = Arc::clone(shared);
+        let life = Arc::new(());
+        let alive = Arc::downgrade(&life);
         if !debounced {
             let hear = move |event| {
+                let _life = &life; // goes with this closure, which the thread drops when it ends
                 shared.hear(generation, |state| note(state, event));
                 shared.wake();
             };
-            return RecommendedWatcher::new(hear, config).map(Self::Native);
+            let kind = Kind::Native(RecommendedWatcher::new(hear, config)?);
+            return Ok(Self { kind, alive });
         }
         let asker = Asker::default();
         let ear = Eavesdropper {
@@ -45,6 +54,7 @@ impl Instance {
             shared: Arc::clone(&shared),
             generation,
             asker: Arc::clone(&asker),
+            _life: life,
         };
         let hear = move |events: DebounceEventResult| {
             if events.is_err() {
@@ -53,14 +63,14 @@ impl Instance {
             shared.wake();
         };
         let debouncer = new_debouncer_opt(DEBOUNCE, None, hear, ear, config)?;
-        Ok(Self::Debounced(debouncer, asker))
+        Ok(Self { kind: Kind::Debounced(debouncer, asker), alive })
     }
 
     /// Changes what is watched. On Linux a batch costs a thirtieth of the same one by one.
     pub(super) fn update(&mut self, operations: Vec<PathOp>) -> Result<(), UpdatePathsError> {
-        match self {
-            Self::Native(watcher) => watcher.update_paths(operations),
-            Self::Debounced(debouncer, asker) => {
+        match &mut self.kind {
+            Kind::Native(watcher) => watcher.update_paths(operations),
+            Kind::Debounced(debouncer, asker) => {
                 set(asker, Some(thread::current().id()));
                 let result = debouncer.update_paths(operations);
                 set(asker, None);
@@ -72,6 +82,11 @@ impl Instance {
     /// Gives up a watch; that there is none is just as well.
     pub(super) fn unwatch(&mut self, path: &Path) {
         let _ = self.update(vec![PathOp::unwatch(path)]);
+    }
+
+    /// Ends it. Its thread may have something to finish first; it has ended when this leads nowhere.
+    pub(super) fn end(self) -> Weak<()> {
+        self.alive
     }
 
     pub(super) fn watching(path: &Path) -> PathOp {
@@ -124,6 +139,7 @@ pub(super) struct Eavesdropper {
     shared: Sharing,
     generation: u64,
     asker: Asker,
+    _life: Arc<()>,
 }
 
 impl Eavesdropper {

@@ -1,4 +1,4 @@
-//! File systems whose events cannot be relied on (hazard B8).
+//! File systems whose events cannot be relied on.
 
 use std::path::Path;
 

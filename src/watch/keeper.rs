@@ -4,11 +4,14 @@
 //! backend's thread may need it before it answers.
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::Weak,
 };
 
 use notify::{ErrorKind, PathOp};
+use rustix::io::Errno;
 
 use super::{
     backend::Instance,
@@ -22,14 +25,22 @@ use super::{
 /// A directory that is another one each time one looks is not tried more often.
 const TRIES: usize = 4;
 
+/// So many directories are looked at and asked for at a time: enough for the price of a batch, few enough that
+/// hardly one is gone in between. Each that is ends its batch, and the rest has to be asked for again.
+const AT_ONCE: usize = 512;
+
 pub(super) struct Keeper {
     shared: Sharing,
     instance: Option<Instance>,
+    /// The one before, as long as its thread cleans up; one at a time is enough.
+    ended: Weak<()>,
     /// Why there is no instance.
     without: Why,
     debounced: bool,
     cookie_dir: PathBuf,
     most_watches: Option<usize>,
+    /// What each device's file system is called, if it is one without events.
+    without_events: HashMap<u64, Option<&'static str>>,
 }
 
 /// A directory on its way to being watched.
@@ -44,10 +55,12 @@ impl Keeper {
         let mut keeper = Self {
             shared,
             instance: None,
+            ended: Weak::new(),
             without: Why::Asked,
             debounced: options.backend == Backend::Debounced,
             cookie_dir: clean(&options.cookie_dir),
             most_watches: options.most_watches,
+            without_events: HashMap::new(),
         };
         if !matches!(options.backend, Backend::Polling(_)) {
             keeper.renew();
@@ -69,16 +82,22 @@ impl Keeper {
         self.watch(&watched);
     }
 
-    /// Does what reports of the backend have made necessary.
-    pub(super) fn settle(&mut self) {
-        let (to_unwatch, cleaned) = {
+    /// Replaces the backend if that is needed, or would be quicker. Never waits for the one there is.
+    pub(super) fn refresh(&mut self) {
+        let needed = {
             let mut state = self.shared.state();
-            if state.renew {
-                drop(state);
-                return self.renew();
-            }
-            state.leaving()
+            let congested = std::mem::take(&mut state.congested);
+            state.renew || (congested && self.ended.strong_count() == 0)
         };
+        if needed {
+            self.renew();
+        }
+    }
+
+    /// Has the backend give up what is not watched any more.
+    fn settle(&mut self) {
+        self.refresh();
+        let (to_unwatch, cleaned) = self.shared.state().leaving();
         let Some(instance) = &mut self.instance else { return };
         to_unwatch.iter().for_each(|name| instance.unwatch(Path::new(name)));
         if to_unwatch.is_empty() && !cleaned.is_empty() {
@@ -124,7 +143,10 @@ impl Keeper {
 
     /// Ends the backend; it must not be listened to any more.
     fn close(&mut self) {
-        self.instance = None;
+        if let Some(instance) = self.instance.take() {
+            self.ended = instance.end();
+        }
+        self.without_events.clear(); // numbers of devices are used again
     }
 
     pub(super) fn unwatch(&mut self, directory: &Path) {
@@ -138,20 +160,23 @@ impl Keeper {
     pub(super) fn watch<P: AsRef<Path>>(&mut self, directories: &[P]) -> Vec<Watched> {
         self.settle();
         let mut watched = vec![Watched::Missing; directories.len()];
-        let mut wishes: Vec<(usize, PathBuf)> =
+        let all: Vec<(usize, PathBuf)> =
             directories.iter().map(|directory| clean(directory.as_ref())).enumerate().collect();
+        for some in all.chunks(AT_ONCE) {
+            self.watch_some(some.to_vec(), &mut watched);
+        }
+        watched
+    }
+
+    fn watch_some(&mut self, mut wishes: Vec<(usize, PathBuf)>, watched: &mut [Watched]) {
         for _ in 0..TRIES {
-            let wanted = self.look(wishes, &mut watched);
-            wishes = self.ask(wanted, &mut watched);
-            if wishes.is_empty() {
-                return watched;
-            }
+            let wanted = self.look(wishes, watched);
+            wishes = self.ask(wanted, watched);
         }
         for (at, path) in wishes {
             let why = Why::Refused("it is replaced again and again".to_owned());
             watched[at] = self.poll(&path, why);
         }
-        watched
     }
 
     /// Sorts out what needs no asking; the rest is entered as watched already, for the backend may report
@@ -179,7 +204,7 @@ impl Keeper {
                 continue;
             }
             self.replaced(&path);
-            if let Some(why) = self.hindrance(&path) {
+            if let Some(why) = self.hindrance(&path, inode) {
                 watched[at] = self.poll(&path, why);
                 continue;
             }
@@ -193,11 +218,12 @@ impl Keeper {
     }
 
     /// Why this directory has to be polled, as far as one can tell beforehand.
-    fn hindrance(&self, path: &Path) -> Option<Why> {
+    fn hindrance(&mut self, path: &Path, (device, _): Inode) -> Option<Why> {
         if self.instance.is_none() {
             return Some(self.without.clone());
         }
-        if let Some(name) = filesystem::without_events(path) {
+        let known = self.without_events.entry(device);
+        if let Some(name) = known.or_insert_with(|| filesystem::without_events(path)) {
             return Some(Why::FileSystem(name));
         }
         let full = self.most_watches.is_some_and(|most| self.shared.state().places.events() >= most);
@@ -256,14 +282,18 @@ impl Keeper {
             operations = error.remaining;
             let Some(operation) = error.origin else {
                 // Its thread has ended, or was never there; and closing it would panic for that.
-                self.instance.take().map(std::mem::forget);
+                std::mem::forget(self.instance.take());
                 let why = why(error.source);
                 self.give_up(why.clone());
                 refused.extend(all.into_iter().map(|path| (path, Some(why.clone()))));
                 break;
             };
-            let is_missing = matches!(error.source.kind, ErrorKind::PathNotFound);
             let is_limit = matches!(error.source.kind, ErrorKind::MaxFilesWatch);
+            let is_missing = match &error.source.kind {
+                ErrorKind::PathNotFound => true,
+                ErrorKind::Io(error) => is_missing(error),
+                _ => false,
+            };
             let why = (!is_missing).then(|| why(error.source));
             refused.push((operation.into_path(), why.clone()));
             if is_limit {
@@ -293,8 +323,9 @@ fn clean(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
+/// Links that lead to each other lead nowhere.
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 
 fn why(error: notify::Error) -> Why {

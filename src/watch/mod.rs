@@ -1,7 +1,52 @@
-//! What may have changed, as the system tells it (spec section 5, hazards 1.2).
+//! What may have changed, as the system tells it (spec section 5).
 //!
 //! A [`Source`] watches directories, each by itself, and says what may have changed in them. It decides
 //! nothing, reads nothing and matches nothing: who takes a [`Change`] has to look.
+//!
+//! # What events can tell, and what not
+//!
+//! An event says that something happened to a name in a directory, or to the directory itself. It does not say
+//! what is there now: by the time it is read the next change may have been made. So a [`Change`] is a place to
+//! look at, and ten events about one name are one change.
+//!
+//! Watches are on directories, not on paths. Therefore
+//!
+//! * **watch first, then list.** What is made before the watch is in the list, what is made after it gives an
+//!   event; some of it is found by both ways, nothing by none. Of a tree that appears (`mkdir -p a/b/c`, an
+//!   archive unpacked, a directory moved in) only the top is told: the caller watches it, lists it, and goes on
+//!   with each directory in the list.
+//! * **a directory that is moved takes its watch along**, and would go on reporting under the old path. Then it
+//!   is [`Change::Lost`], and all that was watched below it.
+//! * **a move of what lies above all watched directories is told by nobody.** Whoever wants to know watches the
+//!   parents too.
+//! * **a directory with several names** (symbolic links on the way) is reported under each that is watched. A
+//!   link whose target is a file, or not there, is only reported itself: watch where the target lies.
+//!
+//! Nothing is told of what was written through another hard link outside, on another machine, or into a
+//! mapped file that is still open.
+//!
+//! # When events end
+//!
+//! The kernel drops them when its queue is full, and refuses watches beyond its limits; some file systems have
+//! none. The source never hides that: what it cannot watch it reports as a whole every few seconds
+//! ([`Watched::Polled`], [`Health`] says why), and what it cannot tell is [`Change::Everything`]. The same is
+//! told when a good many watched directories were deleted, or given up, at once: notify goes through all its
+//! watches for each that it drops, and beginning anew with the rest is cheaper.
+//!
+//! Events come in the order of what caused them. That is what [`Source::sync`] rests on: a file made in our own
+//! directory gives the last event of all, and whoever has seen it has seen the others.
+//!
+//! | file | story |
+//! |---|---|
+//! | `source` | what can be asked |
+//! | `keeper` | having directories watched, and knowing what became of it |
+//! | `state`, `places`, `change` | what a report means: no I/O |
+//! | `backend` | notify, bare or with its debouncer |
+//! | `poll`, `filesystem`, `health` | where there are no events |
+//!
+//! Floor 6, with threads but not async: one that reads events, one more while something is polled. A source
+//! that has nothing to report does not wake.
+
 mod backend;
 mod change;
 mod filesystem;

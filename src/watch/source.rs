@@ -160,11 +160,11 @@ impl Source {
 
     /// Everything since the last take, in order of their kinds and names, each once.
     ///
-    /// With [`Change::Everything`] all directories that are still there have been watched anew before this
-    /// returns.
+    /// With [`Change::Everything`] all directories that are still there are watched when this returns: list
+    /// them afterwards, and watch what is new.
     pub fn take(&self) -> Vec<Change> {
         for _ in 0..RENEWALS {
-            self.keeper().settle();
+            self.keeper().refresh();
             poll::ensure(&self.shared, self.interval);
             let mut state = self.shared.state();
             if !state.renew {
@@ -176,8 +176,8 @@ impl Source {
         self.shared.state().take()
     }
 
-    /// Waits until every change that was made before this call can be taken (hazard B9): true. False: that
-    /// is not known, because something is polled or nothing was heard for so long.
+    /// Waits until every change that was made before this call can be taken: true. False: that is not known,
+    /// because something is polled or nothing was heard for so long.
     ///
     /// A file is made in the cookie directory; what the system tells before its event came before it.
     pub fn sync(&self, patience: Duration) -> bool {

@@ -15,8 +15,8 @@ use super::{
 /// all it has whenever it gives up one.
 const MOST_ONE_BY_ONE: usize = 16;
 
-/// Beyond so many watched directories deleted between two takes, a new backend is cheaper than what this
-/// one would do for them: thousands would keep it from reading events for many seconds.
+/// Beyond so many watched directories deleted between two takes, a new backend is wanted: this one looks at
+/// all its watches for each of them, and reads no events for many seconds where there are thousands.
 const MOST_DELETED: usize = 64;
 
 /// How the names of cookies begin; a number follows.
@@ -73,6 +73,8 @@ pub(super) struct State {
     to_unwatch: usize,
     /// The backend has to be replaced, before the next take at the latest.
     pub(super) renew: bool,
+    /// A new backend would be quicker than this one, which has much to clean up.
+    pub(super) congested: bool,
     /// The number of the last cookie seen.
     pub(super) cookie: u64,
     pub(super) overflows: u64,
@@ -118,7 +120,8 @@ impl State {
             self.lose(&top, false);
         }
         if self.deleted > MOST_DELETED {
-            self.begin_anew();
+            self.congested = true;
+            self.pending.add_everything();
         }
     }
 
@@ -159,7 +162,7 @@ impl State {
         self.limit_unwatching();
     }
 
-    /// Reports nothing more about this directory; the backend is to give it up at the next opportunity.
+    /// Reports nothing more about this directory; the backend is to give it up before it watches anything else.
     pub(super) fn unwatch(&mut self, path: &Path) {
         self.to_unwatch += usize::from(self.places.watched(path).is_some());
         self.places.leave(path.as_os_str(), false);
@@ -202,6 +205,7 @@ impl State {
         }
         self.generation += 1;
         self.renew = false;
+        self.congested = false;
         self.deleted = 0;
         self.to_unwatch = 0;
         self.places.forget_watched()

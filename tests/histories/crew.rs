@@ -33,8 +33,16 @@ pub(crate) struct Order {
     pub(crate) first: u64,
     pub(crate) number: u64,
     pub(crate) fault: Option<&'static str>,
+    /// Whether a watch takes the place of runs.
+    pub(crate) watched: bool,
     /// Whether the first failure is enough.
     pub(crate) one_is_enough: bool,
+}
+
+impl Order {
+    fn history(self, seed: u64) -> History {
+        if self.watched { History::watched(seed) } else { History::random(seed) }
+    }
 }
 
 /// Plays them all.
@@ -61,7 +69,7 @@ fn work(order: Order, next: &AtomicU64, stop: &AtomicBool, report: &Mutex<Report
                 break;
             }
             let seed = order.first.wrapping_add(number);
-            ahead.push_back((seed, Player::new(History::random(seed), order.fault)));
+            ahead.push_back((seed, Player::new(order.history(seed), order.fault)));
         }
         let Some((seed, mut player)) = ahead.pop_front() else { return };
         if stop.load(Ordering::Relaxed) {

@@ -45,19 +45,34 @@ fn number(name: &str) -> Option<u64> {
 fn any_history_ends_as_a_clean_run_does() {
     let first = number("DEVTASK_SEED").unwrap_or(1);
     let count = number("DEVTASK_HISTORIES").unwrap_or(PORTION);
-    let report = crew::play(Order { first, number: count, fault: None, one_is_enough: false });
+    let report =
+        crew::play(Order { first, number: count, fault: None, watched: false, one_is_enough: false });
     println!("seeds {first} to {}: {}", first + count - 1, report.count);
-    assert!(report.failures.is_empty(), "{}", told(&report, None));
+    assert!(report.failures.is_empty(), "{}", told(&report, None, false));
+}
+
+/// The same with a watch that stays, in place of one run after the other.
+#[test]
+fn any_history_under_a_watch_ends_as_a_clean_run_does() {
+    let first = number("DEVTASK_SEED").unwrap_or(1);
+    let count = number("DEVTASK_WATCHED").unwrap_or(PORTION / 3);
+    let report = crew::play(Order { first, number: count, fault: None, watched: true, one_is_enough: false });
+    println!("seeds {first} to {}, watched: {}", first + count - 1, report.count);
+    assert!(report.failures.is_empty(), "{}", told(&report, None, true));
 }
 
 /// What went wrong, the first few made small.
-fn told(report: &Report, fault: Option<&'static str>) -> String {
+fn told(report: &Report, fault: Option<&'static str>, watched: bool) -> String {
     let seeds: Vec<u64> = report.failures.iter().map(|(seed, _)| *seed).collect();
     let mut text = format!("{} histories failed, with seeds {seeds:?}\n", seeds.len());
     for (seed, divergence) in report.failures.iter().take(TOLD) {
         text += &format!("\nseed {seed}, step {}:\n{}", divergence.step, wrong(divergence));
         text += &format!("  again: DEVTASK_SEED={seed} DEVTASK_HISTORIES=1 cargo test --test histories\n");
-        let (small, divergence) = shrink::shrink(History::random(*seed), divergence.clone(), fault);
+        let (small, divergence) = shrink::shrink(
+            if watched { History::watched(*seed) } else { History::random(*seed) },
+            divergence.clone(),
+            fault,
+        );
         text += &format!("the smallest history found, which fails at step {}:\n{small}", divergence.step);
         text += &wrong(&divergence);
     }

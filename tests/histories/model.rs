@@ -89,6 +89,18 @@ pub(crate) fn divergences(world: &World, walk: &Walk) -> Vec<String> {
     clean(world, walk).into_iter().filter_map(differs).collect()
 }
 
+/// The same, of those tasks only that a watch can keep true: they and all they see rest on a key, or on nothing.
+pub(crate) fn divergences_of_keyed(world: &World, walk: &Walk) -> Vec<String> {
+    let rests = |id: usize| [Freshness::Keyed, Freshness::Door].contains(&world.freshness(id));
+    let is_kept = |id: &usize| rests(*id) && world.scheduled(*id).into_iter().all(rests);
+    let kept: Vec<String> =
+        world.present().map(|t| t.id).filter(is_kept).map(|id| format!("t{id} ")).collect();
+    divergences(world, walk)
+        .into_iter()
+        .filter(|text| kept.iter().any(|name| text.starts_with(name)))
+        .collect()
+}
+
 /// Whether a task's output may be tampered with: only where that is to be noticed.
 pub(crate) fn notices_tampering(world: &World, id: usize) -> bool {
     let task = &world.tasks[id];

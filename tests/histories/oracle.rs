@@ -60,6 +60,17 @@ pub(crate) struct Seen<'a> {
     pub(crate) held: Option<usize>,
     /// The exit code of each process that ran it at once.
     pub(crate) codes: Vec<Option<i32>>,
+    /// Whether it is what a watch did until it waited.
+    pub(crate) watch: Option<Settled>,
+}
+
+/// How a watch came to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// For the first time: as a run does.
+    First,
+    /// After some changes.
+    Again,
 }
 
 /// What became of one task.
@@ -123,7 +134,9 @@ impl Books {
             let came = self.one(world, seen, task, trace, &became, &mut verdict);
             became.insert(task.id, came);
         }
-        self.check_code(world, seen, &became, &mut verdict);
+        if seen.watch.is_none() {
+            self.check_code(world, seen, &became, &mut verdict);
+        }
         verdict
     }
 
@@ -153,14 +166,22 @@ impl Books {
         if freshness == Freshness::Door {
             return Became::Skipped;
         }
-        let most = if freshness == Freshness::Always { seen.codes.len() } else { 1 };
+        let runs = seen.codes.len().max(1);
+        let most = if freshness == Freshness::Always { runs } else { 1 };
+        let has_cause = seen.watch != Some(Settled::Again) || has_cause(world, seen, id);
         if trace.starts > most {
             verdict.say(format!("t{id} ran {} times", trace.starts));
         }
         let tainted = self.is_tainted(world, seen, id);
         let now = key(world, seen, id, &handed(world, id, became));
         match freshness {
-            Freshness::Always if trace.starts < seen.codes.len() => {
+            Freshness::Always | Freshness::Status if !has_cause => {
+                if trace.starts > 0 {
+                    verdict.needless += 1;
+                    verdict.say(format!("t{id} ran although nothing upstream of it did"));
+                }
+            }
+            Freshness::Always if trace.starts < runs => {
                 verdict.say(format!("t{id} always runs and did not"));
             }
             Freshness::Status if !tainted && *self.past(id) != Past::Open => {
@@ -277,6 +298,51 @@ impl Books {
         }
     }
 
+    /// Enters that a watch has come to rest after files were edited while it ran tasks: everything is fresh now.
+    pub(crate) fn enter_settled(
+        &mut self,
+        world: &World,
+        traces: &BTreeMap<usize, Trace>,
+        after: &Walk,
+    ) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for task in world.present() {
+            let trace = traces.get(&task.id).copied().unwrap_or_default();
+            if trace.starts > 3 {
+                wrong.push(format!("t{} ran {} times", task.id, trace.starts));
+            }
+            if let Some(value) = trace.ended {
+                self.values.insert(task.id, value);
+            }
+        }
+        let scheduled = world.present().map(|task| task.id).collect();
+        let none = BTreeSet::new();
+        let seen = Seen {
+            before: after,
+            after,
+            traces,
+            scheduled,
+            named: None,
+            broken: &none,
+            touched: Touched::new(),
+            held: None,
+            codes: Vec::new(),
+            watch: Some(Settled::Again),
+        };
+        let mut became = BTreeMap::new();
+        for task in world.present() {
+            let value = self.values.get(&task.id).copied().unwrap_or(NOTHING);
+            became.insert(task.id, if task.door { Became::Skipped } else { Became::Cached(value) });
+            let now = key(world, &seen, task.id, &handed(world, task.id, &became));
+            let past = match world.freshness(task.id) {
+                Freshness::Keyed => Past::Fresh(now, outputs(task, after)),
+                _ => Past::Must,
+            };
+            self.past.insert(task.id, past);
+        }
+        wrong
+    }
+
     /// Enters a run that was killed or interrupted, or left out or forced something: what had started without coming to its end has to run,
     /// of what ended nobody knows whether it was recorded, and the rest may have been begun.
     pub(crate) fn enter_cut(&mut self, world: &World, traces: &BTreeMap<usize, Trace>) -> Vec<String> {
@@ -302,6 +368,12 @@ impl Books {
         }
         wrong
     }
+}
+
+/// Whether something upstream of a task ran: in a watch that is what has a task run that rests on no key.
+fn has_cause(world: &World, seen: &Seen<'_>, id: usize) -> bool {
+    let ran = |id: usize| seen.traces.get(&id).is_some_and(|trace| trace.starts > 0);
+    world.edges(id).any(|edge| ran(edge.to) || has_cause(world, seen, edge.to))
 }
 
 /// The lines in which two keys differ.

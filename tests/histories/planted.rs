@@ -13,7 +13,7 @@ const BOUND: u64 = 1_000;
 #[test]
 fn every_planted_fault_is_found() {
     let first = number("DEVTASK_SEED").unwrap_or(1);
-    let order = |number, fault| Order { first, number, fault, one_is_enough: true };
+    let order = |number, fault| Order { first, number, fault, watched: false, one_is_enough: true };
     for (name, _) in Fault::ALL {
         let report = crew::play(order(BOUND, Some(name)));
         let histories = report.count.histories;

@@ -1,9 +1,12 @@
 //! Playing a history: a sandbox, the real program, and the oracle beside it.
 
 mod runs;
+mod watched;
+
+pub(crate) use watched::MARK;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -18,7 +21,7 @@ use crate::{
     model,
     oracle::Books,
     script,
-    steps::{Config, History, Step, Tamper},
+    steps::{Config, End, History, Step, Tamper},
     tree::{self, Op, Place, Walk},
     world::{Declared, World, out},
 };
@@ -47,6 +50,12 @@ pub(crate) struct Player {
     damaged: bool,
     /// What executed in the last run that was judged.
     ran: BTreeSet<usize>,
+    /// Whether it is a history of a watch.
+    is_watched: bool,
+    /// The watch, while there is one.
+    watch: Option<watched::Watched>,
+    /// How many lines of each trace were read, where there is one.
+    traced: BTreeMap<usize, usize>,
     plays: usize,
     usual: Duration,
     pub(crate) ready_since: Instant,
@@ -77,6 +86,7 @@ impl Player {
         }
         let player = Self {
             world: history.world.clone(),
+            is_watched: history.watched,
             history,
             _dir: dir,
             place,
@@ -87,6 +97,8 @@ impl Player {
             half_done: BTreeSet::new(),
             damaged: false,
             ran: BTreeSet::new(),
+            watch: None,
+            traced: BTreeMap::new(),
             plays: 0,
             usual: Duration::from_millis(20),
             ready_since: Instant::now(),
@@ -106,11 +118,18 @@ impl Player {
     }
 
     fn write_task_file(&self) {
-        fs::write(self.place.root.join("devtask.toml"), script::toml(&self.world)).unwrap();
+        let mut text = script::toml(&self.world);
+        if self.is_watched {
+            text += &script::mark();
+        }
+        fs::write(self.place.root.join("devtask.toml"), text).unwrap();
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Divergence> {
         let then = tree::walk(&self.place.root);
+        if self.history.watched {
+            return self.step_watched(step, &then);
+        }
         match step {
             Step::Edit(ops) => self.edit(ops, &then),
             Step::Break(task) => {
@@ -147,6 +166,63 @@ impl Player {
             }
         }
         Ok(())
+    }
+
+    /// A step while the tree is watched. What a watch cannot take in its stride ends it, one way or another.
+    fn step_watched(&mut self, step: &Step, then: &Walk) -> Result<(), Divergence> {
+        let end = if self.plays.is_multiple_of(2) { End::Kill } else { End::Interrupt };
+        match step {
+            Step::Edit(ops) => self.edit(ops, then),
+            Step::Tamper(task, how) => self.tamper(*task, *how),
+            Step::Age => thread::sleep(self.grown()),
+            Step::Two(ops) => {
+                self.edit(ops, then);
+                return self.settle_repaired();
+            }
+            Step::Quiet | Step::Ask(_) => return self.settle_repaired(),
+            // What fails is tried again only by a watch that begins.
+            Step::Run(_) | Step::RunWith(..) | Step::Conduct { .. } | Step::Cut { .. }
+                if !self.broken.is_empty() =>
+            {
+                self.end_watch(end);
+                return self.settle();
+            }
+            Step::Run(_) | Step::RunWith(..) => {
+                return self.settle();
+            }
+            Step::Conduct { task, before, early, late, end, after } => {
+                self.edit(before, then);
+                self.conduct_watched(*task, early, late.as_deref(), *end)?;
+                self.edit(after, then);
+            }
+            Step::Cut { before, permille, end, after } => {
+                self.edit(before, then);
+                self.cut_watched(*permille, *end)?;
+                self.edit(after, then);
+            }
+            Step::Break(_)
+            | Step::Repair(_)
+            | Step::Config(..)
+            | Step::Around(_)
+            | Step::Move
+            | Step::LoseState(_) => {
+                self.end_watch(end);
+                self.history.watched = false;
+                let done = self.step(step);
+                self.history.watched = true;
+                return done;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_repaired(&mut self) -> Result<(), Divergence> {
+        if !self.broken.is_empty() {
+            self.end_watch(End::Interrupt);
+            self.repair(&self.broken.clone());
+        }
+        self.count.quiet_points += 1;
+        self.settle()
     }
 
     fn edit(&self, ops: &[Op], then: &Walk) {

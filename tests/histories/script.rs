@@ -37,6 +37,11 @@ pub(crate) fn toml(world: &World) -> String {
     })
 }
 
+/// The task that tells of the last edit of a step to a watch.
+pub(crate) fn mark() -> String {
+    format!("\n[tasks.mark]\nexecIfModified = [\"{}\"]\nexec = \"true\"\n", crate::play::MARK)
+}
+
 fn one(world: &World, task: &Task) -> String {
     let mut text = format!("\n[tasks.t{}]\n", task.id);
     let list = |items: &[String]| serde_json::to_string(items).unwrap();

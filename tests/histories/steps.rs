@@ -95,6 +95,8 @@ pub(crate) struct History {
     pub(crate) steps: Vec<Step>,
     /// Whether one of its quiet points is compared with a clean run that is really executed.
     pub(crate) really: bool,
+    /// Whether a watch takes the place of runs.
+    pub(crate) watched: bool,
     /// Whether devtask is told how fine the stamps of files are here. Else most of what a history writes is too new to
     /// be trusted before it is over.
     pub(crate) fine: bool,
@@ -123,7 +125,12 @@ impl History {
         if fine {
             settle(&mut steps, world.tasks.len(), &mut rng);
         }
-        Self { world, steps, really, fine }
+        Self { world, steps, really, fine, watched: false }
+    }
+
+    /// The same under a watch.
+    pub(crate) fn watched(seed: u64) -> Self {
+        Self { watched: true, ..Self::random(seed) }
     }
 }
 

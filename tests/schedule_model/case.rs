@@ -5,8 +5,8 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use devtask::{
     TaskGraph,
     model::{
-        Condition, Declaration, EdgeRef, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, Task,
-        TaskKind, TaskName, WatchFiles,
+        Condition, Declaration, EdgeRef, Outcome, Probe, ProbeKind, ProcessSpec, Restart, RestartOn,
+        Shutdown, Task, TaskKind, TaskName, WatchFiles,
     },
     plan::Mode,
 };
@@ -20,6 +20,11 @@ pub(crate) enum Script {
     Fine,
     Fails,
     CannotBegin,
+    /// Judged to be over, with these facts from elsewhere.
+    Over {
+        began: bool,
+        outcome: Outcome,
+    },
     /// A process that ends by itself.
     Ends {
         ready: bool,
@@ -41,6 +46,8 @@ pub(crate) struct Sketch {
     pub(crate) interactive: bool,
     pub(crate) duration: u64,
     pub(crate) script: Script,
+    /// How often it waits for others while it executes.
+    pub(crate) waits: u8,
 }
 
 /// `up` is always the smaller index, so every case is acyclic.
@@ -58,6 +65,8 @@ pub(crate) struct Case {
     pub(crate) seed: u64,
     pub(crate) tasks: Vec<Sketch>,
     pub(crate) links: Vec<Link>,
+    /// Callers and what they called when they last ran, which is always the smaller index.
+    pub(crate) calls: Vec<(usize, usize)>,
     pub(crate) roots: Vec<usize>,
     pub(crate) mode: Mode,
     pub(crate) jobs: usize,
@@ -80,7 +89,9 @@ impl Case {
             .collect();
         let links = random_links(&mut rng, &tasks);
         let roots = (0..rng.usize(1..=3)).map(|_| rng.usize(0..size)).collect();
+        let calls = random_calls(&mut rng, &tasks, &links);
         Self {
+            calls,
             seed,
             tasks,
             links,
@@ -112,9 +123,14 @@ impl Case {
             smaller.links.remove(at);
             smaller
         });
+        let calls = (0..self.calls.len()).map(|at| {
+            let mut smaller = self.clone();
+            smaller.calls.remove(at);
+            smaller
+        });
         let calm = self.cancel_at.map(|_| Self { cancel_at: None, ..self.clone() });
         let patient = self.fail_fast.then(|| Self { fail_fast: false, ..self.clone() });
-        tasks.chain(links).chain(calm).chain(patient)
+        tasks.chain(links).chain(calls).chain(calm).chain(patient)
     }
 
     fn without_task(&self, gone: usize) -> Option<Self> {
@@ -122,7 +138,8 @@ impl Case {
         let roots: Vec<usize> = self.roots.iter().filter_map(|at| moved(*at)).collect();
         let links =
             self.links.iter().filter_map(|l| Some(Link { up: moved(l.up)?, down: moved(l.down)?, ..*l }));
-        let mut smaller = Self { links: links.collect(), roots, ..self.clone() };
+        let calls = self.calls.iter().filter_map(|(caller, called)| Some((moved(*caller)?, moved(*called)?)));
+        let mut smaller = Self { links: links.collect(), calls: calls.collect(), roots, ..self.clone() };
         smaller.tasks.remove(gone);
         (!smaller.roots.is_empty()).then_some(smaller)
     }
@@ -145,6 +162,27 @@ fn random_links(rng: &mut Rng, tasks: &[Sketch]) -> Vec<Link> {
     links
 }
 
+/// Calls to whatever needs no process: those are never followed.
+fn random_calls(rng: &mut Rng, tasks: &[Sketch], links: &[Link]) -> Vec<(usize, usize)> {
+    let calls: Vec<(usize, usize)> = (0..rng.usize(0..4))
+        .map(|_| (rng.usize(0..tasks.len()), rng.usize(0..tasks.len())))
+        .filter(|(caller, called)| called < caller && tasks[*caller].process.is_none())
+        .collect();
+    let needs_process = |called: usize| {
+        let mut needed = vec![called];
+        let mut at = 0;
+        while let Some(&task) = needed.get(at) {
+            at += 1;
+            let ups = links.iter().filter(|link| link.down == task).map(|link| link.up);
+            let called = calls.iter().filter(|(caller, _)| *caller == task).map(|(_, called)| *called);
+            let new: Vec<usize> = ups.chain(called).filter(|up| !needed.contains(up)).collect();
+            needed.extend(new);
+        }
+        needed.iter().any(|task| tasks[*task].process.is_some())
+    };
+    calls.iter().copied().filter(|(_, called)| !needs_process(*called)).collect()
+}
+
 fn random_link(rng: &mut Rng, tasks: &[Sketch], up: usize, down: usize) -> Link {
     use Condition::{Completed, Ready, Started, Succeeded};
     let legal: &[Option<Condition>] = match tasks[up].process {
@@ -163,6 +201,10 @@ impl Sketch {
         let process = (rng.u32(0..100) < processes).then(|| rng.bool());
         let script = match (process, rng.u32(0..100) < failing) {
             (_, true) if rng.u8(0..4) == 0 => Script::CannotBegin,
+            (None, _) if rng.u8(0..16) == 0 => {
+                let outcome = rng.choice([Outcome::Succeeded, Outcome::Cached, Outcome::Failed]);
+                Script::Over { began: rng.bool(), outcome: outcome.unwrap_or(Outcome::Failed) }
+            }
             (None, true) => Script::Fails,
             (None, false) => [Script::Fine, Script::Fine, Script::Fresh, Script::NoCommand][rng.usize(0..4)],
             (Some(_), true) => Script::Ends { ready: rng.bool(), fine: false },
@@ -176,6 +218,7 @@ impl Sketch {
             interactive: process.is_none() && rng.u8(0..12) == 0,
             duration: rng.u64(0..50),
             script,
+            waits: if process.is_none() && rng.u8(0..6) == 0 { rng.u8(1..3) } else { 0 },
         }
     }
 

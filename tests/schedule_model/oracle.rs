@@ -14,11 +14,15 @@ pub(crate) struct Oracle<'a> {
     pub(crate) needs: Vec<Vec<(usize, Condition)>>,
     /// The same edges from the other end.
     pub(crate) feeds: Vec<Vec<(usize, Condition)>>,
+    /// Scheduled only because of calls.
+    beside: Vec<bool>,
 }
 
 impl<'a> Oracle<'a> {
     pub(crate) fn new(case: &'a Case) -> Self {
-        let scheduled = scheduled(case);
+        let wanted = scheduled(case);
+        let scheduled = with_calls(case, wanted.clone());
+        let beside = scheduled.iter().zip(&wanted).map(|(all, wanted)| *all && !wanted).collect();
         let none = vec![Vec::new(); case.tasks.len()];
         let (mut needs, mut feeds) = (none.clone(), none);
         for link in &case.links {
@@ -33,7 +37,13 @@ impl<'a> Oracle<'a> {
                 feeds[link.up].push((link.down, condition));
             }
         }
-        Self { case, scheduled, needs, feeds }
+        for (caller, called) in &case.calls {
+            if scheduled[*caller] && scheduled[*called] {
+                needs[*caller].push((*called, Condition::Completed));
+                feeds[*called].push((*caller, Condition::Completed));
+            }
+        }
+        Self { case, scheduled, needs, feeds, beside }
     }
 
     /// How the task must end if nobody interferes.
@@ -56,7 +66,7 @@ impl<'a> Oracle<'a> {
         let runs = end != Outcome::DependencyFailed;
         match condition {
             Condition::Completed => true,
-            Condition::Started => good || runs && task.script != Script::CannotBegin,
+            Condition::Started => good || runs && begins(task.script),
             Condition::Ready if task.process.is_some() => {
                 runs && matches!(
                     task.script,
@@ -73,6 +83,9 @@ impl<'a> Oracle<'a> {
 
     /// Whether a failure of the task does not count.
     pub(crate) fn is_soft(&self, at: usize) -> bool {
+        if self.beside[at] {
+            return true;
+        }
         let pairs: Vec<usize> = self.feeds[at].iter().map(|(down, _)| *down).collect();
         !self.is_root(at)
             && !pairs.is_empty()
@@ -96,11 +109,17 @@ impl<'a> Oracle<'a> {
     }
 }
 
+/// Whether a task that gets to run executes, here or elsewhere.
+pub(crate) fn begins(script: Script) -> bool {
+    !matches!(script, Script::CannotBegin | Script::Over { began: false, .. })
+}
+
 /// How a task ends that gets to run.
 pub(crate) fn own_end(script: Script) -> Outcome {
     match script {
         Script::Fresh => Outcome::Cached,
         Script::NoCommand => Outcome::Skipped,
+        Script::Over { outcome, .. } => outcome,
         Script::Fine | Script::Stays { .. } | Script::Ends { fine: true, .. } => Outcome::Succeeded,
         Script::Fails | Script::CannotBegin | Script::Ends { fine: false, .. } => Outcome::Failed,
     }
@@ -121,6 +140,27 @@ fn scheduled(case: &Case) -> Vec<bool> {
             let first = upstream(named.clone());
             let second = downstream(named);
             upstream(first.into_iter().zip(second).map(|(a, b)| a || b).collect())
+        }
+    }
+}
+
+/// What scheduled tasks called, with all that needs, unless the mode leaves out what is upstream.
+fn with_calls(case: &Case, mut set: Vec<bool>) -> Vec<bool> {
+    if !matches!(case.mode, Mode::Before | Mode::All) {
+        return set;
+    }
+    loop {
+        let before = set.clone();
+        for (caller, called) in &case.calls {
+            if set[*caller] && !set[*called] {
+                let mut needed = vec![false; set.len()];
+                needed[*called] = true;
+                let needed = closure(case, needed, |down, up| (down, up));
+                set = set.into_iter().zip(needed).map(|(a, b)| a || b).collect();
+            }
+        }
+        if set == before {
+            return set;
         }
     }
 }

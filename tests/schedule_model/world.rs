@@ -7,14 +7,14 @@ use std::{
 
 use devtask::{
     model::{Condition, Outcome, TaskId},
-    plan::Plan,
+    plan::{Mode, Plan},
     schedule::{Effect, Observation, Options, Scheduler, Verdict},
 };
 use fastrand::Rng;
 
 use super::{
     case::{Case, Script},
-    oracle::{Oracle, own_end},
+    oracle::{Oracle, begins, own_end},
 };
 
 /// All that has happened to one task.
@@ -25,6 +25,7 @@ struct Fact {
     stale: bool,
     started: bool,
     began: bool,
+    waits: bool,
     ready: bool,
     stopped: bool,
     ended: Option<Outcome>,
@@ -55,6 +56,8 @@ struct World<'a> {
     /// What will be told of each task, in this order.
     to_come: Vec<VecDeque<Observation>>,
     cancelled: bool,
+    /// How many may execute at once now: more than the limit only after one came back to its slot.
+    most: usize,
     rng: Rng,
 }
 
@@ -110,6 +113,18 @@ impl<'a> World<'a> {
             durations[id.index()] = task.duration;
         }
         let plan = Plan::new(&graph, case.roots.iter().map(|at| ids[*at]), case.mode);
+        let called = |caller: TaskId| {
+            let calls = case.calls.iter().filter(|(other, _)| ids[*other] == caller);
+            calls.map(|(_, called)| ids[*called]).collect()
+        };
+        let extends = matches!(case.mode, Mode::Before | Mode::All);
+        let (plan, refused) = plan.following(&graph, extends, called);
+        ensure!(refused.is_empty(), "a call that can be followed is not");
+        let place = |id: TaskId| plan.order().iter().position(|other| *other == id);
+        for (caller, called) in &case.calls {
+            let (caller, called) = (place(ids[*caller]), place(ids[*called]));
+            ensure!(caller.is_none() || called < caller || called.is_none(), "a caller comes first");
+        }
         let options = Options { jobs: case.jobs, fail_fast: case.fail_fast, durations };
         let oracle = Oracle::new(case);
         for (at, id) in ids.iter().enumerate() {
@@ -124,6 +139,7 @@ impl<'a> World<'a> {
             facts: vec![Fact::default(); ids.len()],
             to_come: vec![VecDeque::new(); ids.len()],
             cancelled: false,
+            most: case.jobs,
             rng: Rng::with_seed(case.seed ^ 0x5eed),
             oracle,
             ids,
@@ -155,9 +171,15 @@ impl<'a> World<'a> {
                     Verdict::Stale => fact.stale = true,
                     Verdict::Fresh => fact.ended = Some(Outcome::Cached),
                     Verdict::NoCommand => fact.ended = Some(Outcome::Skipped),
+                    Verdict::Over(outcome) => fact.ended = Some(outcome),
                 }
             }
             Observation::Began(_) => fact.began = true,
+            Observation::Waits(_) => fact.waits = true,
+            Observation::GoesOn(_) => {
+                fact.waits = false;
+                self.most = self.most.max(self.in_slots());
+            }
             Observation::Ready(_) => fact.ready = true,
             Observation::Ended(_, outcome) => fact.ended = Some(outcome),
         }
@@ -249,6 +271,7 @@ impl<'a> World<'a> {
         let verdict = match self.case.tasks[at].script {
             Script::Fresh => Verdict::Fresh,
             Script::NoCommand => Verdict::NoCommand,
+            Script::Over { outcome, .. } => Verdict::Over(outcome),
             _ => Verdict::Stale,
         };
         ensure!(self.oracle.scheduled[at], "task {at} is checked but not scheduled");
@@ -256,6 +279,9 @@ impl<'a> World<'a> {
         ensure!(!self.facts[at].checked, "task {at} is checked twice");
         ensure!(self.may_begin(at), "task {at} is checked before its edges are satisfied");
         self.facts[at].checked = true;
+        if let Script::Over { began: true, .. } = self.case.tasks[at].script {
+            self.to_come[at].push_back(Observation::Began(self.ids[at]));
+        }
         self.to_come[at].push_back(Observation::Judged(self.ids[at], verdict));
         Ok(())
     }
@@ -275,16 +301,28 @@ impl<'a> World<'a> {
         ensure!(rival.is_none(), "task {at} starts before {rival:?}, which has a longer path");
         self.facts[at].started = true;
         let script = self.case.tasks[at].script;
-        let began = script != Script::CannotBegin;
+        let began = begins(script);
         let probeless = self.case.tasks[at].process == Some(false);
         let ready =
             matches!(script, Script::Stays { ready: true } | Script::Ends { ready: true, .. }) || probeless;
         let ends = !matches!(script, Script::Stays { .. });
         let is_process = self.case.tasks[at].process.is_some();
         self.to_come[at].extend(began.then_some(Observation::Began(id)));
+        for _ in 0..if began { self.case.tasks[at].waits } else { 0 } {
+            self.to_come[at].extend([Observation::Waits(id), Observation::GoesOn(id)]);
+        }
         self.to_come[at].extend((is_process && began && ready).then_some(Observation::Ready(id)));
         self.to_come[at].extend(ends.then_some(Observation::Ended(id, own_end(script))));
         Ok(())
+    }
+
+    /// How many one-shot tasks hold a slot.
+    fn in_slots(&self) -> usize {
+        let holds = |at: &usize| {
+            let fact = &self.facts[*at];
+            fact.is_active() && !fact.waits && self.kind(*at) > 0
+        };
+        (0..self.ids.len()).filter(holds).count()
     }
 
     /// 0: a process, 1: a one-shot task, 2: one that wants the terminal.
@@ -298,14 +336,15 @@ impl<'a> World<'a> {
     /// Whether slots, locks and the terminal let the task start now.
     fn is_free(&self, at: usize) -> bool {
         let active = || (0..self.ids.len()).filter(|other| self.facts[*other].is_active());
-        let oneshots = active().filter(|other| self.kind(*other) > 0).count();
+        let oneshots = self.in_slots();
+        let alone = active().all(|other| self.kind(other) == 0);
         let lock = self.case.tasks[at].lock;
         let lock_free = lock.is_none() || active().all(|other| self.case.tasks[other].lock != lock);
         let slot_free = match self.kind(at) {
             0 => true,
             1 => oneshots < self.case.jobs,
             // Alone also means that nobody is about to be found stale.
-            _ => oneshots == 0 && !self.facts.iter().any(Fact::is_judging),
+            _ => alone && !self.facts.iter().any(Fact::is_judging),
         };
         lock_free && slot_free && active().all(|other| self.kind(other) < 2)
     }
@@ -365,10 +404,11 @@ impl<'a> World<'a> {
     }
 
     /// What must hold whenever everything that was to be done is under way.
-    fn look_around(&self) -> Checked {
+    fn look_around(&mut self) -> Checked {
         ensure!(self.machine.is_cancelled() == self.cancelled, "cancelled should be {}", self.cancelled);
-        let oneshots = (0..self.ids.len()).filter(|at| self.facts[*at].is_active() && self.kind(*at) > 0);
-        ensure!(oneshots.count() <= self.case.jobs, "too many tasks at once");
+        let oneshots = self.in_slots();
+        ensure!(oneshots <= self.most, "too many tasks at once");
+        self.most = oneshots.max(self.case.jobs);
         for at in 0..self.ids.len() {
             let fact = &self.facts[at];
             let outcome = self.machine.outcome(self.ids[at]);

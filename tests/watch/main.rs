@@ -1,5 +1,7 @@
 //! The source of events on real directories.
 
+mod apart;
 mod caller;
+mod limits;
 mod support;
 mod table;

@@ -31,6 +31,13 @@ impl Bench {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut SourceOptions)) -> Self {
+        Self::waking(change, || ())
+    }
+
+    pub(crate) fn waking(
+        change: impl FnOnce(&mut SourceOptions),
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let keep = tempfile::tempdir().unwrap();
         let top = keep.path().canonicalize().unwrap();
         for name in ["root", "outside", "cookies"] {
@@ -40,7 +47,7 @@ impl Bench {
         options.backend = Backend::Native;
         options.self_test = PATIENCE;
         change(&mut options);
-        let source = Source::new(options, || ()).unwrap();
+        let source = Source::new(options, wake).unwrap();
         Self { _keep: keep, root: top.join("root"), outside: top.join("outside"), source }
     }
 
@@ -75,7 +82,11 @@ impl Bench {
 
     /// Likewise, as text: `name` for an entry, `name/` for a directory, `-name` for a lost one, `*`.
     pub(crate) fn told(&self) -> String {
-        let told: Vec<String> = self.take().iter().map(|change| self.say(change)).collect();
+        self.text(&self.take())
+    }
+
+    pub(crate) fn text(&self, changes: &[Change]) -> String {
+        let told: Vec<String> = changes.iter().map(|change| self.say(change)).collect();
         told.join(" ")
     }
 

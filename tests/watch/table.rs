@@ -13,6 +13,11 @@ const STEPS: &[Step] = &[
     ("write in place", |b| b.file("f"), "f"),
     ("a new file", |b| b.file("new"), "new"),
     ("a file deeper down", |b| b.file("d/e/f"), "d/e/f"),
+    (
+        "closed after it was open for writing",
+        |b| drop(fs::OpenOptions::new().write(true).open(b.path("f")).unwrap()),
+        "f",
+    ),
     ("read", |b| drop(fs::read(b.path("f")).unwrap()), ""),
     ("list", |b| assert_eq!(fs::read_dir(b.path("d")).unwrap().count(), 2), ""),
     ("delete", |b| fs::remove_file(b.path("f")).unwrap(), "f"),
@@ -133,5 +138,32 @@ fn a_directory_replaced_by_another_is_watched_under_its_name() {
         assert_eq!(bench.told(), "");
         bench.file("d/f");
         assert_eq!(bench.told(), "d/f");
+    }
+}
+
+#[test]
+fn a_moved_root_reports_nothing_and_a_new_one_does() {
+    for bench in [Bench::new(), Bench::debounced()] {
+        let moved = bench.outside.join("moved");
+        for round in 0..3 {
+            bench.dir("d");
+            bench.watch(". d");
+            bench.take();
+            fs::rename(&bench.root, &moved).unwrap();
+            assert_eq!(bench.told(), "-. -d", "round {round}");
+            fs::write(moved.join("f"), "").unwrap();
+            fs::write(moved.join("d/f"), "").unwrap();
+            assert_eq!(bench.told(), "", "round {round}");
+            bench.dir("d");
+            bench.watch(". d");
+            fs::write(moved.join("old"), "").unwrap();
+            fs::write(moved.join("d/old"), "").unwrap();
+            bench.file("f");
+            bench.file("d/f");
+            assert_eq!(bench.told(), "d/f f", "round {round}");
+            fs::remove_dir_all(&moved).unwrap();
+            fs::remove_dir_all(&bench.root).unwrap();
+            bench.take();
+        }
     }
 }

@@ -13,7 +13,6 @@ use super::*;
 use crate::{
     Session, Task, TaskDraft, TaskGraph,
     model::{Condition, Written},
-    session::Prepared,
 };
 
 /// A tree with two tasks, and how it is run.
@@ -89,7 +88,8 @@ impl Tree {
     /// Whether the answer is known as a whole.
     fn is_settled(&self) -> bool {
         let session = self.session();
-        let Prepared { run, plan, .. } = session.prepare(self.request.clone()).unwrap();
+        let plan = session.plan(&self.request).unwrap();
+        let (run, _) = session.enter(self.request.clone(), &plan).unwrap();
         let settling = Settling::of(&session.shared, &run.request, &plan);
         settling.is_some_and(|mut settling| settling.follow(&session.shared).is_ok())
     }
@@ -225,7 +225,8 @@ fn a_store_that_is_too_new_settles_nothing() {
     let tree = Tree::new();
     tree.settle();
     let session = tree.session();
-    let Prepared { run, plan, .. } = session.prepare(tree.request.clone()).unwrap();
+    let plan = session.plan(&tree.request).unwrap();
+    let (run, _) = session.enter(tree.request.clone(), &plan).unwrap();
     let mut settling = Settling::of(&session.shared, &run.request, &plan).unwrap();
     assert!(settling.encode(&session.shared, 0).is_ok());
     let now = i64::try_from(system_now_ns() / 1_000_000_000).unwrap();
@@ -284,7 +285,8 @@ fn a_few_requests_are_remembered() {
     let tree = Tree::new();
     tree.settle();
     let session = tree.session();
-    let Prepared { run, plan, .. } = session.prepare(tree.request.clone()).unwrap();
+    let plan = session.plan(&tree.request).unwrap();
+    let (run, _) = session.enter(tree.request.clone(), &plan).unwrap();
     let mut settling = Settling::of(&session.shared, &run.request, &plan).unwrap();
     for number in 0..2 * MOST {
         settling.path.set_file_name(number.to_string());

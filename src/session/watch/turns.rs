@@ -23,12 +23,14 @@ use crate::{
         cycle::Cycle,
         emit::Emitter,
         results::Results,
-        watching::{Seen, Standing, Watching},
+        watching::{Seen, Stood, Watching},
     },
 };
 
 /// How many paths an event names.
 const NAMED: usize = 20;
+/// The clock of the runtime ticks so often, and whoever waits for a time is woken by the tick after it.
+const TICK: Duration = Duration::from_millis(1);
 /// How long git may work on its index before it is not waited for any more (hazard B10).
 const GIT: Duration = Duration::from_secs(2);
 
@@ -154,7 +156,7 @@ impl Turns {
         for &id in self.session.upstream_of(&self.plan).order() {
             let producers = results.producers(id);
             let looked = watching.look_at(shared, &watching.now(), id, &producers);
-            watching.stand(id, Standing { looked, ..Standing::default() });
+            watching.stand(id, Stood { looked, ..Stood::default() });
             results.set(id, crate::session::results::TaskResult::default());
         }
     }
@@ -170,7 +172,8 @@ impl Turns {
 
     /// When a burst is over, or has lasted long enough.
     fn due(&self, burst: Burst) -> Instant {
-        (burst.last + self.options.quiet).min(burst.first + self.options.longest)
+        let due = (burst.last + self.options.quiet).min(burst.first + self.options.longest);
+        due.checked_sub(TICK).unwrap_or(due)
     }
 
     /// Whether to look while a cycle runs.
@@ -211,6 +214,7 @@ impl Turns {
             watched.iter().for_each(|id| drop(self.stuck.remove(id)));
         }
         self.changed.extend(watched);
+        self.changed.extend(self.disturbed().into_keys());
         let changed = std::mem::take(&mut self.changed);
         self.changed =
             changed.into_iter().filter(|id| !self.stuck.contains_key(id) && has_changed(self, *id)).collect();
@@ -256,12 +260,14 @@ impl Turns {
     /// Tasks that changed while a cycle ran may have been changed by it.
     fn find_loops(&mut self) {
         self.chain.keep(&self.changed);
+        let mut disturbed = self.disturbed();
         let shared = Arc::clone(&self.session.shared);
         for id in self.changed.clone() {
             let patterns = shared.patterns(id);
             let inputs = patterns.of(PatternKind::Inputs);
-            let own: BTreeSet<PathBuf> =
+            let mut own: BTreeSet<PathBuf> =
                 self.paths.iter().filter(|path| inputs.matches(path)).cloned().collect();
+            own.extend(disturbed.remove(&id));
             if own.is_empty() {
                 continue;
             }
@@ -272,6 +278,13 @@ impl Turns {
                 self.stuck.insert(id, paths);
             }
         }
+    }
+
+    /// Tasks that somebody disturbed while they ran, and by what.
+    fn disturbed(&self) -> BTreeMap<TaskId, PathBuf> {
+        let standings = self.watching().standings();
+        let disturbed = standings.iter().filter(|(id, _)| self.plan.scheduled().contains(**id));
+        disturbed.filter_map(|(id, standing)| Some((*id, standing.disturbed.clone()?))).collect()
     }
 
     /// Begins a cycle for these tasks.

@@ -210,6 +210,7 @@ impl Player {
             touched,
             held,
             codes: ended.iter().map(|one| one.status.code()).collect(),
+            watch: None,
         };
         self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
         self.ran = traces.iter().filter(|(_, trace)| trace.starts > 0).map(|(id, _)| *id).collect();
@@ -228,7 +229,7 @@ impl Player {
         self.tell(verdict.wrong)
     }
 
-    fn tell(&mut self, wrong: Vec<String>) -> Result<(), Divergence> {
+    pub(super) fn tell(&mut self, wrong: Vec<String>) -> Result<(), Divergence> {
         if wrong.is_empty() {
             return Ok(());
         }
@@ -270,7 +271,7 @@ impl Player {
         Running { child }
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(DEVTASK);
         command.args(words).current_dir(&self.place.root).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", &self.place.home);

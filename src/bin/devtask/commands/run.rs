@@ -106,13 +106,22 @@ impl Stage<'_> {
             let session = look::open(self.app, self.tree, &label)?;
             return session.map(Opened::Session).ok_or_else(look::busy);
         }
-        match self.app.session(self.tree, &label).open_blocking() {
+        match self.builder().open_blocking() {
             Ok(session) => {
                 self.app.keep(self.tree, &session.state_dir());
                 Ok(Opened::Session(session))
             }
             Err(SessionError::Held(owner)) => Ok(Opened::Held(owner)),
             Err(error) => Err(refuse(&error)),
+        }
+    }
+
+    /// How the tree is opened to run something.
+    fn builder(self) -> SessionBuilder {
+        let builder = self.app.session(self.tree, &self.label());
+        match jobs(self.app, self.tree, self.args) {
+            Some(jobs) => builder.jobs(jobs),
+            None => builder,
         }
     }
 
@@ -136,7 +145,7 @@ impl Stage<'_> {
     /// Waits until the tree is free, and runs.
     async fn wait_and_run(self, request: Request, mut view: View) -> Result<Ended, Exit> {
         let mut signals = listen()?;
-        let session = wait(self.app.session(self.tree, &self.label()), &mut signals).await?;
+        let session = wait(self.builder(), &mut signals).await?;
         view.warn(session.notices());
         self.conduct(Console::new(view, signals), session, |session| session.start(request)).await
     }
@@ -232,11 +241,10 @@ pub(super) fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
 }
 
 pub(super) fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -> Request {
-    let as_usize = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let mut request = Request::run(args.names.clone()).mode(args.mode.into());
     request.inputs = inputs;
     request.arguments = args.arguments.clone();
-    request.jobs = args.jobs.or_else(|| app.setting(tree, |s| s.jobs)).map(as_usize);
+    request.jobs = jobs(app, tree, args);
     request.fail_fast = args.fail_fast.or_else(|| app.setting(tree, |s| s.fail_fast)).unwrap_or(false);
     request.force = args.force;
     request.refresh = app.globals.refresh_task_cache;
@@ -250,6 +258,12 @@ pub(super) fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String
         (false, false) => LiveLines::Off,
     };
     request
+}
+
+/// How many tasks are to execute at once, if that was said.
+fn jobs(app: &App, tree: &Tree, args: &RunArgs) -> Option<usize> {
+    let jobs = args.jobs.or_else(|| app.setting(tree, |s| s.jobs));
+    jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX))
 }
 
 /// How many last lines of a failed task are shown.

@@ -87,5 +87,7 @@ fn upstream_change(change: &UpstreamChange) -> String {
         UpstreamChange::OutputKey { key: None } => "output changed".to_owned(),
         UpstreamChange::Export { name } => format!("export `{name}` changed"),
         UpstreamChange::OutputFiles => "output files changed".to_owned(),
+        UpstreamChange::Called => "was called, and comes to something else now".to_owned(),
+        UpstreamChange::NotFollowed => "was called, and cannot be checked without running".to_owned(),
     }
 }

@@ -1,0 +1,9 @@
+//! Several runs of one session at a time, and runs that tasks of a run ask for.
+
+mod host;
+#[cfg(target_os = "linux")]
+mod kills;
+mod nested;
+mod runs;
+#[path = "../support/mod.rs"]
+mod support;
