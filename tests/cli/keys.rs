@@ -1,6 +1,6 @@
 //! Watching at a terminal: keys, and whose the terminal is.
 
-use super::support::{Sandbox, eventually, terminal::Terminal};
+use super::support::{Invocation, Sandbox, eventually, terminal::Terminal};
 
 const FLAKY: &str = r#"
     name = "app"
@@ -14,7 +14,11 @@ const FLAKY: &str = r#"
 
 /// Watches on a terminal without colours.
 fn watch(tree: &Sandbox, line: &str) -> Terminal {
-    Terminal::start_with(tree, &format!("watch {line}"), "NO_COLOR", "1")
+    Terminal::of(program(tree, line))
+}
+
+fn program<'a>(tree: &'a Sandbox, line: &str) -> Invocation<'a> {
+    tree.devtask(format!("watch {line}").split_whitespace()).env("TERM", "xterm").env("NO_COLOR", "1")
 }
 
 fn flaky() -> Sandbox {
@@ -44,7 +48,6 @@ fn what_failed_is_rerun_by_a_key_and_q_ends() {
     terminal.press("R");
     terminal.next("Succeeded         app:one");
     terminal.next("waiting  all up to date");
-    assert!(!terminal.text().contains("rR"), "keys are not shown");
     terminal.press("q");
     let (output, text) = terminal.finish();
     assert_eq!((output.code, output.signal), (Some(0), None), "{text}");
@@ -118,20 +121,25 @@ fn f_shows_what_tasks_write_and_hides_it_again() {
 #[test]
 fn a_pause_holds_back_what_changes_and_lets_it_go() {
     let tree = flaky();
-    let mut terminal = watch(&tree, "other");
-    terminal.next("waiting  all up to date");
+    let mut terminal = watch(&tree, "one other");
+    terminal.next("waiting  1 failed");
     terminal.press("p");
-    terminal.next("waiting  all up to date, on hold — p go on, ? keys");
+    terminal.next("waiting  1 failed, on hold — p go on, r rerun failed, Enter log, ? keys");
     tree.write("other.txt", "more");
     terminal.press("s");
     terminal.next("On hold           nothing is started for a change");
+    // What is asked for does run, and afterwards everything is looked at.
+    terminal.press("r");
+    let told = terminal.next("waiting  1 failed, on hold");
+    assert!(told.contains("Failed            app:one"), "{told:?}");
+    assert!(!told.contains("app:other"), "{told:?}");
     terminal.press("p");
-    let told = terminal.next("changed  other.txt");
+    let told = terminal.next("changed  other.txt  →  app:other");
     assert!(!told.contains("Succeeded"), "{told:?}");
     terminal.next("Succeeded         app:other");
-    terminal.next("waiting  all up to date — ? keys");
+    terminal.next("waiting  1 failed — r rerun failed");
     terminal.press("q");
-    assert_eq!(terminal.finish().0.code, Some(0));
+    assert_eq!(terminal.finish().0.code, Some(1));
 }
 
 #[test]
@@ -183,6 +191,14 @@ fn the_terminal_is_the_shells_while_we_are_stopped() {
 }
 
 #[test]
+fn a_terminal_that_is_taken_away_ends_the_watch() {
+    let tree = flaky();
+    let mut terminal = watch(&tree, "other");
+    terminal.next("waiting");
+    assert_eq!(terminal.hang_up().signal, Some(1));
+}
+
+#[test]
 fn the_terminal_is_cleared_before_each_cycle_where_that_is_wanted() {
     const CLEAR: &str = "\x1b[H\x1b[2J";
     for (flags, expected) in [("--clear", 3), ("", 0), ("--clear --ui plain", 0)] {
@@ -202,22 +218,27 @@ fn the_terminal_is_cleared_before_each_cycle_where_that_is_wanted() {
 }
 
 #[test]
-fn in_ci_and_where_nothing_is_shown_there_are_no_keys() {
-    for (is_ci, line) in [(true, "other"), (false, "other --ui none")] {
-        let mut tree = flaky();
-        if is_ci {
-            tree.set_env("CI", "1");
-        }
-        let mut terminal = watch(&tree, line);
+fn in_ci_without_input_and_where_nothing_is_shown_there_are_no_keys() {
+    type With = for<'a> fn(Invocation<'a>) -> Invocation<'a>;
+    let withs: [(With, &str); 3] = [
+        (|program| program.env("CI", "1"), ""),
+        (|program| program.reading_nothing(), ""),
+        (|program| program, "--ui none"),
+    ];
+    for (with, flags) in withs {
+        let tree = flaky();
+        let mut terminal = Terminal::of(with(program(&tree, &format!("other {flags}"))));
         let end = terminal.another_end();
-        if is_ci {
-            terminal.next("waiting  all up to date\r\n");
+        if flags.is_empty() {
+            terminal.next("waiting  all up to date");
+            let rest = terminal.next("\n");
+            assert!(!rest.contains("keys"), "{rest:?}");
         } else {
-            eventually("it has run", || tree.exists(".devtask/runs"));
+            eventually("it is at work", || tree.exists(".devtask/runs"));
         }
         assert!(!terminal.gives_keys());
-        terminal.press("\x03");
+        terminal.press("q\x03");
         drop(end);
-        assert_eq!(terminal.finish().0.signal, Some(2), "{line}");
+        assert_eq!(terminal.finish().0.signal, Some(2), "{flags}");
     }
 }

@@ -347,6 +347,47 @@ fn a_change_while_a_task_runs_runs_it_again() {
 }
 
 #[test]
+fn a_change_while_a_task_runs_begins_it_anew_where_that_is_wanted() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let script = gate.script();
+    tree.write("in.txt", "1\n");
+    let line = format!("{script}; cat in.txt >> out.txt");
+    let mut watch = Watching::start(&tree, &["-g", "in.txt", "--on-busy", "restart", "--", &line]);
+    gate.wait();
+    tree.write("in.txt", "2\n");
+    gate.wait();
+    gate.open();
+    watch.waits();
+    assert_eq!(tree.read("out.txt"), "2\n");
+    watch.end();
+}
+
+#[test]
+fn force_is_for_the_first_run() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:gen"]
+        exec = "tr -d ' ' < in.txt > gen.txt"
+        execIfModified = ["in.txt"]
+        outputs = ["gen.txt"]
+        [tasks."app:use"]
+        after = ["app:gen"]
+        exec = "cat gen.txt"
+        execIfModified = ["gen.txt"]
+        "#,
+    );
+    tree.write("in.txt", "a");
+    tree.ok("run app:use");
+    let mut watch = Watching::start(&tree, &["app:use", "--force"]);
+    assert_eq!(cycle(&watch.waits()), (vec![], set("app:use")));
+    tree.write("in.txt", " a ");
+    assert_eq!(cycle(&watch.waits()), (vec!["in.txt"], set("app:gen")));
+    let output = watch.end();
+    assert!(!output.err.contains("Cached            app:use"), "what stays is not worth a line: {output}");
+}
+
+#[test]
 fn polling_is_told_of() {
     let tree = chain();
     let mut watch = Watching::start(&tree, &["lint", "--poll", "20ms"]);

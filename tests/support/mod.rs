@@ -232,6 +232,16 @@ impl Invocation<'_> {
         self
     }
 
+    /// With nothing to read, also on a terminal.
+    pub(crate) fn reading_nothing(self) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" < /dev/null"]);
+        command.arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.command.get_current_dir().unwrap()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self { sandbox: self.sandbox, command }
+    }
+
     /// Runs it to the end.
     pub(crate) fn run(mut self) -> Output {
         Output::of(self.command.output().unwrap())

@@ -3,17 +3,19 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::{fs::OpenOptionsExt as _, net::UnixStream},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, tcgetattr},
 };
 
-use super::{Output, Running, Sandbox, eventually};
+use super::{Invocation, Output, Running, Sandbox, eventually};
 
 /// A terminal with a program on it.
 pub(crate) struct Terminal {
@@ -23,35 +25,45 @@ pub(crate) struct Terminal {
     /// How much of it somebody waited for.
     passed: usize,
     reader: JoinHandle<()>,
+    /// As long as it is there the reader reads.
+    reading: UnixStream,
     run: Running,
 }
 
 impl Terminal {
     /// Starts it on a terminal that can move its cursor.
     pub(crate) fn start(tree: &Sandbox, line: &str) -> Self {
-        Self::start_with(tree, line, "TERM", "xterm")
+        Self::of(tree.devtask(line.split_whitespace()).env("TERM", "xterm"))
     }
 
-    /// Starts it with a variable.
-    pub(crate) fn start_with(tree: &Sandbox, line: &str, name: &str, value: &str) -> Self {
+    /// A terminal for this.
+    pub(crate) fn of(program: Invocation<'_>) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let end = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        let run = tree.devtask(line.split_whitespace()).env(name, value).start_on(&end);
+        let run = program.start_on(&end);
         drop(end);
         let keys = File::from(master);
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (mut screen, text) = (keys.try_clone().unwrap(), Arc::clone(&seen));
+        let (screen, text) = (keys.try_clone().unwrap(), Arc::clone(&seen));
+        let (reading, stop) = UnixStream::pair().unwrap();
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
+            let is_wanted = || {
+                let mut both = [PollFd::new(&screen, PollFlags::IN), PollFd::new(&stop, PollFlags::IN)];
+                while poll(&mut both, None) == Err(Errno::INTR) {}
+                both[1].revents().is_empty()
+            };
             // An error is how a terminal says that nobody has it open any more.
-            while let Ok(n @ 1..) = screen.read(&mut buffer) {
+            while is_wanted()
+                && let Ok(n @ 1..) = (&screen).read(&mut buffer)
+            {
                 text.lock().unwrap().extend_from_slice(&buffer[..n]);
             }
         });
-        Self { keys, path, seen, passed: 0, reader, run }
+        Self { keys, path, seen, passed: 0, reader, reading, run }
     }
 
     /// What was written on it.
@@ -96,6 +108,14 @@ impl Terminal {
     /// Types.
     pub(crate) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Takes the terminal away, and waits for the end of the program.
+    pub(crate) fn hang_up(self) -> Output {
+        drop(self.reading);
+        self.reader.join().unwrap();
+        drop(self.keys);
+        self.run.finish()
     }
 
     /// Waits for the end of the program.

@@ -295,7 +295,7 @@ impl Turns {
             let standings = self.watching().standings();
             Cycle::new(&shared.graph, &self.plan, changed.iter().copied(), forced, owed, &standings)
         };
-        let paths = std::mem::take(&mut self.paths);
+        let paths = if self.on_hold { BTreeSet::new() } else { std::mem::take(&mut self.paths) };
         let order = self.plan.order().iter().filter(|id| cycle.scheduled.contains(**id));
         let tasks = self.names(order.copied());
         if !paths.is_empty() {
@@ -381,7 +381,8 @@ impl Turns {
         match tasks.is_empty() {
             true => self.wait(),
             false => {
-                let changed = std::mem::take(&mut self.changed);
+                // What is on hold stays so.
+                let changed = if self.on_hold { BTreeSet::new() } else { std::mem::take(&mut self.changed) };
                 self.cycle(changed, tasks);
             }
         }

@@ -109,8 +109,8 @@ pub(crate) struct Keyboard {
 impl Keyboard {
     /// Takes the keys of the terminal at stdin, if there is one. Must be called within a runtime.
     pub(crate) fn new() -> io::Result<Self> {
-        let stdin = stdin();
-        let path = ttyname(&stdin, Vec::new())?;
+        // In some containers it has no name; then it is the one we belong to, if any.
+        let path = ttyname(stdin(), Vec::new()).unwrap_or_else(|_| c"/dev/tty".into());
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let mut options = OpenOptions::new();
         // The bits are those of the system's own `int`; the crate only types them unsigned.
@@ -157,14 +157,15 @@ impl Keyboard {
             mode.special_codes[SpecialCodeIndex::VMIN] = 1;
             mode.special_codes[SpecialCodeIndex::VTIME] = 0;
         }
-        if self.is_in_front() {
+        if self.is_in_front() == Ok(true) {
             // A terminal that is gone needs no mode.
             let _ = tcsetattr(self.terminal.get_ref(), OptionalActions::Now, &mode);
         }
     }
 
-    fn is_in_front(&self) -> bool {
-        tcgetpgrp(self.terminal.get_ref()).is_ok_and(|group| group == getpgrp())
+    /// Whether the terminal is ours to use, and not that of the shell or of another job of it.
+    fn is_in_front(&self) -> rustix::io::Result<bool> {
+        tcgetpgrp(self.terminal.get_ref()).map(|group| group == getpgrp())
     }
 
     /// The next key. Never, once the terminal is gone. Can be dropped and called again.
@@ -174,17 +175,21 @@ impl Keyboard {
                 return self.waiting.remove(0);
             }
             let Ok(mut ready) = self.terminal.readable().await else { break };
-            // In the background it would stop us; what is typed is not for us.
-            if !self.is_in_front() {
-                ready.clear_ready();
-                continue;
+            match self.is_in_front() {
+                Ok(true) => {}
+                // Reading would stop us, and what is typed is not for us.
+                Ok(false) => {
+                    ready.clear_ready();
+                    continue;
+                }
+                // It was hung up, and will be ready for ever.
+                Err(_) => break,
             }
             let mut bytes = [0; 256];
             match ready.try_io(|terminal| terminal.get_ref().read(&mut bytes)) {
                 Ok(Ok(n @ 1..)) => self.waiting = keys(&bytes[..n]),
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_would_block) => {}
-                // It was hung up.
                 Ok(_) => break,
             }
             // The shell may have set it up anew while we were in the background.
