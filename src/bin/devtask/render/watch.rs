@@ -134,9 +134,11 @@ impl Watched {
                 None
             }
             What::TaskFinished(finished) => {
-                self.take_note(finished);
-                let is_news =
-                    self.is_initial || finished.duration_ms.is_some() || !finished.status.is_success();
+                let was = self.take_note(finished);
+                let is_news = self.is_initial
+                    || finished.duration_ms.is_some()
+                    || !finished.status.is_success()
+                    || was.is_some_and(|was| !was.is_success());
                 (!is_news).then(Vec::new)
             }
             What::RunFinished { .. } => {
@@ -210,12 +212,13 @@ impl Watched {
         )
     }
 
-    fn take_note(&mut self, finished: &Finished) {
-        self.outcomes.insert(finished.task.clone(), finished.status);
+    /// How the task stood before.
+    fn take_note(&mut self, finished: &Finished) -> Option<Outcome> {
         self.failures.retain(|(task, _)| *task != finished.task);
         if finished.status == Outcome::Failed {
             self.failures.push((finished.task.clone(), finished.log.clone()));
         }
+        self.outcomes.insert(finished.task.clone(), finished.status)
     }
 
     /// The task that failed last, of those that stand as failed, with its log.

@@ -128,6 +128,10 @@ fn the_first_run_is_told_as_a_run_and_later_cycles_by_what_they_change() {
     }
     for outcome in [Outcome::Failed, Outcome::DependencyFailed, Outcome::Cancelled] {
         assert_eq!(watched.of(&event(finished("a:t", outcome)), &style()), None, "{outcome}");
+        // That it is well again is worth a line, once.
+        assert_eq!(watched.of(&event(finished("a:t", Outcome::Cached)), &style()), None, "{outcome}");
+        let again = watched.of(&event(finished("a:t", Outcome::Cached)), &style());
+        assert_eq!(again, Some(Vec::new()), "{outcome}");
     }
 }
 
