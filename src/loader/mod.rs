@@ -96,6 +96,25 @@ pub struct Loaded {
     pub(crate) observed: Observed,
 }
 
+impl Loaded {
+    /// A tree without a task file, for tasks made in code.
+    #[must_use]
+    pub fn without_file(root: &Path) -> Self {
+        Self {
+            root: normalise(root),
+            kind: Kind::Devtask,
+            declarations: Vec::new(),
+            projects: Vec::new(),
+            current_project: None,
+            settings: Settings::default(),
+            sources: Sources::default(),
+            warnings: Vec::new(),
+            files: Vec::new(),
+            observed: Observed::default(),
+        }
+    }
+}
+
 /// Every question that was put to the world while loading, with its answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {

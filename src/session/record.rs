@@ -1,5 +1,7 @@
 //! What is remembered and told of an execution (spec section 4.3).
 
+use std::ffi::{OsStr, OsString};
+
 use serde_json::Value;
 
 use super::{
@@ -114,7 +116,7 @@ impl Execution {
             reasons: std::mem::take(&mut self.start.reasons),
             error,
             because: Vec::new(),
-            command: first_line(&self.task().action),
+            command: first_line(&self.task().action, self.run.arguments_of(self.id)),
             cwd: Some(cwd).filter(|c| !c.is_empty() && c != "."),
             log,
             lines: ended.as_ref().map_or(0, |e| e.lines),
@@ -132,10 +134,13 @@ impl Execution {
 }
 
 /// What people recognise a task's command by.
-fn first_line(action: &Action) -> Option<String> {
+fn first_line(action: &Action, arguments: &[OsString]) -> Option<String> {
     match action {
         Action::None => None,
-        Action::Command(path) => Some(path.display().to_string()),
+        Action::Command(path) => {
+            let words = std::iter::once(path.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+            Some(words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" "))
+        }
         Action::Script(text) => {
             let mut lines = text.value.lines().map(str::trim).filter(|l| !l.is_empty());
             let first = lines.next()?;

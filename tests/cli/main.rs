@@ -11,9 +11,12 @@ mod freshness;
 mod guests;
 mod history;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod keys;
 mod looking;
 mod protocol;
 mod review;
 mod run;
 mod running;
 mod state;
+mod watch;

@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of this")]
 
 pub(crate) mod gate;
+#[cfg(target_os = "linux")]
+pub(crate) mod terminal;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -236,6 +238,16 @@ impl Invocation<'_> {
     pub(crate) fn without(mut self, name: impl AsRef<OsStr>) -> Self {
         self.command.env_remove(name);
         self
+    }
+
+    /// With nothing to read, also on a terminal.
+    pub(crate) fn reading_nothing(self) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" < /dev/null"]);
+        command.arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.command.get_current_dir().unwrap()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self { sandbox: self.sandbox, command }
     }
 
     /// Runs it to the end.

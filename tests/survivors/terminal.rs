@@ -1,65 +1,6 @@
 //! The program on a terminal: what it draws, who may read, what is left behind.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{Read as _, Write as _},
-    sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
-};
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-use super::support::{Output, Running, Sandbox, eventually};
-
-/// A terminal with a program on it.
-struct Terminal {
-    keys: File,
-    seen: Arc<Mutex<Vec<u8>>>,
-    reader: JoinHandle<()>,
-    run: Running,
-}
-
-impl Terminal {
-    fn start(tree: &Sandbox, line: &str) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let end = OpenOptions::new().read(true).write(true).open(path).unwrap();
-        let run = tree.devtask(line.split_whitespace()).env("TERM", "xterm").start_on(&end);
-        drop(end);
-        let keys = File::from(master);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (mut screen, text) = (keys.try_clone().unwrap(), Arc::clone(&seen));
-        let reader = thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // An error is how a terminal says that nobody has it open any more.
-            while let Ok(n @ 1..) = screen.read(&mut buffer) {
-                text.lock().unwrap().extend_from_slice(&buffer[..n]);
-            }
-        });
-        Self { keys, seen, reader, run }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
-    }
-
-    fn wait_for(&self, text: &str) {
-        eventually(&format!("`{text}` is seen"), || self.text().contains(text));
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-    }
-
-    fn finish(self) -> (Output, String) {
-        let output = self.run.finish();
-        self.reader.join().unwrap();
-        let text = String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned();
-        (output, text)
-    }
-}
+use super::support::{Sandbox, terminal::Terminal};
 
 const TALK: &str = r#"
 name = "app"

@@ -38,6 +38,8 @@ pub(crate) struct App {
     user: Settings,
     pub(crate) color_out: bool,
     pub(crate) color_err: bool,
+    /// What else there is to do where there is no task file.
+    pub(crate) without_file: Option<&'static str>,
 }
 
 /// The projects of the tree, and their graph.
@@ -52,6 +54,11 @@ impl Tree {
     /// One that was loaded anew.
     pub(crate) fn new(loaded: Loaded, graph: TaskGraph) -> Self {
         Self { loaded, graph: Arc::new(graph), kept: None }
+    }
+
+    /// Tasks that stand in no file, of a tree whose files are of no account.
+    pub(crate) fn without_file(root: &Path, graph: TaskGraph) -> Self {
+        Self { loaded: Loaded::without_file(root), graph: Arc::new(graph), kept: None }
     }
 }
 
@@ -72,8 +79,9 @@ impl App {
         }
         // One name for one place: a tree reached through a link has the same keys (spec section 4.1).
         let start_dir = start_dir.canonicalize().unwrap_or(start_dir);
+        let user = Settings::default();
         let mut app =
-            Self { user: Settings::default(), start_dir, color_out: false, color_err: false, globals };
+            Self { user, start_dir, color_out: false, color_err: false, without_file: None, globals };
         app.user = app.user_settings()?;
         app.choose_colors(None);
         Ok(app)
@@ -224,6 +232,10 @@ impl App {
         {
             all.extend(more);
         }
+        for fault in all.iter_mut().filter(|fault| fault.code == "no-configuration") {
+            let hints = fault.hint.take().into_iter().chain(self.without_file.map(str::to_owned));
+            fault.hint = Some(hints.collect::<Vec<_>>().join("; or "));
+        }
         eprint!("{}", diagnostic::render(&all, &faults.sources, self.color_err));
         Exit::Usage
     }
@@ -282,11 +294,21 @@ impl App {
         if writable(&usual) || (!usual.exists() && writable(root)) {
             return usual;
         }
-        let state = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|d| d.is_absolute());
-        let state = state.or_else(|| Some(home()?.join(".local/state")));
         let name = format!("{:016x}", xxh3_64(root.as_os_str().as_bytes()));
-        state.map_or(usual, |state| state.join("devtask").join(name))
+        users_state().map_or(usual, |state| state.join(name))
     }
+}
+
+/// Where the user's own state lies.
+fn users_state() -> Option<PathBuf> {
+    let state = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|d| d.is_absolute());
+    Some(state.or_else(|| Some(home()?.join(".local/state")))?.join("devtask"))
+}
+
+/// Where the state of this name lives, apart from every tree: it is made private when it is first used.
+pub(crate) fn private_state_dir(name: &str) -> PathBuf {
+    let short_lived = || runtime_bases().into_iter().next().unwrap_or_default().join("devtask-state");
+    users_state().unwrap_or_else(short_lived).join(name)
 }
 
 /// Says what is wrong, in the form every fault without a place has.

@@ -227,6 +227,10 @@ pub(crate) struct RunArgs {
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Watch these files for a command instead of tasks; `!` in front leaves files out. Repeatable. Task
+    /// files are of no account; the command is the words behind `--`, or one word for the shell
+    #[arg(short = 'g', long = "glob", value_name = "PATTERN")]
+    pub(crate) globs: Vec<String>,
     /// How long nothing may change before tasks are looked at
     #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration, env = "DEVTASK_DEBOUNCE", hide_env_values = true)]
     pub(crate) debounce: Duration,

@@ -1,5 +1,8 @@
 //! Between a run and its user: events to the screen and to `--events`, signals to the run.
 
+mod keys;
+mod watch;
+
 use std::{
     fs::File,
     io::{self, Write as _, stdout},
@@ -14,6 +17,10 @@ use devtask::{
     serve::{GuestInfo, Serving},
     session::{Run, RunControl, RunSummary, Watch, WatchControl, WatchSummary},
 };
+
+use keys::Keyboard;
+use rustix::process::Signal;
+pub(crate) use watch::has_keys;
 
 use crate::{
     app::{App, internal, misused, refuse},
@@ -100,11 +107,21 @@ pub(crate) struct Console {
     closed_by: Option<i32>,
     /// How long what is left at the end has to end.
     grace: Duration,
+    /// While a watch has it.
+    keyboard: Option<Keyboard>,
 }
 
 impl Console {
     pub(crate) fn new(view: View, signals: Signals) -> Self {
-        Self { view, signals, ended_by: None, times: 0, closed_by: None, grace: RunControl::GRACE }
+        Self {
+            view,
+            signals,
+            ended_by: None,
+            times: 0,
+            closed_by: None,
+            grace: RunControl::GRACE,
+            keyboard: None,
+        }
     }
 
     /// The next wish of the user.
@@ -165,7 +182,7 @@ impl Console {
         match wish {
             Wish::End(number) => {
                 self.ended_by.get_or_insert(number);
-                self.times += 1;
+                self.times += weight(number);
                 match self.times {
                     1 => {
                         self.view.screen.note("Stopping          (again: now)");
@@ -187,7 +204,9 @@ impl Console {
     async fn stop(&mut self, run: &impl Conducted) {
         run.pause().await;
         self.clear().await;
+        self.keyboard.iter_mut().for_each(Keyboard::lend);
         stop_self();
+        self.lend_terminal();
         run.resume();
     }
 
@@ -239,6 +258,7 @@ impl Console {
 
     async fn leave(&mut self, signal: i32) {
         self.clear().await;
+        self.keyboard = None;
         crate::exit::leave(Exit::Signal(signal));
     }
 
@@ -260,7 +280,7 @@ impl Console {
                 () = &mut ending => return,
                 wish = self.signals.next() => if let Wish::End(number) = wish {
                     self.closed_by = Some(*self.ended_by.get_or_insert(number));
-                    self.times += 1;
+                    self.times += weight(number);
                     if self.times > 2 {
                         self.leave(number).await;
                     }
@@ -290,6 +310,12 @@ impl Console {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// How often to have asked for the end a signal counts.
+fn weight(signal: i32) -> u32 {
+    // Ctrl-\ means: leave at once.
+    if signal == Signal::QUIT.as_raw() { 3 } else { 1 }
 }
 
 /// A run that a console can follow.
@@ -370,14 +396,19 @@ impl Conducted for OwnRun<'_> {
 
 /// A watch of our own session.
 pub(crate) struct OwnWatch<'a> {
-    watch: Watch,
-    control: WatchControl,
+    pub(super) watch: Watch,
+    pub(super) control: WatchControl,
     serving: Option<&'a Serving>,
 }
 
 impl<'a> OwnWatch<'a> {
     pub(crate) fn new(watch: Watch, serving: Option<&'a Serving>) -> Self {
         Self { control: watch.control(), watch, serving }
+    }
+
+    /// A handle to give orders with.
+    pub(crate) fn control(&self) -> WatchControl {
+        self.control.clone()
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Signals {
     interrupt: Listener,
     terminate: Listener,
     hangup: Listener,
+    quit: Listener,
     stop: Listener,
     report: Listener,
 }
@@ -43,6 +44,7 @@ impl Signals {
             interrupt: listen(Signal::INT)?,
             terminate: listen(Signal::TERM)?,
             hangup: listen(Signal::HUP)?,
+            quit: listen(Signal::QUIT)?,
             stop: listen(Signal::TSTP)?,
             report: listen(Signal::USR1)?,
         })
@@ -54,6 +56,7 @@ impl Signals {
             () = heard(&mut self.interrupt) => Wish::End(Signal::INT.as_raw()),
             () = heard(&mut self.terminate) => Wish::End(Signal::TERM.as_raw()),
             () = heard(&mut self.hangup) => Wish::End(Signal::HUP.as_raw()),
+            () = heard(&mut self.quit) => Wish::End(Signal::QUIT.as_raw()),
             () = heard(&mut self.stop) => Wish::Stop,
             () = heard(&mut self.report) => Wish::Report,
         }

@@ -324,7 +324,7 @@ impl Turns {
             let standings = self.watching().standings();
             Cycle::new(&shared.graph, &self.plan, changed.iter().copied(), forced, owed, &standings)
         };
-        let paths = std::mem::take(&mut self.paths);
+        let paths = if self.on_hold { BTreeSet::new() } else { std::mem::take(&mut self.paths) };
         let order = self.plan.order().iter().filter(|id| cycle.scheduled.contains(**id));
         let tasks = self.names(order.copied());
         if !paths.is_empty() {
@@ -332,7 +332,8 @@ impl Turns {
             let more = paths.len() - named.len();
             self.emitter.emit(What::FilesChanged { paths: named, more, tasks });
         }
-        let request = Request { cycle: Some(Arc::new(cycle)), ..self.request.clone() };
+        // What is forced is forced once.
+        let request = Request { cycle: Some(Arc::new(cycle)), force: false, ..self.request.clone() };
         self.start(request);
     }
 
@@ -409,7 +410,8 @@ impl Turns {
         match tasks.is_empty() {
             true => self.wait(),
             false => {
-                let changed = std::mem::take(&mut self.changed);
+                // What is on hold stays so.
+                let changed = if self.on_hold { BTreeSet::new() } else { std::mem::take(&mut self.changed) };
                 self.cycle(changed, tasks);
             }
         }

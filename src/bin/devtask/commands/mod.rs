@@ -1,5 +1,6 @@
 //! One file a verb: parse, build a request, call the library.
 
+mod command;
 mod completions;
 mod graph;
 mod guest;

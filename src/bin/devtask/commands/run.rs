@@ -46,7 +46,7 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     if events.use_stdout() && args.outputs == Outputs::Json {
         return Err(misused("`--outputs json` and `--events -` both want stdout; send the events to a file"));
     }
-    let errand = Errand { args, inputs: &inputs, prints_outputs: prints_outputs(args, &events), verb: "run" };
+    let errand = Errand { args, inputs: &inputs, prints_outputs: prints_outputs(args, &events), label: None };
     if let Some(visit) = Visit::nearby(app, args) {
         match guest::be_served(app, errand, visit, events.to)? {
             Served::Ended(ended) => return Ok(exit_of(&ended, args)),
@@ -70,7 +70,8 @@ pub(crate) struct Errand<'a> {
     args: &'a RunArgs,
     inputs: &'a Map<String, Value>,
     prints_outputs: bool,
-    verb: &'a str,
+    /// How others are told what this is, if it is no run.
+    label: Option<&'a str>,
 }
 
 /// Doing it in a session of our own.
@@ -154,8 +155,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Opens the tree to hold it for long: once it is free.
-    pub(crate) async fn hold(self, console: &mut Console) -> Result<Session, Exit> {
+    /// Opens the tree to hold it for long: once it is free. `keeps`: what was loaded may be of use to others.
+    pub(crate) async fn hold(self, console: &mut Console, keeps: bool) -> Result<Session, Exit> {
         let opened = match self.builder().open().await {
             Err(SessionError::Held(owner)) if self.app.globals.no_wait => Err(SessionError::Held(owner)),
             Err(SessionError::Held(_)) => {
@@ -170,7 +171,9 @@ impl<'a> Stage<'a> {
             opened => opened,
         };
         let session = opened.map_err(|error| refuse(&error))?;
-        self.app.keep(self.tree, &session.state_dir());
+        if keeps {
+            self.app.keep(self.tree, &session.state_dir());
+        }
         Ok(session)
     }
 
@@ -276,13 +279,16 @@ impl<'a> Stage<'a> {
 
 impl<'a> Errand<'a> {
     /// That of a watch.
-    pub(crate) const fn watch(args: &'a RunArgs, inputs: &'a Map<String, Value>) -> Self {
-        Self { args, inputs, prints_outputs: false, verb: "watch" }
+    pub(crate) const fn watch(args: &'a RunArgs, inputs: &'a Map<String, Value>, label: &'a str) -> Self {
+        Self { args, inputs, prints_outputs: false, label: Some(label) }
     }
 
     /// How others are told what this is.
     pub(crate) fn label(self) -> String {
-        format!("devtask {} {}", self.verb, self.args.names.join(" ")).trim_end().to_owned()
+        match self.label {
+            Some(label) => format!("devtask {label}"),
+            None => format!("devtask run {}", self.args.names.join(" ")).trim_end().to_owned(),
+        }
     }
 
     /// What an owner is asked to do.

@@ -1,47 +1,68 @@
 //! `devtask watch`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ffi::OsString,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use devtask::{
     Session, SessionError, TaskGraph,
     loader::{LoadRequest, Loaded, load},
     plan::select,
     serve::{AsWatched, Serving, ServingOptions},
-    session::{OnBusy, Reload, Reloaded, Watch, WatchOptions},
+    session::{LiveLines, OnBusy, Reload, Reloaded, Watch, WatchOptions},
     watch::Backend,
 };
 
+use super::command;
 use crate::{
     app::{App, Tree, build, misused, refuse, runtime_bases},
-    args::{self, Outputs, WatchArgs, Watcher},
+    args::{self, Mode, Outputs, Ui, WatchArgs, Watcher},
     commands::run::{Errand, Stage, inputs, listen, within_runtime},
-    console::{Console, Events, OwnWatch, View},
+    console::{Console, Events, OwnWatch, View, has_keys},
     exit::Exit,
-    render::diagnostic,
+    render::{
+        diagnostic,
+        watch::{Manner, Watched},
+    },
 };
 
 pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
-    let inputs = inputs(&args.run)?;
-    let events = Events::open(app)?;
-    if args.run.outputs == Outputs::Json || args.run.dry_run {
-        return Err(misused("a watch neither prints outputs nor is it a dry run"));
+    if args.run.dry_run || args.run.outputs == Outputs::Json {
+        return Err(misused(
+            "a watch has no end at which to tell; `--dry-run` and `--outputs json` are for `run`",
+        ));
     }
-    let tree = app.load()?;
-    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.run.names)
-        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
-    let stage = Stage { app, tree: &tree, errand: Errand::watch(&args.run, &inputs) };
-    let view = View::new(stage.screen(), events.to);
+    let events = Events::open(app)?;
+    let inputs = inputs(&args.run)?;
+    let (tree, arguments) = what(app, args)?;
+    let label = label(args);
+    let stage = Stage { app, tree: &tree, errand: Errand::watch(&args.run, &inputs, &label) };
+    let manner = manner(app, &tree, args);
+    let mut request = stage.request();
+    if let Some(arguments) = arguments {
+        request.names = vec![command::NAME.to_owned()];
+        request.arguments = arguments;
+        // What its files were is known from the last time; what else it rests on nobody has said.
+        request.force = true;
+    }
+    if manner.keys && request.lines == LiveLines::Off {
+        request.lines = LiveLines::Lossy;
+    }
+    let screen = stage.screen().watching(Watched::new(manner), args.clear);
+    let view = View::new(screen, events.to);
     within_runtime(async {
         let mut console = Console::new(view, listen()?);
-        let session = stage.hold(&mut console).await?;
+        let session = stage.hold(&mut console, !manner.command).await?;
         console.view().warn(session.notices());
         let loaded = Arc::new(Mutex::new((Arc::clone(&tree.graph), tree.loaded.clone())));
-        let reload = Box::new(Files {
+        let files = Box::new(Files {
             request: app.load_request(),
             color: app.color_err,
             loaded: Arc::clone(&loaded),
         });
-        let watch = match session.watch_reloading(stage.request(), options(args), Some(reload)).await {
+        let reload = (!manner.command).then_some(files as Box<dyn Reload>);
+        let watch = match session.watch_reloading(request, options(args), reload).await {
             Ok(watch) => watch,
             Err(error) => {
                 let _ = session.close().await;
@@ -50,8 +71,10 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
         };
         let now = watch.session();
         drop(session);
-        let serving = serve(&watch, loaded);
-        let ended = console.follow(OwnWatch::new(watch, serving.as_ref())).await;
+        let serving = if manner.command { None } else { serve(&watch, loaded) };
+        let ended = console
+            .follow_watch(OwnWatch::new(watch, serving.as_ref()), &tree.loaded.root, manner.keys)
+            .await;
         if let Some(serving) = serving {
             console.see_off(serving).await;
         }
@@ -68,6 +91,35 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
             None => Exit::Done,
         })
     })
+}
+
+/// What is watched; the arguments of a command that was given instead of a task file.
+fn what(app: &mut App, args: &WatchArgs) -> Result<(Tree, Option<Vec<OsString>>), Exit> {
+    if !args.globs.is_empty() {
+        let (tree, arguments) = command::tree(app, args)?;
+        return Ok((tree, Some(arguments)));
+    }
+    app.without_file = Some("watch files for a command: devtask watch -g 'src/**/*.rs' -- cargo test");
+    let tree = app.load()?;
+    select(&tree.graph, tree.loaded.current_project.as_deref(), &args.run.names)
+        .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
+    Ok((tree, None))
+}
+
+fn manner(app: &App, tree: &Tree, args: &WatchArgs) -> Manner {
+    let is_shown = app.ui(&tree.loaded.settings) != Ui::None;
+    Manner {
+        keys: is_shown && has_keys(),
+        beats: is_shown,
+        command: !args.globs.is_empty(),
+        only_before: matches!(args.run.mode, Mode::Single | Mode::Before),
+    }
+}
+
+fn label(args: &WatchArgs) -> String {
+    let globs = args.globs.iter().map(|glob| format!("-g {glob}"));
+    let names: Vec<String> = globs.chain(args.run.names.iter().cloned()).collect();
+    format!("watch {}", names.join(" ")).trim_end().to_owned()
 }
 
 /// Serves others in the tree. Where that cannot be they wait, so nobody needs to be told.

@@ -3,17 +3,17 @@
 //! Pure: an event in, lines out. Where they go (stderr as they are, or above a live region) is decided by
 //! [`screen`](super::screen).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use devtask::{
     event::{Decided, Event, Finished, Stream, What},
     model::{Outcome, Reason, TaskName},
 };
 
-use super::{reason, text};
+use super::{reason, text, watch::Watched};
 
 /// The width of the column of status words.
-const COLUMN: usize = 17;
+pub(super) const COLUMN: usize = 17;
 /// How many characters of a command the headline of a failure shows.
 const COMMAND: usize = 80;
 /// How many root names the first line shows.
@@ -40,15 +40,60 @@ pub(crate) struct Lines {
     dry_run: bool,
     /// Tasks that would run, in a dry run.
     would_run: usize,
+    /// What a watch has told, if this is one.
+    watched: Option<Watched>,
+}
+
+impl Style {
+    /// A line that begins with a status word.
+    pub(crate) fn status(&self, word: &str, rest: &str) -> String {
+        let color = match word {
+            "Succeeded" => "32",
+            "Failed" | "Dependency failed" => "31",
+            "Warning" | "Cancelled" => "33",
+            "Cached" | "Skipped" => "2",
+            _ => "1",
+        };
+        let word = self.colored(color, &format!("{word:<COLUMN$}"));
+        if self.color { format!("{word} {rest}") } else { format!("{word} {rest}").trim_end().to_owned() }
+    }
+
+    pub(super) fn colored(&self, color: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+    }
 }
 
 impl Lines {
     pub(crate) const fn new(style: Style) -> Self {
-        Self { style, dry_run: false, would_run: 0 }
+        Self { style, dry_run: false, would_run: 0, watched: None }
+    }
+
+    /// For a watch instead of a run.
+    #[must_use]
+    pub(crate) fn watching(self, watched: Watched) -> Self {
+        Self { watched: Some(watched), ..self }
+    }
+
+    /// What a watch has told, if this is one, and how it is shown.
+    pub(crate) fn watched(&self) -> Option<(&Watched, &Style)> {
+        self.watched.as_ref().map(|watched| (watched, &self.style))
+    }
+
+    /// Whether the lines of all tasks are shown while they run.
+    pub(crate) const fn are_streamed(&self) -> bool {
+        self.style.streamed
+    }
+
+    /// From now on lines of tasks are shown otherwise than before.
+    pub(crate) fn follow_otherwise(&mut self) {
+        self.style.streamed = false;
     }
 
     /// The lines an event adds.
     pub(crate) fn of(&mut self, event: &Event) -> Vec<String> {
+        if let Some(lines) = self.watched.as_mut().and_then(|watched| watched.of(event, &self.style)) {
+            return lines;
+        }
         match &event.what {
             What::RunStarted { roots, dry_run, .. } => {
                 self.dry_run = *dry_run;
@@ -147,7 +192,8 @@ impl Lines {
     /// What a success leaves to be said.
     fn remarks(&self, finished: &Finished) -> Vec<String> {
         let mut lines = Vec::new();
-        if let Some(Reason::ChangedWhileRunning { path }) = &finished.not_fresh {
+        // In a watch the next cycle tells of it.
+        if let (Some(Reason::ChangedWhileRunning { path }), None) = (&finished.not_fresh, &self.watched) {
             let path = text::shown(path);
             lines.push(self.warning(
                 Some(&finished.task),
@@ -168,11 +214,10 @@ impl Lines {
         lines.extend(finished.error.iter().map(|error| format!("  {}", text::shown(error))));
         lines.extend(tail.iter().map(|line| format!("  {}", text::output_line(line, self.style.color))));
         let log = finished.log.as_ref().map(|log| format!("full log: {}   ", text::shown(log)));
-        lines.push(format!(
-            "  {}rerun: devtask run {} --mode single",
-            log.unwrap_or_default(),
-            finished.task
-        ));
+        let can_rerun = !self.watched.as_ref().is_some_and(Watched::is_command);
+        let rerun = can_rerun.then(|| format!("rerun: devtask run {} --mode single", finished.task));
+        let last = format!("  {}{}", log.unwrap_or_default(), rerun.unwrap_or_default());
+        lines.extend(Some(last.trim_end().to_owned()).filter(|last| !last.is_empty()));
         lines
     }
 
@@ -209,18 +254,7 @@ impl Lines {
     }
 
     fn status(&self, word: &str, rest: &str) -> String {
-        let padded = format!("{word:<COLUMN$}");
-        if !self.style.color {
-            return format!("{padded} {rest}").trim_end().to_owned();
-        }
-        let color = match word {
-            "Succeeded" => "32",
-            "Failed" | "Dependency failed" => "31",
-            "Warning" | "Cancelled" => "33",
-            "Cached" | "Skipped" => "2",
-            _ => "1",
-        };
-        format!("\x1b[{color}m{padded}\x1b[0m {rest}")
+        self.style.status(word, rest)
     }
 }
 
@@ -229,11 +263,15 @@ fn last(lines: &[String], most: usize) -> &[String] {
 }
 
 fn names(roots: &[TaskName]) -> String {
-    let mut shown: Vec<String> = roots.iter().take(ROOTS_SHOWN).map(ToString::to_string).collect();
-    if roots.len() > ROOTS_SHOWN {
-        shown.push(format!("(+{})", roots.len() - ROOTS_SHOWN));
-    }
-    shown.join(" ")
+    few(roots, " ", ROOTS_SHOWN, 0)
+}
+
+/// At most so many of them, and how many others there are; `more` are not even among these.
+pub(super) fn few<T: Display>(all: &[T], between: &str, most: usize, more: usize) -> String {
+    let named: Vec<String> = all.iter().take(most).map(ToString::to_string).collect();
+    let more = more + all.len() - named.len();
+    let named = named.join(between);
+    if more > 0 { format!("{named} (+{more})") } else { named }
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use devtask::{
 use rustix::termios::tcgetwinsize;
 
 use super::{
-    lines::Lines,
+    lines::{Lines, Style},
     text::{duration, fitted, output_line},
+    watch::Watched,
 };
 
 /// How many rows the live region has at most.
@@ -31,7 +32,25 @@ pub(crate) struct Screen {
     shows: Shows,
     /// Lines that are not on the screen yet.
     fresh: String,
+    /// Bytes that come before them.
+    before: String,
+    /// Whether the lines of all tasks are shown, or of none, whatever was wanted at first.
+    follow: Option<bool>,
+    clearing: Clearing,
 }
+
+/// When a watch clears the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clearing {
+    Never,
+    /// Before a cycle.
+    Due,
+    /// The beginning of the next cycle was told already.
+    Done,
+}
+
+/// Takes everything off the terminal, but not out of what can be scrolled back to.
+const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// What of the tasks is shown.
 pub(crate) struct Shows {
@@ -58,14 +77,31 @@ impl Shown {
 
 impl Screen {
     pub(crate) fn new(lines: Lines, live: bool, shows: Shows) -> Self {
-        Self { lines, live: live.then(Live::default), shows, running: Vec::new(), fresh: String::new() }
+        Self {
+            lines,
+            live: live.then(Live::default),
+            shows,
+            running: Vec::new(),
+            fresh: String::new(),
+            before: String::new(),
+            follow: None,
+            clearing: Clearing::Never,
+        }
+    }
+
+    /// For a watch instead of a run.
+    #[must_use]
+    pub(crate) fn watching(self, watched: Watched, clears: bool) -> Self {
+        let clearing = if clears { Clearing::Due } else { Clearing::Never };
+        Self { lines: self.lines.watching(watched), clearing, ..self }
     }
 
     /// Takes an event in.
     pub(crate) fn show(&mut self, event: &Event) {
-        self.follow(event);
+        self.keep_up(event);
+        self.clear_before(event);
         if let What::Log { task, .. } | What::LogGap { task, .. } = &event.what
-            && !self.shows.lines_of.has(task)
+            && !self.follow.unwrap_or_else(|| self.shows.lines_of.has(task))
         {
             return;
         }
@@ -74,7 +110,23 @@ impl Screen {
         }
     }
 
-    fn follow(&mut self, event: &Event) {
+    fn clear_before(&mut self, event: &Event) {
+        let (is_beginning, next) = match &event.what {
+            What::WatchStarted { .. } | What::FilesChanged { .. } => (true, Clearing::Done),
+            // Without either a key has asked for it.
+            What::RunStarted { .. } => (self.clearing == Clearing::Due, Clearing::Due),
+            What::Waiting { .. } => (false, Clearing::Due),
+            _ => return,
+        };
+        if self.clearing != Clearing::Never {
+            self.clearing = next;
+            if is_beginning {
+                self.wipe();
+            }
+        }
+    }
+
+    fn keep_up(&mut self, event: &Event) {
         match &event.what {
             What::TaskStarted { task } => self.running.push(Running {
                 task: task.clone(),
@@ -99,14 +151,38 @@ impl Screen {
 
     /// Says what is running (SIGUSR1).
     pub(crate) fn report(&mut self) {
+        if self.running.is_empty() {
+            self.note(&format!("{:<17} nothing", "Running"));
+        }
         for line in self.running.iter().map(Running::report).collect::<Vec<_>>() {
             self.note(&line);
         }
     }
 
     /// Whether there is a live region to be drawn again and again.
-    pub(crate) const fn is_live(&self) -> bool {
-        self.live.is_some()
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| !self.running.is_empty() || !live.drawn.is_empty())
+    }
+
+    /// What a watch has told, if this is one, and how it is shown.
+    pub(crate) fn watched(&self) -> Option<(&Watched, &Style)> {
+        self.lines.watched()
+    }
+
+    /// Shows the lines of all tasks from now on, or not any more; says which.
+    pub(crate) fn toggle_follow(&mut self) -> bool {
+        let follows = !self.follow.unwrap_or(self.lines.are_streamed());
+        self.lines.follow_otherwise();
+        self.follow = Some(follows);
+        follows
+    }
+
+    /// Takes everything off the terminal; lines that are not on it yet come before.
+    pub(crate) fn wipe(&mut self) {
+        if self.live.is_some() {
+            let frame = self.clear();
+            self.before = frame + CLEAR;
+        }
     }
 
     /// Whether a task owns the terminal.
@@ -116,26 +192,26 @@ impl Screen {
 
     /// Bytes of lines that are not on the screen yet.
     pub(crate) fn waiting(&self) -> usize {
-        self.fresh.len()
+        self.before.len() + self.fresh.len()
     }
 
     /// The bytes that bring the screen up to date.
     pub(crate) fn frame(&mut self) -> String {
         let rows = self.rows();
+        self.frame_of(rows)
+    }
+
+    fn frame_of(&mut self, rows: Vec<String>) -> String {
         let fresh = std::mem::take(&mut self.fresh);
         match &mut self.live {
-            Some(live) => live.frame(&fresh, rows),
+            Some(live) => std::mem::take(&mut self.before) + &live.frame(&fresh, rows),
             None => fresh,
         }
     }
 
     /// The bytes that show all lines and take the live region away, until the next frame.
     pub(crate) fn clear(&mut self) -> String {
-        let fresh = std::mem::take(&mut self.fresh);
-        match &mut self.live {
-            Some(live) => live.frame(&fresh, Vec::new()),
-            None => fresh,
-        }
+        self.frame_of(Vec::new())
     }
 
     /// A row a running task, the longest running first.

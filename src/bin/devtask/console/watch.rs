@@ -1,0 +1,179 @@
+//! Between a watch and its user: what is between a run and its user, and keys.
+
+use std::{
+    env,
+    fs::File,
+    io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom, stderr, stdin},
+    path::{Path, PathBuf},
+};
+
+use devtask::session::{WatchControl, WatchSummary};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Conducted as _, Console, Ended, OwnWatch, View,
+    keys::{HELP, Key, Keyboard},
+};
+use crate::{
+    exit::Exit,
+    render::{
+        screen::REFRESH,
+        text::{output_line, shown},
+    },
+};
+
+/// How much of a log's end is shown, in bytes.
+const LOG: u64 = 256 * 1024;
+
+/// What keys can do.
+struct Hands {
+    control: WatchControl,
+    /// Where the paths of logs begin.
+    root: PathBuf,
+    on_hold: bool,
+}
+
+/// Whether somebody sits at a terminal who can press keys.
+pub(crate) fn has_keys() -> bool {
+    stdin().is_terminal() && stderr().is_terminal() && env::var_os("CI").is_none()
+}
+
+impl Console {
+    /// Shows the events of a watch until it is over, and does what signals and keys ask for.
+    pub(crate) async fn follow_watch(
+        &mut self,
+        mut watch: OwnWatch<'_>,
+        root: &Path,
+        keys: bool,
+    ) -> Result<Ended<WatchSummary>, Exit> {
+        let mut hands = Hands { control: watch.control(), root: root.to_owned(), on_hold: false };
+        // A terminal that cannot be used in this way is one without keys.
+        self.keyboard = keys.then(Keyboard::new).and_then(Result::ok);
+        let mut ticks = interval(REFRESH);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due = false;
+        loop {
+            self.lend_terminal();
+            self.draw(&mut due);
+            tokio::select! {
+                event = watch.next_event(), if self.has_room() => match event {
+                    Some(event) => self.view.take(&event),
+                    None => break,
+                },
+                () = self.view.printer.written(), if self.view.printer.is_busy() => {}
+                wish = self.signals.next() => self.obey(wish, &watch).await,
+                key = pressed(&mut self.keyboard) => self.press(key, &mut hands),
+                _ = ticks.tick(), if self.view.screen.is_live() => due = true,
+            }
+        }
+        self.keyboard = None;
+        let summary = watch.finish().await?;
+        Ok(Ended { summary, signal: self.ended_by })
+    }
+
+    /// Gives the terminal to a task that is to own it, before that begins, and takes it back.
+    pub(super) fn lend_terminal(&mut self) {
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.be_lent(self.view.screen.is_lent());
+        }
+    }
+
+    fn press(&mut self, key: Key, hands: &mut Hands) {
+        let is_busy = self.view.is_busy();
+        match key {
+            Key::RerunFailed | Key::RerunAll if is_busy => {
+                self.view.say("Busy", "a cycle is under way; try again when it is over");
+            }
+            Key::RerunFailed => hands.control.rerun_failed(),
+            Key::RerunAll => hands.control.rerun_all(),
+            Key::Log => self.view.show_log(&hands.root),
+            Key::Follow if self.view.screen.toggle_follow() => {
+                self.view.say("Following", "what tasks write is shown while they run");
+            }
+            Key::Follow => self.view.say("Following", "no more"),
+            Key::Why => self.view.tell(|screen| Some(screen.watched()?).map(|(w, style)| w.why(style))),
+            Key::Tasks => self.view.screen.report(),
+            Key::Status => self.view.tell(|screen| Some(screen.watched()?).map(|(w, style)| w.status(style))),
+            Key::Pause => {
+                hands.on_hold = !hands.on_hold;
+                hands.control.hold(hands.on_hold);
+                // Else a line that says `waiting` tells of it.
+                match hands.on_hold {
+                    true if is_busy => self.view.say("On hold", "after this cycle, until p is pressed again"),
+                    false if is_busy => self.view.say("On hold", "no more"),
+                    _ => {}
+                }
+            }
+            Key::Clear => self.view.screen.wipe(),
+            Key::Help => HELP.iter().for_each(|(key, what)| self.view.say(key, what)),
+            Key::Quit => self.quit(&hands.control, is_busy),
+        }
+    }
+
+    /// At first gracefully, at the second time now. A signal after it is the second time.
+    fn quit(&mut self, control: &WatchControl, is_busy: bool) {
+        self.times += 1;
+        if self.times > 1 {
+            return control.kill();
+        }
+        if is_busy {
+            self.view.say("Stopping", "(again: now)");
+        }
+        control.interrupt();
+    }
+}
+
+impl View {
+    fn is_busy(&self) -> bool {
+        self.screen.watched().is_some_and(|(watched, _)| watched.is_busy())
+    }
+
+    fn say(&mut self, word: &str, rest: &str) {
+        self.tell(|screen| screen.watched().map(|(_, style)| vec![style.status(word, rest)]));
+    }
+
+    fn tell(&mut self, lines: impl FnOnce(&crate::render::screen::Screen) -> Option<Vec<String>>) {
+        for line in lines(&self.screen).unwrap_or_default() {
+            self.screen.note(&line);
+        }
+    }
+
+    /// Shows the log of the task that failed last, or its end.
+    fn show_log(&mut self, root: &Path) {
+        let last = self.screen.watched().and_then(|(watched, _)| watched.last_failure());
+        let Some((task, log)) = last.map(|(task, log)| (task.to_string(), log.map(|log| root.join(log))))
+        else {
+            return self.say("Nothing", "stands as failed");
+        };
+        let Some(log) = log else { return self.say("Failed", &format!("{task} wrote nothing")) };
+        let path = shown(&log.display().to_string());
+        match end_of(&log) {
+            Ok((text, is_all)) => {
+                let part = if is_all { "" } else { " ── its end" };
+                self.screen.note(&format!("── {task} ── {path}{part} ──"));
+                let color = self.screen.watched().is_some_and(|(_, style)| style.color);
+                text.lines().for_each(|line| self.screen.note(&output_line(line, color)));
+            }
+            Err(error) => self.say("Failed", &format!("{task}, and {path} cannot be read: {error}")),
+        }
+    }
+}
+
+/// The end of a file, from the beginning of a line, and whether that is all of it.
+fn end_of(path: &Path) -> io::Result<(String, bool)> {
+    let mut file = File::open(path)?;
+    let begin = file.metadata()?.len().saturating_sub(LOG);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut bytes = Vec::new();
+    file.take(LOG).read_to_end(&mut bytes)?;
+    let line = bytes.iter().position(|b| *b == b'\n').filter(|_| begin > 0).map_or(0, |at| at + 1);
+    Ok((String::from_utf8_lossy(&bytes[line..]).into_owned(), begin == 0))
+}
+
+/// The next key; never, if there is no keyboard.
+async fn pressed(keyboard: &mut Option<Keyboard>) -> Key {
+    match keyboard {
+        Some(keyboard) => keyboard.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,525 @@
+//! Watching: what runs after which change, what is told of it, and how it ends.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::support::{Output, Running, Sandbox, eventually, gate::Gate, set, steady, tasks_in};
+
+/// A watch under way, whose events are read as they come.
+struct Watching {
+    run: Running,
+    base: PathBuf,
+    /// How many events were read.
+    read: usize,
+}
+
+impl Watching {
+    fn start(tree: &Sandbox, words: &[&str]) -> Self {
+        let base = tree.home().to_owned();
+        let events = base.join("events");
+        // Those of an earlier watch.
+        let _ = fs::remove_file(&events);
+        let words = [&["watch", "--events", events.to_str().unwrap()], words].concat();
+        let run = tree.devtask(words).start_with_stderr(base.join("stderr"));
+        Self { run, base, read: 0 }
+    }
+
+    /// The events that were not read yet, up to the first of this name.
+    fn until(&mut self, name: &str) -> Vec<Value> {
+        let mut found = Vec::new();
+        eventually(&format!("an event {name}"), || {
+            let text = fs::read_to_string(self.base.join("events")).unwrap_or_default();
+            // The last line may be half written.
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            let mut new =
+                whole.lines().skip(self.read).map(|line| serde_json::from_str::<Value>(line).unwrap());
+            found = new.by_ref().collect();
+            let end = found.iter().position(|event| event["event"] == name);
+            found.truncate(end.map_or(0, |end| end + 1));
+            end.is_some()
+        });
+        self.read += found.len();
+        found
+    }
+
+    /// What happens until nothing is to be done.
+    fn waits(&mut self) -> Vec<Value> {
+        self.until("waiting")
+    }
+
+    /// Ends it by Ctrl-C.
+    fn end(self) -> Output {
+        self.run.signal(2);
+        let mut output = self.run.finish();
+        output.err = fs::read_to_string(self.base.join("stderr")).unwrap();
+        output
+    }
+}
+
+/// What a cycle was about: the files it names, and the tasks that executed.
+fn cycle(events: &[Value]) -> (Vec<&str>, std::collections::BTreeSet<String>) {
+    let changed: Vec<&Value> = events.iter().filter(|event| event["event"] == "files_changed").collect();
+    let paths = changed.iter().flat_map(|event| event["paths"].as_array().unwrap());
+    let paths = paths.map(|path| path.as_str().unwrap()).collect();
+    (paths, tasks_in(events, "task_started"))
+}
+
+fn failed(events: &[Value]) -> &Value {
+    &events.last().unwrap()["failed"]
+}
+
+/// Lines without the times of day.
+fn clockless(text: &str) -> String {
+    let is_time = |word: &str| {
+        word.len() == 8
+            && word
+                .bytes()
+                .enumerate()
+                .all(|(at, b)| if at % 3 == 2 { b == b':' } else { b.is_ascii_digit() })
+    };
+    let line = |line: &str| match line.split_once(' ') {
+        Some((time, rest)) if is_time(time) => format!("HH:MM:SS {rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+const CHAIN: &str = r#"
+    name = "app"
+    [tasks.gen]
+    exec = "cat src/in.txt > gen.txt"
+    execIfModified = ["src/in.txt"]
+    outputs = ["gen.txt"]
+    [tasks.build]
+    after = ["gen"]
+    exec = "cat gen.txt lib/*.txt > built.txt"
+    execIfModified = ["gen.txt", "lib/**/*.txt"]
+    outputs = ["built.txt"]
+    [tasks.test]
+    after = ["build"]
+    exec = "cat built.txt; ! grep -q bad built.txt"
+    [tasks.lint]
+    exec = "! grep -q bad src/lint.txt"
+    execIfModified = ["src/lint.txt"]
+"#;
+
+fn chain() -> Sandbox {
+    let tree = Sandbox::with(CHAIN);
+    tree.write("src/in.txt", "in\n");
+    tree.write("src/lint.txt", "lint\n");
+    tree.write("lib/a.txt", "a\n");
+    tree
+}
+
+#[test]
+fn the_screen_tells_of_the_first_run_of_changes_and_of_waiting() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["test"]);
+    watch.waits();
+    tree.write("lib/a.txt", "bad\n");
+    watch.waits();
+    tree.write("lib/a.txt", "good\n");
+    watch.waits();
+    let output = watch.end();
+    assert_eq!(output.signal, Some(2), "130 to a shell: {output}");
+    let expected = "\
+Watching          2 files in 1 directory for app:test (and 2 before it)
+Running           app:gen
+Succeeded         app:gen (…)
+Running           app:build
+Succeeded         app:build (…)
+Running           app:test
+Succeeded         app:test (…)
+3 Succeeded     …
+HH:MM:SS waiting  all up to date
+HH:MM:SS changed  lib/a.txt  →  app:build, app:test
+Succeeded         app:build (…)
+Failed            app:test (…)
+
+── app:test ── exit 1 ── cat built.txt; ! grep -q bad built.txt ── 2 lines ──
+  in
+  bad
+  full log: .devtask/log/…/app:test.log   rerun: devtask run app:test --mode single
+HH:MM:SS waiting  1 failed
+HH:MM:SS changed  lib/a.txt  →  app:build, app:test
+Succeeded         app:build (…)
+Succeeded         app:test (…)
+HH:MM:SS waiting  all up to date
+Stopping          (again: now)
+";
+    assert_eq!(clockless(&steady(&output.err)), expected);
+}
+
+#[test]
+fn times_of_day_are_those_of_the_user() {
+    let mut tree = chain();
+    // Three hours and a half ahead of Greenwich.
+    tree.set_env("TZ", "XXX-3:30");
+    let mut watch = Watching::start(&tree, &["lint"]);
+    let events = watch.waits();
+    let output = watch.end();
+    let (_, clock) = events.last().unwrap()["time"].as_str().unwrap().split_once('T').unwrap();
+    let numbers: Vec<u32> = clock[..8].split(':').map(|number| number.parse().unwrap()).collect();
+    let minutes = (numbers[0] * 60 + numbers[1] + 210) % (24 * 60);
+    let line = format!("{:02}:{:02}:{:02} waiting  all up to date\n", minutes / 60, minutes % 60, numbers[2]);
+    assert!(output.err.contains(&line), "{line}{output}");
+}
+
+#[test]
+fn quiet_still_tells_editors_when_it_begins_and_when_it_waits() {
+    for (flags, expected) in [
+        (
+            &["-q"][..],
+            "HH:MM:SS waiting  all up to date\nHH:MM:SS changed  lib/a.txt  →  app:build, app:test\n",
+        ),
+        (&["--ui", "none"], ""),
+    ] {
+        let tree = chain();
+        let mut watch = Watching::start(&tree, &[&["test"], flags].concat());
+        watch.waits();
+        tree.write("lib/a.txt", "other\n");
+        watch.waits();
+        let output = watch.end();
+        let told = clockless(&output.err);
+        let told = told.trim_end_matches("Stopping          (again: now)\n");
+        let waits = if expected.is_empty() { "" } else { "HH:MM:SS waiting  all up to date\n" };
+        assert_eq!(told, format!("{expected}{waits}"), "{flags:?}");
+    }
+}
+
+#[test]
+fn only_what_a_change_concerns_runs() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["test", "lint"]);
+    assert_eq!(cycle(&watch.waits()), (vec![], set("app:gen app:build app:test app:lint")));
+    tree.write("src/lint.txt", "lint more\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
+    tree.write("src/in.txt", "in more\n");
+    // What always runs does so after what ran upstream of it.
+    assert_eq!(cycle(&watch.waits()), (vec!["src/in.txt"], set("app:gen app:build app:test")));
+    assert_eq!(tree.read("built.txt"), "in more\na\n");
+    watch.end();
+}
+
+#[test]
+fn a_touch_and_the_same_bytes_are_no_change() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["test", "lint"]);
+    watch.waits();
+    tree.touch("src/in.txt");
+    tree.write("src/in.txt", "in\n");
+    tree.write("src/none.txt", "nobody's\n");
+    // Nothing came of these, or it would come before this and name them.
+    tree.write("src/lint.txt", "lint more\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
+    watch.end();
+}
+
+#[test]
+fn files_may_be_replaced_appear_in_new_places_and_go() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["build"]);
+    watch.waits();
+    tree.write("lib/.a.txt.new", "replaced\n");
+    fs::rename(tree.path("lib/.a.txt.new"), tree.path("lib/a.txt")).unwrap();
+    assert_eq!(cycle(&watch.waits()), (vec!["lib/a.txt"], set("app:build")));
+    tree.write("lib/new/deep/b.txt", "b\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["lib/new/deep/b.txt"], set("app:build")));
+    tree.write("lib/new/deep/b.txt", "more of b\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["lib/new/deep/b.txt"], set("app:build")));
+    tree.remove("lib/new");
+    assert_eq!(cycle(&watch.waits()), (vec!["lib/new/deep/b.txt"], set("app:build")));
+    tree.remove("lib/a.txt");
+    let events = watch.waits();
+    assert_eq!(cycle(&events), (vec!["lib/a.txt"], set("app:build")));
+    assert_eq!(failed(&events), &serde_json::json!(["app:build"]), "there is nothing left to read");
+    watch.end();
+}
+
+#[test]
+fn what_failed_is_not_tried_again_before_something_changes() {
+    let tree = chain();
+    tree.write("src/lint.txt", "bad\n");
+    let mut watch = Watching::start(&tree, &["test", "lint"]);
+    assert_eq!(failed(&watch.waits()), &serde_json::json!(["app:lint"]));
+    tree.touch("src/lint.txt");
+    tree.write("src/in.txt", "in more\n");
+    let events = watch.waits();
+    assert_eq!(cycle(&events), (vec!["src/in.txt"], set("app:gen app:build app:test")));
+    assert_eq!(failed(&events), &serde_json::json!(["app:lint"]), "it stands as it was");
+    tree.write("src/lint.txt", "still bad\n");
+    let events = watch.waits();
+    assert_eq!(cycle(&events), (vec!["src/lint.txt"], set("app:lint")));
+    tree.write("src/lint.txt", "good\n");
+    assert_eq!(failed(&watch.waits()), &serde_json::json!([]));
+    watch.end();
+}
+
+#[test]
+fn without_a_first_run_the_first_change_is_waited_for() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["test", "lint", "--no-initial"]);
+    assert_eq!(cycle(&watch.waits()), (vec![], set("")));
+    tree.write("src/lint.txt", "lint more\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
+    let output = watch.end();
+    let expected = "\
+Watching          3 files in 1 directory for app:test, app:lint (and 2 before them)
+HH:MM:SS waiting  for a change
+HH:MM:SS changed  src/lint.txt  →  app:lint
+Succeeded         app:lint (…)
+HH:MM:SS waiting  nothing failed
+Stopping          (again: now)
+";
+    assert_eq!(clockless(&steady(&output.err)), expected);
+}
+
+#[test]
+fn a_task_that_feeds_itself_is_stopped_and_named() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:loop"]
+        exec = "echo x >> own.txt"
+        execIfModified = ["own.txt", "in.txt"]
+        "#,
+    );
+    tree.write("own.txt", "");
+    let mut watch = Watching::start(&tree, &["app:loop"]);
+    let events = watch.until("loop_found");
+    assert_eq!(events.last().unwrap()["task"], "app:loop");
+    assert_eq!(events.last().unwrap()["paths"], serde_json::json!(["own.txt"]));
+    let runs = events.iter().filter(|event| event["event"] == "task_started").count();
+    assert_eq!(runs, 3, "a first run, and two that it caused");
+    assert_eq!(watch.waits().last().unwrap()["stuck"], serde_json::json!(["app:loop"]));
+    assert_eq!(tree.read("own.txt"), "x\nx\nx\n");
+    // What somebody else changes it does react to.
+    tree.write("in.txt", "new\n");
+    watch.until("task_started");
+    watch.waits();
+    let output = watch.end();
+    let warning = "Warning           app:loop runs again and again, for each run changes own.txt; it waits until \
+                   something else changes: declare what the task writes in `outputs`, or leave it out of \
+                   `execIfModified` with `!` and its path\n";
+    assert!(output.err.contains(warning), "{output}");
+    assert!(clockless(&output.err).contains("HH:MM:SS waiting  1 stuck (app:loop)\n"), "{output}");
+}
+
+#[test]
+fn ctrl_c_ends_what_runs() {
+    let tree = Sandbox::with("[tasks.\"app:long\"]\nexec = \"echo $$ > pid; exec sleep 1000\"\n");
+    let mut watch = Watching::start(&tree, &["app:long"]);
+    watch.until("task_started");
+    let number = || fs::read_to_string(tree.path("pid")).ok()?.trim().parse().ok();
+    eventually("the task says who it is", || number().is_some());
+    let output = watch.end();
+    assert_eq!(output.signal, Some(2), "{output}");
+    let pid = rustix::process::Pid::from_raw(number().unwrap()).unwrap();
+    assert!(rustix::process::test_kill_process(pid).is_err(), "it is gone");
+    assert!(output.err.contains("Cancelled         app:long"), "{output}");
+}
+
+#[test]
+fn a_change_while_a_task_runs_runs_it_again() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let script = gate.script();
+    tree.write(
+        "devtask.toml",
+        format!("[tasks.\"app:one\"]\nexec = '''cat in.txt >> out.txt; {script}'''\nexecIfModified = [\"in.txt\"]\n"),
+    );
+    tree.write("in.txt", "1\n");
+    let mut watch = Watching::start(&tree, &["app:one"]);
+    gate.wait();
+    tree.write("in.txt", "2\n");
+    gate.open();
+    gate.wait();
+    gate.open();
+    let events = watch.waits();
+    assert_eq!(events.iter().filter(|event| event["event"] == "files_changed").count(), 1);
+    assert_eq!(tree.read("out.txt"), "1\n2\n");
+    let output = watch.end();
+    assert!(!output.err.contains("not fresh"), "the next cycle is all that is to be said: {output}");
+}
+
+#[test]
+fn a_change_while_a_task_runs_begins_it_anew_where_that_is_wanted() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let script = gate.script();
+    tree.write("in.txt", "1\n");
+    let line = format!("{script}; cat in.txt >> out.txt");
+    let mut watch = Watching::start(&tree, &["-g", "in.txt", "--on-busy", "restart", "--", &line]);
+    gate.wait();
+    tree.write("in.txt", "2\n");
+    gate.wait();
+    gate.open();
+    watch.waits();
+    assert_eq!(tree.read("out.txt"), "2\n");
+    watch.end();
+}
+
+#[test]
+fn force_is_for_the_first_run() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:gen"]
+        exec = "tr -d ' ' < in.txt > gen.txt"
+        execIfModified = ["in.txt"]
+        outputs = ["gen.txt"]
+        [tasks."app:use"]
+        after = ["app:gen"]
+        exec = "cat gen.txt"
+        execIfModified = ["gen.txt"]
+        "#,
+    );
+    tree.write("in.txt", "a");
+    tree.ok("run app:use");
+    let mut watch = Watching::start(&tree, &["app:use", "--force"]);
+    assert_eq!(cycle(&watch.waits()), (vec![], set("app:use")));
+    tree.write("in.txt", " a ");
+    assert_eq!(cycle(&watch.waits()), (vec!["in.txt"], set("app:gen")));
+    let output = watch.end();
+    assert!(!output.err.contains("Cached            app:use"), "what stays is not worth a line: {output}");
+}
+
+#[test]
+fn polling_is_told_of() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["lint", "--poll", "20ms"]);
+    watch.waits();
+    tree.write("src/lint.txt", "bad\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
+    let output = watch.end();
+    assert!(output.err.contains("Warning           changes are seen late: "), "{output}");
+    assert!(output.err.contains(" waiting  1 failed, changes are seen late\n"), "{output}");
+}
+
+#[test]
+fn what_a_watch_cannot_do_is_refused() {
+    let tree = chain();
+    for (words, expected) in [
+        (
+            &["-n"][..],
+            "error: a watch has no end at which to tell; `--dry-run` and `--outputs json` are for `run`\n",
+        ),
+        (
+            &["--outputs", "json"],
+            "error: a watch has no end at which to tell; `--dry-run` and `--outputs json` are for `run`\n",
+        ),
+        (&["-g", "*.txt"], "error: `-g` needs a command to run\n"),
+        (
+            &["-g", "*.txt", "lint", "--", "true"],
+            "error: `-g` is for a command without a task file, and takes no names of tasks\n",
+        ),
+        (
+            &["-g", "!*.txt", "--", "true"],
+            "error: every pattern of `-g` leaves files out, and none says which to watch\n",
+        ),
+        (
+            &["-g", "*.txt", "-g", "src/[a", "-g", "{b", "--", "true"],
+            "error[bad-glob]: `src/[a` is no pattern: `[` without a `]`\n --> -g:1:5\n",
+        ),
+    ] {
+        let output = tree.devtask([&["watch"], words].concat()).run();
+        assert_eq!(output.code, Some(2), "{words:?}: {output}");
+        assert!(output.err.starts_with(expected), "{words:?}: {output}");
+    }
+    assert!(!tree.exists(".devtask"));
+    assert!(!tree.home().join(".local").exists());
+}
+
+#[test]
+fn without_a_task_file_both_ways_are_named() {
+    let output = Sandbox::new().expect(2, "watch");
+    let hint = "write a devtask.toml, such as: tasks.hello.exec = \"echo hello\"; \
+                or watch files for a command: devtask watch -g 'src/**/*.rs' -- cargo test\n";
+    assert!(output.err.contains(hint), "{output}");
+    let output = Sandbox::new().expect(2, "run");
+    assert!(!output.err.contains("watch"), "{output}");
+}
+
+/// A tree with a task file that cannot be read, for watches that do not need one.
+fn without_file() -> Sandbox {
+    let tree = Sandbox::with("this is no task file [[");
+    tree.write("src/a.txt", "a\n");
+    tree.write("src/skip.txt", "skip\n");
+    tree
+}
+
+/// Names in a directory.
+fn list(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_command_can_be_watched_for_without_a_task_file() {
+    let tree = without_file();
+    let globs = ["-g", "src/**/*.txt", "-g", "!src/skip.txt"];
+    let command = ["--", "sh", "-c", "echo \"$0 says\"; cat src/*.txt >&2; exit 3", "a b"];
+    let mut watch = Watching::start(&tree, &[&globs[..], &command].concat());
+    assert_eq!(cycle(&watch.waits()), (vec![], set("watch:command")));
+    tree.write("src/skip.txt", "skip more\n");
+    tree.write("src/a.txt", "more of a\n");
+    let events = watch.waits();
+    assert_eq!(cycle(&events), (vec!["src/a.txt"], set("watch:command")));
+    assert_eq!(failed(&events), &serde_json::json!(["watch:command"]));
+    let output = watch.end();
+    let log = "── watch:command ── exit 3 ── sh -c echo \"$0 says\"; cat src/*.txt >&2; exit 3 a b ── 3 lines ──\n  \
+               a b says\n  more of a\n  skip more\n  full log: ";
+    assert!(output.err.contains(log), "{output}");
+    assert!(!output.err.contains("rerun: devtask run"), "nothing could: {output}");
+    assert_eq!(list(tree.root()), ["devtask.toml", "src"], "nothing of ours is left in it");
+    let states = tree.home().join(".local/state/devtask");
+    let state = states.join(&list(&states)[0]);
+    assert_eq!(list(&states).len(), 1);
+    for dir in [&states, &state] {
+        assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700, "{}", dir.display());
+    }
+}
+
+#[test]
+fn one_word_is_for_the_shell_and_runs_at_once_each_time() {
+    let tree = without_file();
+    for (words, code) in [(&["--", "cat src/a.txt && exit 4"][..], 4), (&["--", "false"], 1), (&["false"], 1)]
+    {
+        for _ in 0..2 {
+            let mut watch = Watching::start(&tree, &[&["-g", "src/a.txt"], words].concat());
+            let events = watch.waits();
+            assert_eq!(tasks_in(&events, "task_started"), set("watch:command"));
+            let finished = events.iter().find(|event| event["event"] == "task_finished").unwrap();
+            assert_eq!(finished["exit_code"], code, "{words:?}");
+            watch.end();
+        }
+    }
+    // What succeeded runs at once, too: nobody has said what else it rests on.
+    for _ in 0..2 {
+        let mut watch = Watching::start(&tree, &["-g", "src/a.txt", "true"]);
+        assert_eq!(cycle(&watch.waits()), (vec![], set("watch:command")));
+        watch.end();
+    }
+    let mut watch = Watching::start(&tree, &["-g", "src/a.txt", "--no-initial", "true"]);
+    assert_eq!(cycle(&watch.waits()), (vec![], set("")));
+    tree.write("src/a.txt", "more of a\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["src/a.txt"], set("watch:command")));
+    watch.end();
+    let states = list(&tree.home().join(".local/state/devtask"));
+    assert_eq!(states.len(), 3, "one for each command: {states:?}");
+}
+
+#[test]
+fn a_command_that_feeds_itself_is_told_which_pattern_helps() {
+    let tree = without_file();
+    let mut watch = Watching::start(&tree, &["-g", "src/*.txt", "--", "sh", "-c", "echo x >> src/a.txt"]);
+    watch.until("loop_found");
+    watch.waits();
+    let output = watch.end();
+    assert!(output.err.contains("changes: leave the file out with -g '!src/a.txt'\n"), "{output}");
+}
