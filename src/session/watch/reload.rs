@@ -171,6 +171,8 @@ impl Turns {
             let (Some(before), Some(now)) = (old.watching.get(), new.watching.get()) else { return };
             drop(now.catch_up(&new));
             now.take_over(before);
+            // Nothing of that is a change.
+            drop(now.take_seen());
         };
         // A panic there is one of every look afterwards, too.
         let _ = tokio::task::spawn_blocking(look).await;
