@@ -31,8 +31,8 @@ use super::{
     state::{Sharing, State},
 };
 
-/// Close-write, for a mapped file that is written gives no other event (hazard A5); modify, for some files are
-/// written for long and not closed (hazard B11); nothing for reads. That a directory was deleted or unmounted
+/// Close-write, for a mapped file that is written gives no other event (hazard A5); modify, for some files, logs,
+/// are written for long and not closed; nothing for reads. That a directory was deleted or unmounted
 /// is told, unasked, as the end of its watch.
 const MASK: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)

@@ -126,6 +126,7 @@ impl State {
     }
 
     /// The watches that inotify is to give up.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no inotify"))]
     pub(super) fn idle(&mut self) -> Vec<i32> {
         std::mem::take(&mut self.idle)
     }
@@ -196,7 +197,7 @@ mod tests {
     fn a_watch_is_idle_when_its_last_name_has_gone() {
         let mut state = state(&[("/real", Id::Watch(1)), ("/alias", Id::Watch(1)), ("/other", Id::Watch(2))]);
         state.leave(OsStr::new("/alias"));
-        assert_eq!(state.idle(), []);
+        assert!(state.idle().is_empty());
         state.lose(Path::new("/real"));
         assert_eq!(state.idle(), [1]);
         assert_eq!(state.take(), [Change::Lost("/real".into())]);
