@@ -133,6 +133,11 @@ impl Commons {
         }
     }
 
+    /// The tasks that execute, in whichever run.
+    pub(crate) fn executing(&self) -> Vec<TaskId> {
+        self.crew().executing()
+    }
+
     /// Whether no run is under way.
     pub(crate) fn is_still(&self) -> bool {
         self.crew().is_still()

@@ -276,6 +276,11 @@ impl Crew {
         taken().count() < jobs && taken().filter(of_family).count() < limit
     }
 
+    /// All tasks that execute.
+    pub(crate) fn executing(&self) -> Vec<TaskId> {
+        self.executing.keys().copied().collect()
+    }
+
     pub(crate) fn is_executing(&self, id: TaskId) -> bool {
         self.executing.contains_key(&id)
     }

@@ -280,7 +280,10 @@ impl Driver {
         let task = graph.task(id);
         if self.following.as_ref().is_some_and(|following| following.stays(&graph, self.scheduler.plan(), id))
         {
-            return self.stay(id);
+            return match self.run.member.standing(id, || self.run.asked(id)) {
+                Standing::Executing => self.held_up.push(id),
+                Standing::Free(_) | Standing::Over(_) => self.stay(id),
+            };
         }
         if !task.has_command() {
             return self.pass_through(id);

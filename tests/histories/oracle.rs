@@ -71,6 +71,8 @@ pub(crate) enum Settled {
     First,
     /// After some changes.
     Again,
+    /// After some changes, of the task file, too.
+    Reloaded,
 }
 
 /// What became of one task.
@@ -175,6 +177,8 @@ impl Books {
         let tainted = self.is_tainted(world, seen, id);
         let now = key(world, seen, id, &handed(world, id, became));
         match freshness {
+            // A task that is another than before runs, too.
+            Freshness::Always | Freshness::Status if seen.watch == Some(Settled::Reloaded) => {}
             Freshness::Always | Freshness::Status if !has_cause => {
                 if trace.starts > 0 {
                     verdict.needless += 1;
@@ -304,11 +308,14 @@ impl Books {
         world: &World,
         traces: &BTreeMap<usize, Trace>,
         after: &Walk,
+        most: usize,
     ) -> Vec<String> {
         let mut wrong = Vec::new();
         for task in world.present() {
             let trace = traces.get(&task.id).copied().unwrap_or_default();
-            if trace.starts > 3 {
+            // What rests on no key is run for everybody who asks.
+            let most = if world.freshness(task.id) == Freshness::Keyed { most } else { 3 };
+            if trace.starts > most {
                 wrong.push(format!("t{} ran {} times", task.id, trace.starts));
             }
             if let Some(value) = trace.ended {

@@ -54,6 +54,8 @@ pub(crate) struct Player {
     is_watched: bool,
     /// The watch, while there is one.
     watch: Option<watched::Watched>,
+    /// Whether the task file was edited since the watch came to rest.
+    is_configured: bool,
     /// How many lines of each trace were read, where there is one.
     traced: BTreeMap<usize, usize>,
     plays: usize,
@@ -98,6 +100,7 @@ impl Player {
             damaged: false,
             ran: BTreeSet::new(),
             watch: None,
+            is_configured: false,
             traced: BTreeMap::new(),
             plays: 0,
             usual: Duration::from_millis(20),
@@ -177,9 +180,18 @@ impl Player {
             Step::Age => thread::sleep(self.grown()),
             Step::Two(ops) => {
                 self.edit(ops, then);
-                return self.settle_repaired();
+                return self.settle_with_guest();
             }
-            Step::Quiet | Step::Ask(_) => return self.settle_repaired(),
+            Step::Quiet => return self.settle_repaired(),
+            Step::Ask(task) => {
+                self.settle_repaired()?;
+                return self.ask_watched(*task);
+            }
+            Step::Config(task, config) => {
+                self.configure(*task, config);
+                self.write_task_file();
+                self.is_configured = true;
+            }
             // What fails is tried again only by a watch that begins.
             Step::Run(_) | Step::RunWith(..) | Step::Conduct { .. } | Step::Cut { .. }
                 if !self.broken.is_empty() =>
@@ -200,12 +212,7 @@ impl Player {
                 self.cut_watched(*permille, *end)?;
                 self.edit(after, then);
             }
-            Step::Break(_)
-            | Step::Repair(_)
-            | Step::Config(..)
-            | Step::Around(_)
-            | Step::Move
-            | Step::LoseState(_) => {
+            Step::Break(_) | Step::Repair(_) | Step::Around(_) | Step::Move | Step::LoseState(_) => {
                 self.end_watch(end);
                 self.history.watched = false;
                 let done = self.step(step);
@@ -216,7 +223,7 @@ impl Player {
         Ok(())
     }
 
-    fn settle_repaired(&mut self) -> Result<(), Divergence> {
+    pub(super) fn settle_repaired(&mut self) -> Result<(), Divergence> {
         if !self.broken.is_empty() {
             self.end_watch(End::Interrupt);
             self.repair(&self.broken.clone());

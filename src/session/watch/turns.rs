@@ -322,7 +322,11 @@ impl Turns {
         owed.extend(std::mem::take(&mut self.owed).iter());
         let cycle = {
             let standings = self.watching().standings();
-            Cycle::new(&shared.graph, &self.plan, changed.iter().copied(), forced, owed, &standings)
+            // What others execute just now is waited for: what is downstream of it rests on what comes of that.
+            let executing =
+                shared.commons.executing().into_iter().filter(|id| self.plan.scheduled().contains(*id));
+            let changed = changed.iter().copied().chain(executing);
+            Cycle::new(&shared.graph, &self.plan, changed, forced, owed, &standings)
         };
         let paths = if self.on_hold { BTreeSet::new() } else { std::mem::take(&mut self.paths) };
         let order = self.plan.order().iter().filter(|id| cycle.scheduled.contains(**id));

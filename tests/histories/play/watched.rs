@@ -154,6 +154,41 @@ impl Player {
         self.judge_watched(&before, is_first)
     }
 
+    /// While the watch sees what was done, somebody else asks for the same.
+    pub(super) fn settle_with_guest(&mut self) -> Result<(), Divergence> {
+        if self.watch.is_none() || !self.broken.is_empty() {
+            return self.settle_repaired();
+        }
+        self.hold_watch(false);
+        let guest = self.command(&["run", "--ui", "plain"]).output().unwrap();
+        self.count.runs += 1;
+        self.mark();
+        self.is_configured = false;
+        self.rest_and_enter(1)?;
+        let said = String::from_utf8_lossy(&guest.stderr).into_owned();
+        self.tell(if guest.status.success() {
+            Vec::new()
+        } else {
+            vec![format!("a guest ended with {}: {said}", guest.status)]
+        })
+    }
+
+    /// Once the watch is at rest there is nothing to be run, whoever asks.
+    pub(super) fn ask_watched(&mut self, id: usize) -> Result<(), Divergence> {
+        let id = if self.world.tasks[id].present { id } else { 0 };
+        self.hold_watch(false);
+        let name = format!("w:t{id}");
+        let asked = [vec!["list"], vec!["why", &name], vec!["run", "-n"]];
+        let answers = asked.map(|words| (words.join(" "), self.command(&words).output().unwrap()));
+        self.hold_watch(true);
+        let bad = answers.iter().filter(|(_, answer)| !answer.status.success());
+        let wrong = bad.map(|(words, answer)| {
+            let said = String::from_utf8_lossy(&answer.stderr);
+            format!("at rest, `{words}` ended with {}: {said}", answer.status)
+        });
+        self.tell(wrong.collect())
+    }
+
     fn told(&self) -> String {
         self.watch.as_ref().map(Watched::told).unwrap_or_default()
     }
@@ -171,7 +206,11 @@ impl Player {
             touched: Touched::new(),
             held: None,
             codes: Vec::new(),
-            watch: Some(if is_first { Settled::First } else { Settled::Again }),
+            watch: Some(match (is_first, std::mem::take(&mut self.is_configured)) {
+                (true, _) => Settled::First,
+                (false, false) => Settled::Again,
+                (false, true) => Settled::Reloaded,
+            }),
         };
         self.count.executed += traces.values().map(|trace| trace.starts).sum::<usize>();
         self.ran = traces.iter().filter(|(_, trace)| trace.starts > 0).map(|(id, _)| *id).collect();
@@ -231,7 +270,7 @@ impl Player {
         }
         // After all that was done to it meanwhile.
         self.mark();
-        self.rest_and_enter()
+        self.rest_and_enter(3)
     }
 
     /// Until its task has run, or it waits without having come there.
@@ -256,7 +295,7 @@ impl Player {
     }
 
     /// Waits for rest after a cycle nobody can foretell, and enters what has to hold then.
-    fn rest_and_enter(&mut self) -> Result<(), Divergence> {
+    fn rest_and_enter(&mut self, most: usize) -> Result<(), Divergence> {
         let came = self.watch.as_mut().map(|watch| watch.rest(true));
         self.hold_watch(true);
         if matches!(came, Some(Came::Ended)) {
@@ -264,7 +303,7 @@ impl Player {
         }
         let traces = self.new_traces();
         let after = tree::walk(&self.place.root);
-        let mut wrong = self.books.enter_settled(&self.world, &traces, &after);
+        let mut wrong = self.books.enter_settled(&self.world, &traces, &after, most);
         if self.broken.is_empty() {
             wrong.extend(model::divergences_of_keyed(&self.world, &after));
         }
