@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use devtask::watch::{Backend, Change, Source, SourceOptions, Watched};
+use devtask::watch::{Backend, Change, Source, SourceOptions, Synced, Watched};
 use support::args::Args;
 use tempfile::TempDir;
 
@@ -68,7 +68,7 @@ fn latency(backend: Backend, rounds: usize) {
     for _ in 0..rounds {
         let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("a file");
         file.write_all(b"x").expect("room on the disk");
-        assert!(source.sync(PATIENCE));
+        assert_eq!(source.sync(PATIENCE), Synced::Known);
         source.take();
         while woken.try_recv().is_ok() {}
         let start = Instant::now();
@@ -77,7 +77,7 @@ fn latency(backend: Backend, rounds: usize) {
         assert_eq!(source.take(), [Change::Entry(path.clone())]);
         closed.push(at.saturating_duration_since(start));
         let start = Instant::now();
-        assert!(source.sync(PATIENCE));
+        assert_eq!(source.sync(PATIENCE), Synced::Known);
         synced.push(start.elapsed());
     }
     print(&format!("{backend:?}: close to wake"), closed);
@@ -147,12 +147,12 @@ fn directories(count: usize) {
         });
     });
     time("sync and take", &mut || {
-        source.sync(PATIENCE);
+        assert_eq!(source.sync(PATIENCE), Synced::Known);
         source.take();
     });
     time("sync and take again", &mut || {
         let synced = source.sync(PATIENCE);
-        println!("    known: {synced}, {} changes", source.take().len());
+        println!("    {synced:?}, {} changes", source.take().len());
     });
     let health = source.health();
     println!("    {} watched, {} overflows", health.watched, health.overflows);

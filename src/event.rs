@@ -168,6 +168,16 @@ pub enum What {
         /// The files.
         paths: Vec<String>,
     },
+    /// Task files were edited, and a watch goes on with what they say now.
+    Reloaded {
+        /// The tasks that are others than before.
+        tasks: Vec<TaskName>,
+    },
+    /// Task files were edited and have a fault: a watch goes on with what they said before.
+    ReloadFailed {
+        /// What is wrong, for people.
+        text: String,
+    },
     /// Something a later version writes.
     #[serde(other)]
     Unknown,

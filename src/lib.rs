@@ -50,10 +50,11 @@
 //! | 6 | [`watch`] | what may have changed, as the system tells it | 5 |
 //! | 7 | [`loader`] | finding, reading and joining task files; keeping what they came to | 1, 1.1, 4.6 |
 //! | 8 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
+//! | 9 | [`serve`] | the session socket: who holds the tree serves the others in it | 4.6, 8 |
 //! | 9 | [`guide`] | the contract and the hazards, as text | |
 //!
 //! Siblings on floor 6 are strangers: the session carries everything between them. Async lives in
-//! [`process`] and [`session`] only.
+//! [`process`], [`session`] and the owner's side of [`serve`] only.
 //!
 //! "spec section 4.1" in a comment is that section of [`guide::spec`]; "hazard C19" and "limit L1" are rows of
 //! [`guide::hazards`].
@@ -89,6 +90,7 @@ pub mod planted;
 pub mod process;
 pub mod scan;
 pub mod schedule;
+pub mod serve;
 pub mod session;
 pub mod store;
 pub mod watch;

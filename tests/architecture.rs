@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("watch", 6),
     ("loader", 7),
     ("session", 8),
+    ("serve", 9),
     ("guide", 9),
 ];
 
@@ -36,7 +37,7 @@ const FLOORS: &[(&str, u8)] = &[
 const PURE: u8 = 5;
 
 /// Rooms that may be async.
-const ASYNC: &[&str] = &["process", "session"];
+const ASYNC: &[&str] = &["process", "session", "serve"];
 
 /// What a pure room must not mention, with the reason it stands here.
 const IMPURE: &[(&str, &str)] = &[

@@ -18,7 +18,7 @@ use devtask::{
     model::{Digest, FileKind},
     pattern::{PatternKind, PatternSet},
     scan::{self, Attendant, FileSet, FileTable, Live, NoMemory, ScanOptions, Scanner, TableOptions},
-    watch::{Change, Source, SourceOptions, Watched},
+    watch::{Change, Source, SourceOptions, Synced, Watched},
 };
 use tempfile::TempDir;
 
@@ -86,7 +86,7 @@ impl Tree {
     /// Takes in what the system told, and compares with what is there. How many sets are others than before.
     fn compare(&mut self, what: &str, trial: u32) -> usize {
         // Also where that takes long, nothing is to be missed.
-        assert!(self.watcher.0.sync(Duration::from_secs(60)), "nobody tells of anything");
+        assert_eq!(self.watcher.0.sync(Duration::from_secs(60)), Synced::Known, "nobody tells of anything");
         for change in self.watcher.0.take() {
             self.live.note(match change {
                 Change::Entry(path) => scan::Change::Entry(path),

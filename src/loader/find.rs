@@ -156,6 +156,12 @@ pub(super) fn ancestors(start: &Path, home: Option<&Path>, world: &World) -> Vec
     list
 }
 
+/// The directories in which a task file is looked for from `start`, the nearest first.
+#[must_use]
+pub fn upward(start: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+    ancestors(start, home, &World::default())
+}
+
 /// The root of the git repository `dir` lies in: where `.git` is, a directory or, in worktrees and
 /// submodules, a file.
 pub(super) fn git_root(dir: &Path, home: Option<&Path>, world: &World) -> Option<PathBuf> {

@@ -19,6 +19,7 @@ use crate::{
     diagnostic::{Source, Sources},
     graph::{Stored, TaskGraph},
     model::Digest,
+    scan::system_now_ns,
     store::{STATE_DIR, StateDir, prune_private, read_private, write_private},
 };
 
@@ -104,7 +105,8 @@ impl Keeper {
     }
 
     fn encode(self, request: &LoadRequest, loaded: &Loaded, graph: &TaskGraph) -> Option<Vec<u8>> {
-        let observed = loaded.observed.0.clone().filter(|_| loaded.warnings.is_empty())?;
+        let may_be_kept = loaded.observed.may_be_kept && loaded.warnings.is_empty();
+        let observed = may_be_kept.then(|| loaded.observed.list.clone())?;
         let LoadRequest { start_dir, file, home, .. } = request.clone();
         let source = |source: &Source| Some((source.name.clone(), source.path.clone()?));
         let rest = Rest {
@@ -136,7 +138,7 @@ impl Keeper {
         if (&key.start_dir, &key.file, &key.home) != (&request.start_dir, &request.file, &request.home) {
             return None;
         }
-        let mut replay = Replay::default();
+        let (mut replay, since_ns) = (Replay::default(), system_now_ns());
         if !key.observed.iter().all(|observation| replay.holds(observation)) {
             return None;
         }
@@ -153,7 +155,7 @@ impl Keeper {
             sources,
             warnings: Vec::new(),
             files: rest.files,
-            observed: Observed::default(),
+            observed: Observed { list: key.observed, since_ns, may_be_kept: false },
         };
         Some(Resolved { loaded, graph, digest: Digest(xxh3_128(&file[..HEADER])) })
     }

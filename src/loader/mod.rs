@@ -5,6 +5,7 @@
 //! whether the tasks make a graph is that of the graph. It reads no variable and no home directory by
 //! itself: what it needs of these stands in the [`LoadRequest`]. It runs nothing (hazard E1).
 
+mod current;
 mod devenv;
 mod dotenv;
 mod find;
@@ -28,6 +29,7 @@ use crate::{
     model::Declaration,
 };
 use find::Found;
+pub use find::upward;
 pub use kept::{Keeper, Resolved};
 use read::Reading;
 use world::{Observation, World};
@@ -90,7 +92,7 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// Every file this depends on: task files and dotenv files, also dotenv files that do not exist.
     pub files: Vec<PathBuf>,
-    /// What this rests on, if it may be kept.
+    /// What this rests on.
     pub(crate) observed: Observed,
 }
 
@@ -113,9 +115,15 @@ impl Loaded {
     }
 }
 
-/// Every question that was put to the world while loading, with its answer; none if the result must not be kept.
+/// Every question that was put to the world while loading, with its answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Observed(Option<Vec<Observation>>);
+pub(crate) struct Observed {
+    list: Vec<Observation>,
+    /// Before the first was put, in nanoseconds since the epoch.
+    since_ns: i128,
+    /// Whether it may rest on disk.
+    may_be_kept: bool,
+}
 
 /// Why nothing can run, and what could be read nevertheless, so that the faults of the graph can be
 /// reported together with these.
@@ -160,6 +168,8 @@ fn current_project(projects: &[Project], start_dir: &Path, world: &World) -> Opt
         .map(|(_, project)| project.name.clone())
 }
 
+#[cfg(test)]
+mod current_tests;
 #[cfg(test)]
 mod kept_tests;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use super::{
-    Faults, Kind, LoadRequest, Loaded, Observed, Project, current_project, dotenv, find,
+    Faults, Kind, LoadRequest, Loaded, Project, current_project, dotenv, find,
     read::Reading,
     tree::{Member, Tree},
 };
@@ -34,7 +34,7 @@ pub(super) fn load(request: &LoadRequest, file: &Path, mut reading: Reading) -> 
         settings: joined.settings,
         sources: reading.sources,
         warnings: reading.diagnostics,
-        observed: Observed(reading.world.observed()),
+        observed: reading.world.observed(),
         files: reading.files,
     })
 }

@@ -13,10 +13,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::include;
+use super::{Observed, include};
 use crate::{
     model::{Digest, StatIdentity},
-    scan::{read_regular, read_regular_identified},
+    scan::{identity_of_target, is_settled, read_regular_identified, system_now_ns},
 };
 
 /// More bytes than this are no task file, whatever they are.
@@ -44,14 +44,28 @@ pub(super) enum Observation {
 #[derive(Clone, Debug, Default)]
 pub(super) struct World(Rc<RefCell<Notes>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Notes {
+    since_ns: i128,
     list: Vec<Observation>,
     known: HashSet<Observation>,
     canonical: HashMap<PathBuf, PathBuf>,
     devices: HashMap<PathBuf, Option<u64>>,
-    /// Whether something was asked that is not to be asked again, or not to be kept.
+    /// Whether something was asked that is not to be kept.
     is_secret: bool,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self {
+            since_ns: system_now_ns(),
+            list: Vec::new(),
+            known: HashSet::new(),
+            canonical: HashMap::new(),
+            devices: HashMap::new(),
+            is_secret: false,
+        }
+    }
 }
 
 impl World {
@@ -62,15 +76,10 @@ impl World {
         }
     }
 
-    /// What is being loaded must not be kept.
-    pub(super) fn keep_nothing(&self) {
-        self.0.borrow_mut().is_secret = true;
-    }
-
-    /// Everything that was asked; none if it must not be kept.
-    pub(super) fn observed(&self) -> Option<Vec<Observation>> {
+    /// Everything that was asked.
+    pub(super) fn observed(&self) -> Observed {
         let notes = self.0.borrow();
-        (!notes.is_secret).then(|| notes.list.clone())
+        Observed { list: notes.list.clone(), since_ns: notes.since_ns, may_be_kept: !notes.is_secret }
     }
 
     /// Whether there is anything by this name, a link that leads nowhere included.
@@ -117,10 +126,10 @@ impl World {
         Ok(bytes)
     }
 
-    /// What a file holds that may be secret: nothing of it is kept.
+    /// What a file holds that may be secret: what is being loaded must not rest on disk.
     pub(super) fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.keep_nothing();
-        read_regular(path, LIMIT)
+        self.0.borrow_mut().is_secret = true;
+        self.read(path)
     }
 
     /// The directories beneath `base` that a glob of `include` means, if `base` can be walked.
@@ -152,6 +161,8 @@ pub(super) struct Replay {
     entries: HashMap<OsString, Option<Entry>>,
     /// The texts that were read on the way.
     pub(super) texts: HashMap<PathBuf, Vec<u8>>,
+    /// Since when the answers are known, if a file whose stamps are older and have not moved need not be read.
+    believes_stamps_since: Option<i128>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +172,11 @@ struct Entry {
 }
 
 impl Replay {
+    /// Does not read a file whose stamps are safely older than that and have not moved.
+    pub(super) fn believing_stamps(since_ns: i128) -> Self {
+        Self { believes_stamps_since: Some(since_ns), ..Self::default() }
+    }
+
     /// Whether the world gives the same answer as then.
     pub(super) fn holds(&mut self, observation: &Observation) -> bool {
         match observation {
@@ -202,6 +218,9 @@ impl Replay {
     }
 
     fn text(&mut self, path: &Path, digest: Digest, identity: &StatIdentity) -> bool {
+        if self.believes_stamps_since.is_some_and(|since_ns| is_settled(identity, since_ns)) {
+            return identity_of_target(path).as_ref() == Some(identity);
+        }
         let Ok((bytes, now)) = read_regular_identified(path, LIMIT) else { return false };
         let same = now == *identity && Digest(xxh3_128(&bytes)) == digest;
         self.texts.insert(path.to_owned(), bytes);

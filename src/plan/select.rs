@@ -1,5 +1,7 @@
 //! Selecting tasks by name (spec section 1.1).
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     diagnostic::nearest,
     graph::TaskGraph,
@@ -13,6 +15,15 @@ pub struct SelectFault {
     pub typed: String,
     /// Up to three names that may have been meant, nearest first.
     pub suggestions: Vec<String>,
+}
+
+/// From where names are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standpoint {
+    /// The project of the working directory, for local names.
+    pub project: Option<String>,
+    /// The project whose tasks are taken where no names are given; none: all.
+    pub default_project: Option<String>,
 }
 
 /// The tasks the names select, each once, in the order they were named.

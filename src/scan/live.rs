@@ -233,6 +233,11 @@ impl Live {
         Some(later.filter(|(_, set, _)| *set == number).map(|(.., path)| path.as_path()).collect())
     }
 
+    /// The directories it has asked for.
+    pub fn attended(&self) -> impl Iterator<Item = &Path> {
+        self.attended.all()
+    }
+
     /// How many files all sets hold together, and in how many directories they were looked for.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
@@ -267,8 +272,9 @@ impl Live {
         changed: &mut Changed,
     ) {
         pending.spread(&self.links);
-        let mut is_everything =
-            pending.is_everything() || pending.entries().any(|path| self.may_be_ground(&path));
+        let mut is_everything = pending.is_everything()
+            || pending.entries().any(|path| self.may_be_ground(&path))
+            || self.may_hold_ground(pending.wholes());
         for path in pending.lost() {
             is_everything |= self.attended.lose(path, self.places.contains_key(path));
         }
@@ -286,6 +292,16 @@ impl Live {
         let says_so = path.file_name().is_some_and(|name| name == ".gitignore" || name == ".git");
         self.grounds.contains(path)
             || says_so && path.parent().is_some_and(|parent| self.places.contains_key(parent))
+    }
+
+    /// The same of any entry of these directories: nobody says that it was not written.
+    fn may_hold_ground<'a>(&self, mut directories: impl Iterator<Item = &'a Path>) -> bool {
+        let holding: HashSet<&Path> = self.grounds.iter().filter_map(|path| path.parent()).collect();
+        directories.any(|directory| {
+            let is_there = |name: &str| directory.join(name).symlink_metadata().is_ok();
+            holding.contains(directory)
+                || self.places.contains_key(directory) && (is_there(".gitignore") || is_there(".git"))
+        })
     }
 }
 

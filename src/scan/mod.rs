@@ -46,11 +46,12 @@ mod walk;
 pub use compare::same_identities;
 pub use live::{Attendant, Change, Live, Moment, Refreshed};
 pub use name::{directory_key, relative_name};
-pub use regular::{identity_of, keeps_stamps, read_regular, read_regular_identified};
+pub use regular::{identity_of, identity_of_target, keeps_stamps, read_regular, read_regular_identified};
 pub use route::{Contents, NoRoute, Route};
 pub use survey::{Sight, Wanted, set_key};
 pub use table::{
-    Clock, FileEntry, FileSet, FileTable, GRANULARITY, Memory, NoMemory, TableOptions, system_now_ns,
+    Clock, FileEntry, FileSet, FileTable, GRANULARITY, Memory, NoMemory, TableOptions, is_settled,
+    system_now_ns,
 };
 pub use trail::{Fact, Trail};
 pub use walk::{Entry, Matched, Problem, ScanOptions, Scanner};

@@ -57,6 +57,13 @@ pub fn identity_of(path: &Path) -> Option<StatIdentity> {
     matches!(status.kind, FileKind::File { .. }).then_some(status.identity)
 }
 
+/// [`identity_of`] what a link leads to.
+#[must_use]
+pub fn identity_of_target(path: &Path) -> Option<StatIdentity> {
+    let status: Status = rustix::fs::stat(path).ok()?.into();
+    matches!(status.kind, FileKind::File { .. }).then_some(status.identity)
+}
+
 /// Whether stamps of files and directories can be trusted on the file system that `path` lies on: it is a local one,
 /// of a kind that keeps them.
 #[must_use]

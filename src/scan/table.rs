@@ -505,6 +505,12 @@ pub(super) fn is_racy(identity: &StatIdentity, read_ns: i128, granularity: Durat
     identity.mtime.max(identity.ctime).ns() >= read_ns.saturating_sub(granularity_ns)
 }
 
+/// Whether a file read at that moment is the same while it has this identity, on any file system.
+#[must_use]
+pub fn is_settled(identity: &StatIdentity, read_ns: i128) -> bool {
+    !is_racy(identity, read_ns, GRANULARITY)
+}
+
 /// The system's clock, nanoseconds since the epoch.
 #[must_use]
 pub fn system_now_ns() -> i128 {

@@ -133,6 +133,11 @@ impl Commons {
         }
     }
 
+    /// Whether no run is under way.
+    pub(crate) fn is_still(&self) -> bool {
+        self.crew().is_still()
+    }
+
     fn was_used(&self) -> bool {
         self.was_used.load(Ordering::Acquire)
     }

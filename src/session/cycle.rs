@@ -41,11 +41,13 @@ impl Cycle {
         let mut scheduled: TaskSet = changed.into_iter().chain(forced.iter()).chain(owed.iter()).collect();
         let mut open: Vec<TaskId> = scheduled.iter().collect();
         while let Some(id) = open.pop() {
-            let downstream = graph.downstream(id).map(|edge| edge.task);
-            open.extend(downstream.filter(|id| plan.scheduled().contains(*id) && scheduled.insert(*id)));
+            let downstream: Vec<TaskId> = plan.downstream(graph, id).map(|edge| edge.task).collect();
+            open.extend(
+                downstream.into_iter().filter(|id| plan.scheduled().contains(*id) && scheduled.insert(*id)),
+            );
         }
         let stands = |id: TaskId| standings.get(&id).and_then(|standing| standing.outcome);
-        let upstream = scheduled.iter().flat_map(|id| graph.upstream(id)).map(|edge| edge.task);
+        let upstream = scheduled.iter().flat_map(|id| plan.upstream(graph, id)).map(|edge| edge.task);
         let stays: TaskSet = upstream
             .filter(|id| plan.scheduled().contains(*id) && !scheduled.contains(*id))
             .filter(|id| stands(*id).is_some_and(|outcome| !outcome.is_success()))
@@ -76,11 +78,11 @@ impl Following {
     }
 
     /// Whether a task stays as it is before anybody looks at its files.
-    pub(crate) fn stays(&self, graph: &TaskGraph, id: TaskId) -> bool {
+    pub(crate) fn stays(&self, graph: &TaskGraph, plan: &Plan, id: TaskId) -> bool {
         let task: &Task = graph.task(id);
         let is_keyed = task.can_be_fresh() && task.status.is_none();
         let has_cause =
-            || self.is_wanted(id) || graph.upstream(id).any(|edge| self.moved.contains(edge.task));
+            || self.is_wanted(id) || plan.upstream(graph, id).any(|edge| self.moved.contains(edge.task));
         self.cycle.stays.contains(id) || task.has_command() && !is_keyed && !has_cause()
     }
 
@@ -94,8 +96,8 @@ impl Following {
     }
 
     /// Takes note that a task was executed or, if not, looked at.
-    pub(crate) fn passed(&mut self, graph: &TaskGraph, id: TaskId, was_executed: bool) {
-        if was_executed || graph.upstream(id).any(|edge| self.moved.contains(edge.task)) {
+    pub(crate) fn passed(&mut self, graph: &TaskGraph, plan: &Plan, id: TaskId, was_executed: bool) {
+        if was_executed || plan.upstream(graph, id).any(|edge| self.moved.contains(edge.task)) {
             self.moved.insert(id);
         }
     }
@@ -153,15 +155,15 @@ mod tests {
         let changed = [id("gen")];
         let cycle = Cycle::new(&graph, &plan, changed, TaskSet::new(), TaskSet::new(), &BTreeMap::new());
         let mut following = Following::new(Arc::new(cycle));
-        assert!(following.stays(&graph, id("test")));
-        following.passed(&graph, id("gen"), false);
-        following.passed(&graph, id("build"), false);
-        assert!(following.stays(&graph, id("test")));
+        assert!(following.stays(&graph, &plan, id("test")));
+        following.passed(&graph, &plan, id("gen"), false);
+        following.passed(&graph, &plan, id("build"), false);
+        assert!(following.stays(&graph, &plan, id("test")));
         // Also where what is in between came out the same.
-        following.passed(&graph, id("gen"), true);
-        following.passed(&graph, id("build"), false);
-        assert!(!following.stays(&graph, id("test")));
-        assert!(!following.stays(&graph, id("build")), "files decide");
+        following.passed(&graph, &plan, id("gen"), true);
+        following.passed(&graph, &plan, id("build"), false);
+        assert!(!following.stays(&graph, &plan, id("test")));
+        assert!(!following.stays(&graph, &plan, id("build")), "files decide");
     }
 
     #[test]

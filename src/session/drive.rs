@@ -278,7 +278,8 @@ impl Driver {
     fn check(&mut self, id: TaskId) {
         let graph = Arc::clone(&self.run.shared.graph);
         let task = graph.task(id);
-        if self.following.as_ref().is_some_and(|following| following.stays(&graph, id)) {
+        if self.following.as_ref().is_some_and(|following| following.stays(&graph, self.scheduler.plan(), id))
+        {
             return self.stay(id);
         }
         if !task.has_command() {
@@ -614,7 +615,7 @@ impl Driver {
             watching.stand(id, Stood { outcome: Some(outcome), handed, looked, disturbed });
         }
         if let Some(following) = &mut self.following {
-            following.passed(&self.run.shared.graph, id, was_executed);
+            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, was_executed);
         }
     }
 
@@ -630,7 +631,7 @@ impl Driver {
         let Stood { outcome, handed, .. } = self.standing(id).unwrap_or_default();
         self.results.set(id, TaskResult { handed, ..TaskResult::default() });
         if let Some(following) = &mut self.following {
-            following.passed(&self.run.shared.graph, id, false);
+            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, false);
         }
         // Of one that nobody looked at so far nothing bad is known.
         let outcome = outcome.unwrap_or(Outcome::Skipped);

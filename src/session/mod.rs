@@ -20,6 +20,7 @@
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
 //! | `harvest`, `record` | what it leaves, what is remembered and told of it |
 //! | `watch` | keeping results true while files change: bursts, cycles, loops (spec section 5) |
+//! | `renew` | the same tree with another graph |
 //! | `cycle`, `watching` | what a cycle looks at; what is known of a tree that is watched |
 //! | `saver` | results on their way to the store, many together (spec section 4.3) |
 //! | `memory` | the store, opened as late and given up as early as is right |
@@ -45,6 +46,7 @@ mod ledger;
 mod memory;
 mod open;
 mod record;
+mod renew;
 mod request;
 mod results;
 mod run;
@@ -69,17 +71,18 @@ use std::{
 pub use harvest::harvested;
 pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
+pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
-pub use watch::{OnBusy, Watch, WatchControl, WatchOptions, WatchSummary};
+pub use watch::{OnBusy, Reload, Watch, WatchControl, WatchOptions, WatchSummary, WatchedSession};
 
 use tokio::sync::mpsc;
 
 use crate::{
     graph::TaskGraph,
     model::{Task, TaskId, TaskName},
-    plan::{Mode, Plan, SelectFault, default_selection, select},
+    plan::{Mode, Plan, SelectFault, Standpoint, default_selection, select},
     store::{Owner, StoreError, Table, TaskRecord},
 };
 use calls::called;
@@ -265,7 +268,7 @@ impl Session {
         if self.shared.read_only && !request.dry_run {
             return Err(SessionError::ReadOnly);
         }
-        let roots = self.select(&request.names)?;
+        let roots = self.select_from(request.standpoint.as_ref(), &request.names)?;
         let mut plan = Plan::new(&self.shared.graph, roots, request.mode);
         if let Some(cycle) = &request.cycle {
             plan = Plan::part(&self.shared.graph, plan.roots().clone(), cycle.scheduled.clone());
@@ -342,11 +345,40 @@ impl Session {
     /// # Errors
     /// [`SessionError::Unknown`] with every name that selects nothing.
     pub fn select(&self, names: &[String]) -> Result<Vec<TaskId>, SessionError> {
-        let project = self.shared.project.as_deref();
+        self.select_from(None, names)
+    }
+
+    /// [`select`](Self::select) from elsewhere.
+    pub(crate) fn select_from(
+        &self,
+        standpoint: Option<&Standpoint>,
+        names: &[String],
+    ) -> Result<Vec<TaskId>, SessionError> {
+        let Standpoint { project, default_project } = standpoint.unwrap_or(&self.shared.standpoint);
         if names.is_empty() {
-            return Ok(default_selection(&self.shared.graph, self.shared.default_project.as_deref()));
+            return Ok(default_selection(&self.shared.graph, default_project.as_deref()));
         }
-        select(&self.shared.graph, project, names).map_err(SessionError::Unknown)
+        select(&self.shared.graph, project.as_deref(), names).map_err(SessionError::Unknown)
+    }
+
+    /// The tasks.
+    pub(crate) fn graph(&self) -> &Arc<TaskGraph> {
+        &self.shared.graph
+    }
+
+    /// Whether nobody else can hold the tree meanwhile.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.shared.lock.is_some()
+    }
+
+    /// How coarse the stamps of files are at worst.
+    pub(crate) fn granularity(&self) -> Duration {
+        self.shared.granularity
+    }
+
+    /// Has the guardian remove a runtime directory if this process does not live to do it.
+    pub(crate) fn guard_directory(&self, directory: &Path) {
+        self.shared.warden.guard_directory(directory);
     }
 
     /// What happened while opening that the user should know.

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     graph::TaskGraph,
     model::{Digest, Task},
+    plan::Standpoint,
     process::{Warden, WardenOptions},
     scan::{FileTable, GRANULARITY, ScanOptions, Scanner, TableOptions},
     store::{Attempt, Lock, Owner, OwnerInfo, STATE_DIR, StateDir, StoreError},
@@ -53,8 +54,7 @@ pub struct SessionBuilder {
     state_dir: Option<PathBuf>,
     jobs: usize,
     ambient: Vec<(OsString, OsString)>,
-    project: Option<String>,
-    default_project: Option<String>,
+    standpoint: Standpoint,
     guardian: Option<PathBuf>,
     adopt_orphans: bool,
     runtime_bases: Vec<PathBuf>,
@@ -76,8 +76,7 @@ impl SessionBuilder {
             state_dir: None,
             jobs: cores(),
             ambient: Vec::new(),
-            project: None,
-            default_project: None,
+            standpoint: Standpoint::default(),
             guardian: None,
             adopt_orphans: false,
             runtime_bases: vec![std::env::temp_dir()],
@@ -120,17 +119,10 @@ impl SessionBuilder {
         self
     }
 
-    /// The project of the working directory, for local names.
+    /// From where names are meant; default: from above all projects.
     #[must_use]
-    pub fn project(mut self, name: Option<String>) -> Self {
-        self.project = name;
-        self
-    }
-
-    /// The project that a run without names takes its tasks from; none: all.
-    #[must_use]
-    pub fn default_project(mut self, name: Option<String>) -> Self {
-        self.default_project = name;
+    pub fn standpoint(mut self, standpoint: Standpoint) -> Self {
+        self.standpoint = standpoint;
         self
     }
 
@@ -266,8 +258,7 @@ impl SessionBuilder {
             warden,
             predecessors: OnceCell::new(),
             keeps_devenv_dirs: self.keeps_devenv_dirs,
-            project: self.project,
-            default_project: self.default_project,
+            standpoint: self.standpoint,
             jobs: self.jobs,
             threads: threads(),
             runtime_bases: self.runtime_bases,
@@ -279,7 +270,7 @@ impl SessionBuilder {
             ledgers: Ledgers::default(),
             savings: Savings::default(),
             read_only: self.read_only,
-            _lock: lock,
+            lock: lock.map(Arc::new),
         };
         Ok(Session { shared: Arc::new(shared), notices: Arc::new(notices) })
     }
@@ -360,7 +351,7 @@ fn look_only(path: &Path, label: &str) -> Result<Opened, SessionError> {
 }
 
 /// Tasks made in code may have directories relative to the root.
-fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
+pub(super) fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
     let is_anchored =
         |task: &Task| task.cwd.is_absolute() && task.pattern_bases.iter().all(|b| b.is_absolute());
     if graph.ids().all(|id| is_anchored(graph.task(id))) {

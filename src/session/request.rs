@@ -2,13 +2,17 @@
 
 use std::{ffi::OsString, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cycle::Cycle;
-use crate::{model::TaskName, plan::Mode};
+use crate::{
+    model::TaskName,
+    plan::{Mode, Standpoint},
+};
 
 /// Whether the lines tasks write are passed on as events while they run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiveLines {
     /// Not at all; the logs have them.
     #[default]
@@ -17,6 +21,15 @@ pub enum LiveLines {
     All,
     /// What the reader keeps up with: a slow terminal never holds up a task (hazard C8).
     Lossy,
+}
+
+/// The task that asks for a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The run it is part of.
+    pub run: String,
+    /// The task.
+    pub task: TaskName,
 }
 
 /// One run: which tasks, and how. Start with [`Request::run`].
@@ -50,6 +63,8 @@ pub struct Request {
     pub lines: LiveLines,
     /// How many last lines of a failed task its event carries.
     pub tail: usize,
+    /// From where the names are meant; none: from where the session was opened.
+    pub standpoint: Option<Standpoint>,
     /// The environment tasks inherit, where it is not the session's.
     pub environment: Option<Arc<Vec<(OsString, OsString)>>>,
     /// The task that asks for this run while it executes in another run of this session (a nested run); none, and none
@@ -57,15 +72,6 @@ pub struct Request {
     pub caller: Option<Caller>,
     /// Only this part of it, in a watch.
     pub(crate) cycle: Option<Arc<Cycle>>,
-}
-
-/// A task that asks for a run: it knows itself by the variables `DEVTASK_RUN` and `DEVTASK_TASK`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The id of the run it executes in.
-    pub run: String,
-    /// Its name.
-    pub task: TaskName,
 }
 
 impl Request {
@@ -90,6 +96,7 @@ impl Request {
             lines: LiveLines::default(),
             tail: Self::TAIL,
             cycle: None,
+            standpoint: None,
             environment: None,
             caller: None,
         }

@@ -133,7 +133,7 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
-    pub(super) const fn new(run: String) -> Self {
+    pub(crate) const fn new(run: String) -> Self {
         Self {
             run,
             status: RunStatus::Succeeded,

@@ -27,6 +27,7 @@ use crate::{
     graph::TaskGraph,
     model::{Digest, DirRecord, Task, TaskId, Written},
     pattern::{PatternKind, PatternSet},
+    plan::Standpoint,
     process::Warden,
     scan::{
         self, FileSet, FileTable, Matched, Moment, Scanner, Sight, Trail, Wanted, relative_name,
@@ -52,8 +53,7 @@ pub(crate) struct Shared {
     pub(crate) warden: Warden,
     pub(crate) predecessors: OnceCell<()>,
     pub(crate) keeps_devenv_dirs: bool,
-    pub(crate) project: Option<String>,
-    pub(crate) default_project: Option<String>,
+    pub(crate) standpoint: Standpoint,
     pub(crate) jobs: usize,
     pub(crate) threads: NonZero<usize>,
     pub(crate) runtime_bases: Vec<PathBuf>,
@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) savings: Savings,
     /// Opened for looking only.
     pub(crate) read_only: bool,
-    pub(crate) _lock: Option<Lock>,
+    pub(crate) lock: Option<Arc<Lock>>,
 }
 
 /// The compiled patterns of a task.

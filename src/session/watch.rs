@@ -17,11 +17,17 @@
 //! | `watch` | what who watches has to do with |
 //! | `turns` | the one loop: bursts, cycles, orders |
 //! | `chain` | cycles that cause each other, and when that is enough |
+//! | `reload` | task files that are edited meanwhile |
 
 mod chain;
+mod reload;
 mod turns;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, mpsc},
@@ -29,7 +35,7 @@ use tokio::{
 };
 
 use super::{
-    Request, Session, SessionError,
+    Reloaded, Request, Session, SessionError,
     emit::{Emitter, Parcel},
     runlog::RunLog,
     watching::Watching,
@@ -80,13 +86,41 @@ pub enum OnBusy {
     Restart,
 }
 
+/// Where the graph of a watch comes from, asked when its files change.
+pub trait Reload: Send + Sync + 'static {
+    /// Directories in which a change may make it another.
+    fn places(&self) -> Vec<PathBuf>;
+
+    /// Whether what is loaded is still what the files say. Quick: it is asked whenever something changes there.
+    fn is_current(&self) -> bool;
+
+    /// Loads anew.
+    ///
+    /// # Errors
+    /// What is wrong, ready to be shown. What was loaded before stays; the places may be others.
+    fn reload(&mut self) -> Result<Reloaded, String>;
+}
+
 /// A watch under way. Dropping it ends it.
 #[derive(Debug)]
 pub struct Watch {
     events: mpsc::UnboundedReceiver<Parcel>,
     control: WatchControl,
     driver: Option<JoinHandle<WatchSummary>>,
+    session: Arc<Mutex<Session>>,
     reading: Option<OwnedSemaphorePermit>,
+}
+
+/// The session of a watch, whichever it is just now.
+#[derive(Clone, Debug)]
+pub struct WatchedSession(Arc<Mutex<Session>>);
+
+impl WatchedSession {
+    /// As it is now.
+    #[must_use]
+    pub fn get(&self) -> Session {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What a watch came to.
@@ -168,13 +202,23 @@ impl Session {
     /// # Errors
     /// Those of [`start`](Self::start); [`SessionError::System`] if nothing can be watched.
     pub async fn watch(&self, request: Request, options: WatchOptions) -> Result<Watch, SessionError> {
+        self.watch_reloading(request, options, None).await
+    }
+
+    /// The same for a graph that may be loaded anew; the session is another then ([`Watch::session`]).
+    ///
+    /// # Errors
+    /// Those of [`watch`](Self::watch).
+    pub async fn watch_reloading(
+        &self,
+        request: Request,
+        options: WatchOptions,
+        reload: Option<Box<dyn Reload>>,
+    ) -> Result<Watch, SessionError> {
         if self.shared.read_only {
             return Err(SessionError::ReadOnly);
         }
-        let roots = self.select(&request.names)?;
-        let plan = Plan::new(&self.shared.graph, roots, request.mode);
-        self.refuse_processes(&plan, &request)?;
-        self.refuse_outputs_outside(&plan)?;
+        let plan = self.watched_plan(&request)?;
         let woken = Arc::new(Notify::new());
         let source = self.source(options.backend, &woken).await?;
         let watching = Watching::new(&self.shared, &plan, Arc::new(source));
@@ -182,9 +226,10 @@ impl Session {
         self.shared.watching.set(watching).map_err(|_| SessionError::Watched)?;
         let (emitter, events) = Emitter::new(RunLog::none());
         let (control, orders) = mpsc::unbounded_channel();
-        let turns = Turns::new(self.clone(), request, options, plan, emitter, woken);
+        let session = Arc::new(Mutex::new(self.clone()));
+        let turns = Turns::new(Arc::clone(&session), request, options, plan, emitter, woken, reload);
         let driver = tokio::spawn(turns.go(orders));
-        Ok(Watch { events, control: WatchControl(control), driver: Some(driver), reading: None })
+        Ok(Watch { events, control: WatchControl(control), driver: Some(driver), session, reading: None })
     }
 
     async fn source(&self, backend: Backend, woken: &Arc<Notify>) -> Result<Source, SessionError> {
@@ -203,6 +248,11 @@ impl Session {
         })
     }
 
+    /// Everything a watch keeps true: what was asked for, and what that called when it last ran.
+    pub(super) fn watched_plan(&self, request: &Request) -> Result<Plan, SessionError> {
+        Ok(self.follow(self.plan(request)?, request.mode).plan)
+    }
+
     /// Everything a watch of these tasks is about: they and what their mode adds.
     pub(super) fn upstream_of(&self, plan: &Plan) -> Plan {
         Plan::new(&self.shared.graph, plan.scheduled().iter(), Mode::Before)
@@ -217,6 +267,13 @@ impl Watch {
         let (event, place) = self.events.recv().await?;
         self.reading = place;
         Some(event)
+    }
+
+    /// The session as it is now: another than the watch was started in once task files were edited. Who starts runs
+    /// beside the watch starts them here.
+    #[must_use]
+    pub fn session(&self) -> WatchedSession {
+        WatchedSession(Arc::clone(&self.session))
     }
 
     /// A handle to give orders with.

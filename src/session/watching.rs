@@ -17,8 +17,8 @@ use crate::{
     model::{Digest, Outcome, TaskId},
     pattern::PatternKind,
     plan::{Mode, Plan},
-    scan::{self, Attendant, Live, Moment, Refreshed},
-    watch::{Change, Health, Source, Watched},
+    scan::{self, Attendant, Live, Refreshed},
+    watch::{Change, Health, Source, Synced, Watched},
 };
 
 /// How long the system may take to tell of a change. Then everything is looked at.
@@ -105,10 +105,10 @@ impl Watching {
 
     /// Takes in what was written until now, and looks at it.
     pub(crate) fn catch_up(&self, shared: &Shared) -> MutexGuard<'_, Live> {
-        let is_known = self.source.sync(PATIENCE);
+        let synced = self.source.sync(PATIENCE);
         let mut live = lock(&self.live);
         self.take_in(&mut live);
-        if !is_known {
+        if synced == Synced::Unknown {
             live.note(scan::Change::Everything);
         }
         let Refreshed { sets, paths } = live.refresh(&shared.scanner, &shared.table, self);
@@ -246,11 +246,6 @@ impl Watching {
 
     pub(crate) fn source(&self) -> &Arc<Source> {
         &self.source
-    }
-
-    /// What may have been written in a set since then. `None`: nobody knows.
-    pub(crate) fn touched_since(live: &Live, key: Digest, then: Moment) -> Option<Vec<PathBuf>> {
-        live.touched_since(key, then).map(|paths| paths.into_iter().map(Path::to_owned).collect())
     }
 }
 

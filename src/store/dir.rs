@@ -26,8 +26,21 @@ const GITIGNORE_ASIDE: &str = ".gitignore.new";
 const IGNORE_ALL: &str = "*\n";
 
 /// What is in the directory besides the files of the base, whose names begin with [`super::base::FILE`].
-const OURS: [&str; 10] =
-    [GITIGNORE, GITIGNORE_ASIDE, JOURNAL, "loaded", "lock", "log", "runs", "sessions", "settled", "state"];
+const OURS: [&str; 13] = [
+    GITIGNORE,
+    GITIGNORE_ASIDE,
+    JOURNAL,
+    "loaded",
+    "lock",
+    "log",
+    "runs",
+    "sessions",
+    "settled",
+    "socket",
+    "socket.at",
+    "socket.new",
+    "state",
+];
 
 /// A state directory that exists, is a real directory and belongs to the user (hazards D7, E4).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,28 +29,40 @@
 //!
 //! The kernel drops them when its queue is full, and refuses watches beyond its limits; some file systems have
 //! none. The source never hides that: what it cannot watch it reports as a whole every few seconds
-//! ([`Watched::Polled`], [`Health`] says why), and what it cannot tell is [`Change::Everything`]. The same is
-//! told when a good many watched directories were deleted, or given up, at once: notify goes through all its
-//! watches for each that it drops, and beginning anew with the rest is cheaper.
+//! ([`Watched::Polled`], [`Health`] says why), and what it cannot tell is [`Change::Everything`].
 //!
-//! Events come in the order of what caused them. That is what [`Source::sync`] rests on: a file made in our own
-//! directory gives the last event of all, and whoever has seen it has seen the others.
+//! # Two backends
+//!
+//! On Linux it is inotify itself. An event can be read as soon as the call that caused it has returned, so
+//! [`Source::sync`] and [`Source::take`] read what there is and wait for nothing. notify is not used for that:
+//! it goes through all its watches for each one it drops, and reads no events meanwhile.
+//!
+//! notify with its debouncer is the backend of macOS, and of Linux for who chooses it. It says less than it
+//! knows: so a directory that loses one of several names, more than a handful of directories deleted or given
+//! up at once, or one replaced while it is being watched, is [`Change::Everything`]. Its events come in the order
+//! of what caused them; a file made in our own directory gives the last event of all, and whoever has seen it has
+//! seen the others.
 //!
 //! | file | story |
 //! |---|---|
 //! | `source` | what can be asked |
 //! | `keeper` | having directories watched, and knowing what became of it |
 //! | `state`, `places`, `change` | what a report means: no I/O |
-//! | `backend` | notify, bare or with its debouncer |
+//! | `inotify`, `debounced` | the backends |
 //! | `poll`, `filesystem`, `health` | where there are no events |
 //!
-//! Floor 6, with threads but not async: one that reads events, one more while something is polled. A source
-//! that has nothing to report does not wake.
+//! Floor 6, with threads but not async: one that waits for events, one more while something is polled. A source
+//! that has nothing to report does not wake, unless it is the debouncer's.
 
-mod backend;
 mod change;
+mod debounced;
 mod filesystem;
 mod health;
+#[cfg(target_os = "linux")]
+mod inotify;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_inotify.rs"]
+mod inotify;
 mod keeper;
 mod places;
 mod poll;
@@ -59,4 +71,4 @@ mod state;
 
 pub use change::Change;
 pub use health::{Health, Limit, Polled, Why};
-pub use source::{Backend, Source, SourceError, SourceOptions, Watched};
+pub use source::{Backend, Source, SourceError, SourceOptions, Synced, Watched};

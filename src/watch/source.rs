@@ -8,11 +8,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
     change::Change,
+    debounced::cookie_name,
     health::{Health, INSTANCES, Limit, Polled, WATCHES, Why},
     keeper::Keeper,
     poll,
@@ -25,7 +26,7 @@ const RENEWALS: usize = 8;
 /// What the user chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// The system's own events, at once: inotify on Linux.
+    /// Linux: inotify, at once. Elsewhere the same as [`Debounced`](Self::Debounced).
     Native,
     /// The system's own events, passed on when they are 50 ms old; wakes up some 80 times a second to see
     /// whether they are.
@@ -46,7 +47,7 @@ impl Default for Backend {
 pub struct SourceOptions {
     /// Where events come from.
     pub backend: Backend,
-    /// A directory that exists and in which nobody but this source writes. It cannot be watched by callers.
+    /// A directory that exists and in which nobody but this source writes. It is not for callers to watch.
     pub cookie_dir: PathBuf,
     /// How often directories are reported that cannot be watched.
     pub poll_interval: Duration,
@@ -95,6 +96,19 @@ pub enum Watched {
     Missing,
 }
 
+/// What [`Source::sync`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Synced {
+    /// Every change that was made before can be taken.
+    Known,
+    /// Every change of what the system tells about can be taken, and a [`Change::Directory`] for each directory
+    /// that is polled: who takes them looks at those now.
+    Polled,
+    /// Nobody knows: everything has to be looked at.
+    Unknown,
+}
+
 /// Says what may have changed in watched directories. See the [module](super).
 pub struct Source {
     shared: Sharing,
@@ -111,10 +125,10 @@ impl std::fmt::Debug for Source {
 }
 
 impl Source {
-    /// A source that watches nothing yet. `wake` is called, on a thread of the source's, when something can
-    /// be taken, at most once per take; it must neither block nor call the source.
+    /// A source that watches nothing yet. `wake` is called when something can be taken, at most once per take,
+    /// on a thread of the source's or of whoever asks it something; it must neither block nor call the source.
     ///
-    /// Waits for the event of a first file; comes none, everything will be polled.
+    /// A first file is made; comes no event of it, everything will be polled.
     pub fn new(options: SourceOptions, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, SourceError> {
         let usable = fs::read_dir(&options.cookie_dir);
         usable.map_err(|source| SourceError::CookieDir { path: options.cookie_dir.clone(), source })?;
@@ -129,7 +143,8 @@ impl Source {
             },
             shared,
         };
-        if source.keeper().has_events() && !source.sync(options.self_test) {
+        let is_heard = source.keeper().read() || source.cookie(options.self_test);
+        if !is_heard {
             source.keeper().give_up(Why::NoEvents);
         }
         source.shared.state().take(); // of the beginning nobody has to know
@@ -143,7 +158,7 @@ impl Source {
         self.watch_all(&[directory]).pop().unwrap_or(Watched::Missing)
     }
 
-    /// Watches many directories, in the order given, for a thirtieth of the cost of one after the other.
+    /// Watches many directories, in the order given. With a debouncer it costs a thirtieth of one after the other.
     pub fn watch_all<P: AsRef<Path>>(&self, directories: &[P]) -> Vec<Watched> {
         let watched = self.keeper().watch(directories);
         poll::ensure(&self.shared, self.interval);
@@ -164,7 +179,10 @@ impl Source {
     /// them afterwards, and watch what is new.
     pub fn take(&self) -> Vec<Change> {
         for _ in 0..RENEWALS {
-            self.keeper().refresh();
+            let mut keeper = self.keeper();
+            keeper.read();
+            keeper.refresh();
+            drop(keeper);
             poll::ensure(&self.shared, self.interval);
             let mut state = self.shared.state();
             if !state.renew {
@@ -176,41 +194,38 @@ impl Source {
         self.shared.state().take()
     }
 
-    /// Waits until every change that was made before this call can be taken: true. False: that is not known,
-    /// because something is polled or nothing was heard for so long.
-    ///
-    /// A file is made in the cookie directory; what the system tells before its event came before it.
-    pub fn sync(&self, patience: Duration) -> bool {
+    /// Sees to it that every change that was made before this call can be taken. Waits for that, where it has
+    /// to wait, for so long.
+    pub fn sync(&self, patience: Duration) -> Synced {
+        let is_known = self.keeper().read() || self.cookie(patience);
+        let mut state = self.shared.state();
+        let synced = if state.pending.is_everything() {
+            Synced::Known // who takes it looks at all there is then
+        } else if !is_known {
+            Synced::Unknown
+        } else if state.places.polled() > 0 {
+            state.add_polled();
+            Synced::Polled
+        } else {
+            Synced::Known
+        };
+        drop(state);
+        self.shared.wake();
+        synced
+    }
+
+    /// Waits for the event of a new file in the cookie directory: what the system told before came before.
+    fn cookie(&self, patience: Duration) -> bool {
         let number = self.cookies.fetch_add(1, Ordering::Relaxed) + 1;
-        {
-            let state = self.shared.state();
-            if state.pending.is_everything() {
-                return true; // who takes it looks at all there is then
-            }
-            if state.places.polled() > 0 {
-                return false;
-            }
-        }
-        let deadline = Instant::now() + patience;
-        let path = self.cookie_dir.join(State::cookie_name(number));
+        let path = self.cookie_dir.join(cookie_name(number));
         if File::create(&path).is_err() {
             return false;
         }
-        let mut state = self.shared.state();
-        let known = loop {
-            if state.cookie >= number || state.pending.is_everything() {
-                break true;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break false;
-            }
-            let waited = self.shared.cookies.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        };
-        drop(state);
+        let is_open = |state: &mut State| state.cookie < number && !state.pending.is_everything();
+        let waits = self.shared.cookies.wait_timeout_while(self.shared.state(), patience, is_open);
+        let waited = waits.unwrap_or_else(PoisonError::into_inner).1;
         let _ = fs::remove_file(path); // one that stays is in nobody's way
-        known
+        !waited.timed_out()
     }
 
     /// How well it can see just now.

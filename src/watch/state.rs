@@ -8,19 +8,12 @@ use std::{
 
 use super::{
     change::{Change, Pending},
-    places::{How, Inode, Name, Places},
+    places::{How, Id, Name, Places},
 };
 
-/// So many watches one by one cost the backend as much as to begin anew with all of them, for it looks at
-/// all it has whenever it gives up one.
+/// So many watches one by one cost the debouncer as much as to begin anew with all of them, for notify goes
+/// through all it has whenever it gives up one.
 const MOST_ONE_BY_ONE: usize = 16;
-
-/// Beyond so many watched directories deleted between two takes, a new backend is wanted: this one looks at
-/// all its watches for each of them, and reads no events for many seconds where there are thousands.
-const MOST_DELETED: usize = 64;
-
-/// How the names of cookies begin; a number follows.
-const COOKIE: &str = "cookie-";
 
 /// What several threads share: the backend's, the timer's and those of the callers.
 pub(super) struct Shared {
@@ -41,19 +34,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state on behalf of the backend of that generation, if it still is the one.
-    pub(super) fn hear(&self, generation: u64, change: impl FnOnce(&mut State)) {
-        let mut state = self.state();
-        if state.generation != generation {
-            return;
-        }
-        let before = (state.cookie, state.pending.is_everything());
-        change(&mut state);
-        if before != (state.cookie, state.pending.is_everything()) {
-            self.cookies.notify_all();
-        }
-    }
-
     /// Tells the caller that something can be taken, unless it knows.
     pub(super) fn wake(&self) {
         let wakes = self.state().pending.wakes();
@@ -67,14 +47,10 @@ impl Shared {
 pub(super) struct State {
     pub(super) places: Places,
     pub(super) pending: Pending,
-    /// Which backend is listened to; those before it may still have something to say.
-    pub(super) generation: u64,
-    /// How many watches the backend has to be told to give up.
-    to_unwatch: usize,
-    /// The backend has to be replaced, before the next take at the latest.
+    /// Everything has to be watched anew, before the next take at the latest.
     pub(super) renew: bool,
-    /// A new backend would be quicker than this one, which has much to clean up.
-    pub(super) congested: bool,
+    /// How often that was done: a debouncer of before may still have something to say.
+    pub(super) generation: u64,
     /// The number of the last cookie seen.
     pub(super) cookie: u64,
     pub(super) overflows: u64,
@@ -82,147 +58,122 @@ pub(super) struct State {
     pub(super) polled_pending: bool,
     pub(super) timer_runs: bool,
     pub(super) closed: bool,
-    deleted: usize,
+    /// Watches of inotify that no name leads to any more.
+    idle: Vec<i32>,
+    /// Names under which the debouncer watches, though nobody wants it any more.
+    unwanted: Vec<Name>,
 }
 
 impl State {
-    /// The name of that cookie.
-    pub(super) fn cookie_name(number: u64) -> String {
-        format!("{COOKIE}{number}")
-    }
-
-    /// Something about what is at this path: an entry of a watched directory, or a watched directory itself.
-    pub(super) fn seen(&mut self, path: &Path) {
-        self.entry(path);
-        for name in self.places.namesakes(path).to_vec() {
-            if self.places.how(Path::new(&name)) == Some(&How::Events) {
-                self.pending.add(Change::Directory(PathBuf::from(&*name)));
-            }
+    /// Something about an entry of that directory: its content or its state.
+    pub(super) fn entry(&mut self, directory: Id, name: &OsStr) {
+        for directory in self.places.names_of(directory) {
+            self.pending.add(Change::Entry(Path::new(directory).join(name)));
         }
     }
 
-    /// Some events of this directory may have gone by unnoticed.
-    pub(super) fn unsure(&mut self, inode: Inode) {
-        for name in self.places.names_of(inode) {
+    /// What this entry of that directory was is not there any more; whatever is there now is another thing.
+    pub(super) fn replaced(&mut self, directory: Id, name: &OsStr) {
+        let names = self.places.names_of(directory).iter();
+        let entries: Vec<PathBuf> = names.map(|directory| Path::new(directory).join(name)).collect();
+        for entry in entries {
+            self.lose(&entry);
+            self.pending.add(Change::Entry(entry));
+        }
+    }
+
+    /// Something about that directory itself.
+    pub(super) fn itself(&mut self, directory: Id) {
+        for name in self.places.names_of(directory) {
             self.pending.add(Change::Directory(PathBuf::from(&**name)));
         }
     }
 
-    /// What was at this path is not there any more. `cleaned`: the backend has given up by itself its
-    /// watches of this very path and of all below it.
-    pub(super) fn gone(&mut self, path: &Path, cleaned: bool) {
-        let mut tops = self.entry(path);
-        let cleaned = cleaned && self.places.watched(path).is_some();
-        self.deleted += usize::from(self.places.watched(path).is_some());
-        tops.extend(self.places.namesakes(path).iter().map(PathBuf::from));
-        self.lose(path, cleaned);
-        for top in tops {
-            self.lose(&top, false);
+    /// That directory is not where it was, under none of its names.
+    pub(super) fn lost(&mut self, directory: Id) {
+        for name in self.places.names_of(directory).to_vec() {
+            self.lose(Path::new(&name));
         }
-        if self.deleted > MOST_DELETED {
-            self.congested = true;
-            self.pending.add_everything();
-        }
-    }
-
-    /// The path as an entry of the directory it is in, under all names of that.
-    fn entry(&mut self, path: &Path) -> Vec<PathBuf> {
-        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
-        let mut entries = Vec::new();
-        for directory in self.places.namesakes(directory).to_vec() {
-            if self.places.how(Path::new(&directory)) == Some(&How::Cookies) {
-                self.cookie_seen(name);
-                continue;
-            }
-            let entry = Path::new(&directory).join(name);
-            self.pending.add(Change::Entry(entry.clone()));
-            entries.push(entry);
-        }
-        entries
-    }
-
-    fn cookie_seen(&mut self, name: &OsStr) {
-        let number = name.to_str().and_then(|name| name.strip_prefix(COOKIE)?.parse().ok());
-        self.cookie = self.cookie.max(number.unwrap_or(0));
     }
 
     /// Everything watched at or below this path is not watched any more.
-    fn lose(&mut self, top: &Path, cleaned: bool) {
+    pub(super) fn lose(&mut self, top: &Path) {
         for name in self.places.tree(top) {
-            let path = Path::new(&name);
-            let how = self.places.how(path).cloned();
-            self.places.leave(&name, cleaned);
-            if how != Some(How::Cookies) {
-                self.pending.add(Change::Lost(path.to_owned()));
-            }
-            if !cleaned && !matches!(how, Some(How::Polled(_))) {
-                self.to_unwatch += 1;
-            }
-        }
-        self.limit_unwatching();
-    }
-
-    /// Reports nothing more about this directory; the backend is to give it up before it watches anything else.
-    pub(super) fn unwatch(&mut self, path: &Path) {
-        self.to_unwatch += usize::from(self.places.watched(path).is_some());
-        self.places.leave(path.as_os_str(), false);
-        self.limit_unwatching();
-    }
-
-    fn limit_unwatching(&mut self) {
-        if self.to_unwatch > MOST_ONE_BY_ONE {
-            self.begin_anew();
+            self.leave(&name);
+            self.pending.add(Change::Lost(PathBuf::from(&*name)));
         }
     }
 
-    /// The names whose watches have been given up, or will be by the backend itself, once it has answered.
-    /// The first of the two lists has to be told.
-    pub(super) fn leaving(&mut self) -> (Vec<Name>, Vec<Name>) {
-        self.to_unwatch = 0;
-        let leaving = |wanted| {
-            let all = self.places.leaving().filter(move |(_, cleaned)| *cleaned == wanted);
-            all.map(|(name, _)| Name::clone(name)).collect()
-        };
-        (leaving(false), leaving(true))
+    /// Watches this directory so from now on.
+    pub(super) fn enter(&mut self, path: &Path, how: How) {
+        self.leave(path.as_os_str());
+        self.places.insert(path, how);
     }
 
-    /// Events were lost, or the backend does not know itself what it watches.
+    /// Reports nothing more under this name.
+    pub(super) fn leave(&mut self, name: &OsStr) {
+        match self.places.remove(name) {
+            Some((How::Events(Id::Watch(number)), true)) => self.idle.push(number),
+            Some((How::Events(Id::Inode(..)), is_last)) => {
+                self.unwanted.push(name.into());
+                // The debouncer may have reported under this name what the others have to be told.
+                if !is_last || self.unwanted.len() > MOST_ONE_BY_ONE {
+                    self.begin_anew();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The watches that inotify is to give up.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no inotify"))]
+    pub(super) fn idle(&mut self) -> Vec<i32> {
+        std::mem::take(&mut self.idle)
+    }
+
+    /// The names that the debouncer is to give up, before it watches anything else.
+    pub(super) fn unwanted(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.unwanted)
+    }
+
+    /// Events were lost.
     pub(super) fn overflow(&mut self) {
         self.overflows += 1;
         self.begin_anew();
     }
 
-    /// From here on everything counts as changed, until a new backend watches what is still there.
-    fn begin_anew(&mut self) {
+    /// Nobody knows what is watched: everything counts as changed, and what is still there is watched anew.
+    pub(super) fn begin_anew(&mut self) {
         self.renew = true;
         self.pending.add_everything();
     }
 
-    /// A new backend is about to take over. Says what it has to watch.
+    /// Everything is about to be watched anew. Says what.
     pub(super) fn renewed(&mut self) -> Vec<PathBuf> {
-        if self.generation > 0 {
-            self.pending.add_everything(); // before the first there was nothing
-        }
+        let watched = self.places.all_watched();
+        watched.iter().for_each(|name| self.leave(name));
+        self.pending.add_everything();
         self.generation += 1;
         self.renew = false;
-        self.congested = false;
-        self.deleted = 0;
-        self.to_unwatch = 0;
-        self.places.forget_watched()
+        self.unwanted.clear();
+        watched.iter().map(|name| PathBuf::from(&**name)).collect()
     }
 
     pub(super) fn take(&mut self) -> Vec<Change> {
-        self.deleted = 0;
         self.polled_pending = false;
         self.pending.take()
     }
 
     /// One interval of polling has passed.
     pub(super) fn poll(&mut self) {
-        if self.polled_pending {
-            return;
+        if !self.polled_pending {
+            self.polled_pending = true;
+            self.add_polled();
         }
-        self.polled_pending = true;
+    }
+
+    /// Each polled directory may have changed.
+    pub(super) fn add_polled(&mut self) {
         for (path, _) in self.places.all_polled() {
             self.pending.add(Change::Directory(path.to_owned()));
         }
@@ -231,3 +182,48 @@ impl State {
 
 /// What is shared among threads.
 pub(super) type Sharing = Arc<Shared>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(paths: &[(&str, Id)]) -> State {
+        let mut state = State::default();
+        paths.iter().for_each(|(path, id)| state.enter(Path::new(path), How::Events(*id)));
+        state
+    }
+
+    #[test]
+    fn a_watch_is_idle_when_its_last_name_has_gone() {
+        let mut state = state(&[("/real", Id::Watch(1)), ("/alias", Id::Watch(1)), ("/other", Id::Watch(2))]);
+        state.leave(OsStr::new("/alias"));
+        assert!(state.idle().is_empty());
+        state.lose(Path::new("/real"));
+        assert_eq!(state.idle(), [1]);
+        assert_eq!(state.take(), [Change::Lost("/real".into())]);
+        state.enter(Path::new("/other"), How::Events(Id::Watch(3)));
+        assert_eq!(state.idle(), [2]);
+    }
+
+    #[test]
+    fn what_another_name_was_told_under_is_everything_with_a_debouncer() {
+        let mut state = state(&[("/real", Id::Inode(1, 1)), ("/alias", Id::Inode(1, 1))]);
+        state.leave(OsStr::new("/alias"));
+        assert!(state.renew);
+        assert_eq!(state.take(), [Change::Everything]);
+    }
+
+    #[test]
+    fn few_names_are_given_up_one_by_one_by_a_debouncer() {
+        let names: Vec<String> = (0..=MOST_ONE_BY_ONE).map(|n| format!("/{n}")).collect();
+        let ids = (0..).map(|n| Id::Inode(1, n));
+        let paths: Vec<(&str, Id)> = names.iter().map(String::as_str).zip(ids).collect();
+        let mut state = state(&paths);
+        names[1..].iter().for_each(|name| state.leave(OsStr::new(name)));
+        assert!(!state.renew);
+        assert_eq!(state.unwanted().len(), MOST_ONE_BY_ONE);
+        state.leave(OsStr::new(&names[0]));
+        assert!(!state.renew);
+        assert_eq!(state.unwanted().len(), 1);
+    }
+}

@@ -798,7 +798,8 @@ fn a_tree_that_is_held() {
         "devtask.toml",
         format!("[tasks.a]\nexecIfModified = ['in']\nexec = '''{}'''\n", gate.script()),
     );
-    let holder = tree.devtask(["run", "a"]).start();
+    // One that cannot serve us.
+    let holder = tree.devtask(["run", "a"]).start_as(&tree.another_build());
     gate.wait();
     let refused = tree.expect(6, "--no-wait run b");
     let pid = holder.pid();

@@ -8,6 +8,7 @@ mod direct;
 mod example;
 mod faults;
 mod freshness;
+mod guests;
 mod history;
 mod hostile;
 #[cfg(target_os = "linux")]

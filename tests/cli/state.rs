@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use super::support::{Sandbox, eventually, gate::Gate, set};
+use super::support::{Sandbox, set};
 
 const ONE: &str = "[tasks.\"a:t\"]\nexec = \"cat in.txt > out.txt\"\nexecIfModified = [\"in.txt\"]\n";
 
@@ -246,89 +246,27 @@ fn a_full_disk_never_makes_anything_fresh() {
     assert!(!tree.exists("out.txt"), "with space it is fresh again");
 }
 
-/// A task that counts its executions and stops at a gate.
-fn slow() -> (Sandbox, Gate) {
-    let tree = Sandbox::new();
-    let gate = Gate::new(tree.home().join("gate"));
-    let script = gate.script();
-    tree.write(
-        "devtask.toml",
-        format!("[tasks.\"a:t\"]\nexec = '{script}; echo x >> count'\nexecIfModified = [\"in.txt\"]\n"),
-    );
-    tree.write("in.txt", "1");
-    (tree, gate)
-}
-
-#[test]
-fn three_at_once_do_the_work_once() {
-    let (tree, mut gate) = slow();
-    let first = tree.devtask(["run", "a:t"]).start();
-    gate.wait();
-    let others = [tree.devtask(["run", "a:t"]).start(), tree.devtask(["run", "a:t"]).start()];
-    let output = tree.devtask(["run", "a:t", "--no-wait"]).run();
-    assert_eq!(output.code, Some(6), "{output}");
-    assert!(output.err.contains("devtask run a:t"), "names who holds the tree\n{output}");
-    gate.open();
-    assert_eq!(first.finish().code, Some(0));
-    for other in others {
-        let output = other.finish();
-        assert_eq!(output.code, Some(0), "{output}");
-        assert!(output.err.contains("Cached            a:t"), "{output}");
-    }
-    assert_eq!(tree.read("count"), "x\n");
-}
-
-#[test]
-fn looking_while_another_is_at_work() {
-    let (tree, mut gate) = slow();
-    let first = tree.devtask(["run", "a:t"]).start();
-    gate.wait();
-    let list = tree.ok("list");
-    assert!(list.out.contains("a:t"), "{list}");
-    assert!(list.err.contains("another devtask is at work"), "{list}");
-    assert_eq!(tree.expect(6, "why a:t").out, "");
-    let dry = tree.expect(6, "run a:t --dry-run");
-    assert!(dry.err.contains("another devtask is at work"), "{dry}");
-    gate.open();
-    assert_eq!(first.finish().code, Some(0));
-    tree.ok("run a:t --dry-run");
-}
-
-#[test]
-fn a_waiting_run_can_be_ended() {
-    let (tree, mut gate) = slow();
-    let first = tree.devtask(["run", "a:t"]).start();
-    gate.wait();
-    let told = tree.path("told");
-    let script = format!("exec {} run a:t 2> {}", super::support::DEVTASK, told.display());
-    let mut second = Command::new("sh").arg("-c").arg(script).current_dir(tree.root()).spawn().unwrap();
-    eventually("the second says that it waits", || {
-        fs::read_to_string(&told).is_ok_and(|t| t.contains("Waiting for"))
-    });
-    let pid = rustix::process::Pid::from_raw(i32::try_from(second.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    use std::os::unix::process::ExitStatusExt as _;
-    assert_eq!(second.wait().unwrap().signal(), Some(15));
-    gate.open();
-    assert_eq!(first.finish().code, Some(0));
-}
-
 fn devtask_in(dir: &Path) -> String {
     format!("{} -C {}", super::support::DEVTASK, dir.display())
 }
 
 #[test]
-fn a_nested_run_in_the_same_tree_is_refused() {
+fn a_nested_run_in_the_same_tree_is_part_of_the_run() {
     let tree = Sandbox::new();
     let nested = devtask_in(tree.root());
     tree.write(
         "devtask.toml",
-        format!("[tasks.\"a:t\"]\nexec = '{nested} run a:u'\n[tasks.\"a:u\"]\nexec = 'touch ran'\n"),
+        format!(
+            "[tasks.\"a:t\"]\nexec = '{nested} run a:u'\n[tasks.\"a:u\"]\nexec = 'echo x >> ran'\n\
+             [tasks.\"a:loop\"]\nexec = '{nested} run a:loop'\n"
+        ),
     );
-    let output = tree.expect(1, "run a:t");
-    assert!(output.err.contains("── a:t ── exit 2 ──"), "{output}");
-    assert!(output.err.contains("a task cannot run tasks of its own tree yet"), "{output}");
-    assert!(!tree.exists("ran"));
+    // With one slot, too: who waits for another run gives its own back.
+    tree.ok("run -j1 a:t a:u");
+    assert_eq!(tree.read("ran"), "x\n", "it is scheduled once");
+    let output = tree.expect(1, "run a:loop");
+    assert!(output.err.contains("── a:loop ── exit 2 ──"), "{output}");
+    assert!(output.err.contains("a task cannot wait for itself: a:loop -> a:loop"), "{output}");
 }
 
 #[test]
@@ -348,5 +286,5 @@ fn a_nested_run_in_another_tree_works_unless_it_comes_back() {
     outer.ok("run a:t");
     assert!(inner.exists("ran"));
     let output = outer.expect(1, "run a:back");
-    assert!(output.err.contains("a task cannot run tasks of its own tree yet"), "{output}");
+    assert!(output.err.contains("a task cannot wait for the run it is part of"), "{output}");
 }

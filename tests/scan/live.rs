@@ -287,3 +287,27 @@ fn everything_is_looked_at_anew_when_nobody_knows() {
     kept.happen(&tree, || tree.add("a/new/z=2"));
     assert_eq!(kept.compare(&tree, &["heard again".to_owned()]), 1);
 }
+
+/// As with directories that are polled: each is told as a whole, and no entry by its name.
+#[test]
+fn what_is_told_of_directories_alone_is_enough() {
+    let tree = Tree::new(&[".gitignore=none", "a/b/x.rs=1", "a/b/y.rs=1", "c/x.rs=1"]);
+    tree.link("../../c/x.rs", "a/b/link.rs");
+    let mut kept = Kept::new(&tree, inputs(&tree, &["**/*.rs"]));
+    let steps: [(&str, &dyn Fn(), usize); 7] = [
+        ("nothing", &|| (), 0),
+        ("written", &|| tree.add("a/b/x.rs=2"), 1),
+        ("ignored", &|| tree.add(".gitignore=y.rs"), 1),
+        ("not ignored", &|| fs::remove_file(tree.path(".gitignore")).unwrap(), 1),
+        ("ignored again", &|| tree.add("a/.gitignore=x.rs"), 1),
+        ("a link's target written", &|| tree.add("c/x.rs=2"), 1),
+        ("new directories", &|| tree.add("d/e/x.rs=2"), 1),
+    ];
+    for (what, edit, changed) in steps {
+        tick(&tree);
+        edit();
+        let attended: Vec<PathBuf> = kept.watcher.0.borrow().keys().cloned().collect();
+        attended.into_iter().for_each(|path| kept.live.note(Change::Directory(path)));
+        assert_eq!(kept.compare(&tree, &[what.to_owned()]), changed, "{what}");
+    }
+}

@@ -174,6 +174,14 @@ impl Sandbox {
         Invocation { sandbox: self, command }
     }
 
+    /// The program under another name, which is another build as far as it can tell. Another process copies it: what
+    /// a fork of a test beside this one holds open for writing cannot be executed.
+    pub(crate) fn another_build(&self) -> PathBuf {
+        let copy = self.home.join("devtask");
+        assert!(Command::new("cp").arg(DEVTASK).arg(&copy).status().unwrap().success());
+        copy
+    }
+
     /// Runs the program with these words and expects this exit code.
     pub(crate) fn expect(&self, code: i32, line: &str) -> Output {
         let output = self.devtask(line.split_whitespace()).run();
@@ -260,6 +268,12 @@ impl Invocation<'_> {
     pub(crate) fn start(mut self) -> Running {
         let child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { child }
+    }
+
+    /// Starts it with another program in its place.
+    pub(crate) fn start_as(self, program: &Path) -> Running {
+        let script = format!("shift; exec {} \"$@\"", program.display());
+        self.start_under("sh", &["-c", &script, "sh"])
     }
 
     /// Starts it, for the test to read its stderr.

@@ -84,7 +84,8 @@ fn a_signal_while_waiting_for_another_devtask_ends_only_the_one_that_waits() {
     let mut gate = Gate::new(tree.path("gate"));
     tree.append("devtask.toml", format!("[tasks.first]\nexec = '''{}'''\n", gate.script()));
     tree.append("devtask.toml", "[tasks.second]\nexec = \"true\"\n");
-    let first = tree.devtask(["run", "first"]).start();
+    // One that does not serve the second.
+    let first = tree.devtask(["run", "first"]).start_as(&tree.another_build());
     gate.wait();
     let waiting = tree.devtask(["run", "second"]).start_with_stderr("waiting.err");
     eventually("it waits", || tree.read("waiting.err").contains("Waiting for"));

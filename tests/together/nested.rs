@@ -326,6 +326,16 @@ fn what_a_task_called_is_looked_at_before_it_next_time() {
 }
 
 #[test]
+fn why_names_what_a_task_called() {
+    let mut calls = Calls::new("cat in > x.out");
+    calls.tree.write("devtask.toml", "name = 'a'\n[tasks.t]\nexecIfModified = ['t']\n[tasks.x]\n");
+    calls.run();
+    let why = calls.tree.ok("why a:t");
+    assert!(why.out.contains("called when it last ran: a:x\n"), "{why}");
+    assert_eq!(calls.tree.ok("why a:t --json").json()["called"], serde_json::json!(["a:x"]));
+}
+
+#[test]
 fn what_called_tasks_rest_on_is_followed_too() {
     let mut calls = Calls::new("cat up.out > x.out");
     let up = counted("a:up", "cat far > up.out").exec_if_modified(["far"]).outputs(["up.out"]);

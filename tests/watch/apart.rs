@@ -50,6 +50,11 @@ fn in_namespaces(first: &str, test: &str) {
 }
 
 #[test]
+fn no_watch_stays_in_the_kernel_for_nothing() {
+    passes(&run(&this("no_watch_stays_in_the_kernel_for_nothing")));
+}
+
+#[test]
 fn the_limit_of_the_system_is_met() {
     in_namespaces("echo 4 > /proc/sys/user/max_inotify_watches", "the_limit_of_the_system_is_met");
 }
@@ -101,9 +106,15 @@ fn threads() -> String {
     text
 }
 
-/// Whether all of them sleep in `epoll_wait` and will not wake by themselves: the fourth argument is -1.
+/// Whether all of them sleep in `poll` or `ppoll` and will not wake by themselves: the time is -1 or none.
 fn sleep_for_ever(threads: &str) -> bool {
-    threads.lines().all(|line| line.split_whitespace().any(|word| word == "0xffffffff"))
+    let has_no_end = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.iter().position(|word| word.starts_with("0x")).is_some_and(|first| {
+            words.get(first + 2).is_some_and(|time| *time == "0x0" || time.ends_with("ffffffff"))
+        })
+    };
+    threads.lines().all(has_no_end)
 }
 
 mod inside {
@@ -116,7 +127,10 @@ mod inside {
     use devtask::watch::{Backend, Change, Watched, Why};
 
     use super::{
-        super::support::{Bench, PATIENCE},
+        super::{
+            storms::many,
+            support::{Bench, PATIENCE},
+        },
         Command, Path, sleep_for_ever, threads,
     };
 
@@ -175,6 +189,28 @@ mod inside {
         }
     }
 
+    /// How many watches this process has, as the kernel counts them.
+    fn watches() -> usize {
+        let all = fs::read_dir("/proc/self/fdinfo").unwrap();
+        let texts = all.filter_map(|info| fs::read_to_string(info.ok()?.path()).ok());
+        texts.map(|text| text.lines().filter(|line| line.starts_with("inotify ")).count()).sum()
+    }
+
+    #[test]
+    #[ignore = "run by the test of the same name"]
+    fn no_watch_stays_in_the_kernel_for_nothing() {
+        let (bench, all) = many();
+        assert_eq!(watches(), all.len() + 1, "the root as well");
+        bench.source.unwatch(&all[all.len() - 1]);
+        assert_eq!(watches(), all.len());
+        fs::rename(bench.path("t/0"), bench.outside.join("0")).unwrap();
+        bench.take();
+        assert_eq!(watches(), all.len() - 101);
+        fs::rename(bench.path("t"), bench.outside.join("t")).unwrap();
+        bench.take();
+        assert_eq!(watches(), 1);
+    }
+
     #[test]
     #[ignore = "run by the test of the same name"]
     fn the_limit_of_the_system_is_met() {
@@ -182,12 +218,18 @@ mod inside {
         let names = ["a", "b", "c", "d", "e"];
         names.iter().for_each(|name| bench.dir(name));
         let watched = bench.source.watch_all(&names.map(|name| bench.path(name)));
-        let expected = [Watched::Events; 3].into_iter().chain([Watched::Polled; 2]);
-        assert_eq!(watched, expected.collect::<Vec<_>>(), "four watches, one of them for cookies");
+        let expected = [Watched::Events; 4].into_iter().chain([Watched::Polled]);
+        assert_eq!(watched, expected.collect::<Vec<_>>(), "the one of the self-test is given up");
         let health = bench.source.health();
-        assert_eq!((health.watched, health.polled[0].directories), (3, 2));
+        assert_eq!((health.watched, health.polled[0].directories), (4, 1));
         assert!(matches!(health.polled[0].why, Why::WatchLimit(_)), "{health:?}");
-        assert_eq!(health.polled[0].example, bench.path("d"));
+        assert_eq!(health.polled[0].example, bench.path("e"));
+        // What is given up can be had by another.
+        bench.source.unwatch(&bench.path("a"));
+        assert_eq!(bench.source.watch(&bench.path("e")), Watched::Events);
+        fs::rename(bench.path("b"), bench.path("moved")).unwrap();
+        fs::remove_dir(bench.path("c")).unwrap();
+        bench.watch("moved a");
     }
 
     #[test]

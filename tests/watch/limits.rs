@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use devtask::watch::{Backend, Change, Source, SourceError, SourceOptions, Watched, Why};
+use devtask::watch::{Backend, Change, Source, SourceError, SourceOptions, Synced, Watched, Why};
 
 use super::support::{Bench, PATIENCE};
 
@@ -45,7 +45,7 @@ fn beyond_the_limit_directories_are_polled() {
     assert_eq!(watched, [Watched::Events, Watched::Events, Watched::Polled, Watched::Polled]);
     assert_eq!(next(&bench, &woken), "b/ c/");
     assert_eq!(next(&bench, &woken), "b/ c/");
-    assert!(!bench.source.sync(PATIENCE), "of polled ones nothing is known");
+    assert_eq!(bench.source.sync(PATIENCE), Synced::Polled);
 
     let health = bench.source.health();
     assert_eq!((health.watched, health.polled.len()), (2, 1));
@@ -80,12 +80,40 @@ fn a_polled_directory_is_lost_like_any_other() {
     assert_eq!(bench.source.watch(&bench.path("a")), Watched::Polled);
     fs::remove_dir(bench.path("a")).unwrap();
     // Polled no more, so that this can be known again.
-    let mut told = Vec::new();
-    while !bench.source.sync(PATIENCE) {
-        told.extend(bench.source.take());
+    assert_eq!(bench.told(), "a -a");
+}
+
+#[test]
+fn whoever_asks_is_told_of_all_polled_directories() {
+    for backend in [Backend::Native, Backend::Debounced, Backend::Polling(PATIENCE)] {
+        let bench = Bench::with(|options| {
+            options.backend = backend;
+            options.most_watches = Some(1);
+            options.poll_interval = PATIENCE;
+        });
+        bench.dir("a");
+        let is_polling = matches!(backend, Backend::Polling(_));
+        bench.source.watch_all(&[".", "a"].map(|name| bench.path(name)));
+        bench.source.take();
+        for name in ["f", "g"] {
+            bench.file(name);
+            assert_eq!(bench.source.sync(PATIENCE), Synced::Polled);
+            let expected = if is_polling { "./ a/".to_owned() } else { format!("{name} a/") };
+            assert_eq!(bench.text(&bench.source.take()), expected, "{backend:?}");
+        }
+        bench.source.unwatch(&bench.path("a"));
+        bench.source.unwatch(&bench.path("."));
+        assert_eq!(bench.source.sync(PATIENCE), Synced::Known);
+        bench.source.take();
     }
-    told.extend(bench.source.take());
-    assert_eq!(bench.text(&told), "a -a");
+}
+
+#[test]
+fn what_nobody_tells_is_unknown() {
+    let bench = Bench::debounced();
+    bench.watch(".");
+    fs::remove_dir(bench.root.parent().unwrap().join("cookies")).unwrap();
+    assert_eq!(bench.source.sync(PATIENCE), Synced::Unknown);
 }
 
 #[test]
@@ -147,7 +175,7 @@ fn it_wakes_once_for_each_take() {
     for round in 0..10 {
         let before = wakes.load(Ordering::SeqCst);
         (0..10).for_each(|n| bench.file(&format!("{n}")));
-        assert!(bench.source.sync(PATIENCE));
+        assert_eq!(bench.source.sync(PATIENCE), Synced::Known);
         assert_eq!(wakes.load(Ordering::SeqCst), before + 1, "round {round}");
         assert_eq!(bench.source.take().len(), 10);
     }
@@ -213,14 +241,20 @@ fn after_an_overflow_everything_is_told_and_watched_anew() {
     assert_eq!(bench.told(), "again/f f kept/f new/f");
 }
 
-#[test]
-fn many_deleted_at_once_are_everything() {
-    let bench = Bench::new();
-    let names: Vec<String> = (0..100).map(|n| format!("d/{n}")).collect();
+/// Directories `d/…` that are watched, `d` and the root as well.
+fn many(bench: &Bench, count: usize) -> Vec<String> {
+    let names: Vec<String> = (0..count).map(|n| format!("d/{n}")).collect();
     names.iter().for_each(|name| bench.dir(name));
     bench.watch(". d");
     bench.watch(&names.join(" "));
     bench.take();
+    names
+}
+
+#[test]
+fn many_deleted_at_once_are_everything_with_a_debouncer() {
+    let bench = Bench::debounced();
+    let names = many(&bench, 100);
     fs::remove_dir_all(bench.path("d")).unwrap();
     assert_eq!(bench.told(), "*");
     assert_eq!(bench.source.health().watched, 1);
@@ -234,16 +268,12 @@ fn many_deleted_at_once_are_everything() {
 }
 
 #[test]
-fn many_unwatched_at_once_are_everything() {
-    let bench = Bench::new();
-    let names: Vec<String> = (0..100).map(|n| format!("{n}")).collect();
-    names.iter().for_each(|name| bench.dir(name));
-    bench.watch(".");
-    bench.watch(&names.join(" "));
-    bench.take();
+fn many_unwatched_at_once_are_everything_with_a_debouncer() {
+    let bench = Bench::debounced();
+    let names = many(&bench, 100);
     names[1..].iter().for_each(|name| bench.source.unwatch(&bench.path(name)));
     assert_eq!(bench.told(), "*");
-    assert_eq!(bench.source.health().watched, 2);
+    assert_eq!(bench.source.health().watched, 3);
     names.iter().for_each(|name| bench.file(&format!("{name}/f")));
-    assert_eq!(bench.take(), [Change::Entry(bench.path("0/f"))]);
+    assert_eq!(bench.take(), [Change::Entry(bench.path("d/0/f"))]);
 }

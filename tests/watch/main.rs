@@ -3,5 +3,6 @@
 mod apart;
 mod caller;
 mod limits;
+mod storms;
 mod support;
 mod table;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use devtask::watch::{Backend, Change, Source, SourceOptions, Watched};
+use devtask::watch::{Backend, Change, Source, SourceOptions, Synced, Watched};
 use tempfile::TempDir;
 
 /// So long nothing takes; only a test that fails waits for it.
@@ -76,7 +76,7 @@ impl Bench {
 
     /// Waits for all that has been done so far, and takes it.
     pub(crate) fn take(&self) -> Vec<Change> {
-        assert!(self.source.sync(PATIENCE), "the cookie does not come back");
+        assert_eq!(self.source.sync(PATIENCE), Synced::Known);
         self.source.take()
     }
 

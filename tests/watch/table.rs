@@ -119,7 +119,7 @@ fn a_directory_is_reported_under_all_its_names() {
     bench.file("real/f");
     assert_eq!(bench.told(), "real/f");
     fs::remove_dir_all(bench.path("real/sub")).unwrap();
-    assert_eq!(bench.told(), "one/sub/f real/sub real/sub/f two two/f -one/sub -real/sub -two");
+    assert_eq!(bench.told(), "one/sub/f real/sub real/sub/f two/f -one/sub -real/sub -two");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use devtask::{
@@ -50,6 +51,11 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// One that was loaded anew.
+    pub(crate) fn new(loaded: Loaded, graph: TaskGraph) -> Self {
+        Self { loaded, graph: Arc::new(graph), kept: None }
+    }
+
     /// Tasks that stand in no file, of a tree whose files are of no account.
     pub(crate) fn without_file(root: &Path, graph: TaskGraph) -> Self {
         Self { loaded: Loaded::without_file(root), graph: Arc::new(graph), kept: None }
@@ -106,7 +112,7 @@ impl App {
 
     /// Colour as the flag or environment says, else as the project or the user's file does, else where a
     /// terminal is.
-    fn choose_colors(&mut self, project: Option<&Settings>) {
+    pub(crate) fn choose_colors(&mut self, project: Option<&Settings>) {
         let setting = project.and_then(|s| s.color).or(self.user.color);
         let when = self.globals.color.or(setting.map(Into::into)).unwrap_or(When::Auto);
         let set = |name: &str| env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
@@ -123,11 +129,11 @@ impl App {
     }
 
     /// A live region only on a terminal that can move its cursor, and never in CI.
-    pub(crate) fn is_live(&self, tree: &Tree) -> bool {
+    pub(crate) fn is_live(&self, project: &Settings) -> bool {
         let able = stderr().is_terminal()
             && env::var_os("CI").is_none()
             && env::var_os("TERM").is_none_or(|t| t != "dumb");
-        match self.ui(tree) {
+        match self.ui(project) {
             Ui::Inline => stderr().is_terminal(),
             Ui::Auto => able,
             Ui::Plain | Ui::None => false,
@@ -135,17 +141,22 @@ impl App {
     }
 
     /// How progress is to be shown.
-    pub(crate) fn ui(&self, tree: &Tree) -> Ui {
-        let setting = tree.loaded.settings.ui.or(self.user.ui).map(Into::into);
+    pub(crate) fn ui(&self, project: &Settings) -> Ui {
+        let setting = project.ui.or(self.user.ui).map(Into::into);
         self.globals.ui.or(setting).unwrap_or(Ui::Auto)
     }
 
     /// A setting of the project, else of the user.
-    pub(crate) fn setting<T>(&self, tree: &Tree, field: impl Fn(&Settings) -> Option<T>) -> Option<T> {
-        field(&tree.loaded.settings).or_else(|| field(&self.user))
+    pub(crate) fn setting<T>(&self, project: &Settings, field: impl Fn(&Settings) -> Option<T>) -> Option<T> {
+        field(project).or_else(|| field(&self.user))
     }
 
-    fn load_request(&self) -> LoadRequest {
+    /// How coarse stamps of files are at worst.
+    pub(crate) fn granularity(&self) -> Duration {
+        self.globals.granularity.unwrap_or(GRANULARITY)
+    }
+
+    pub(crate) fn load_request(&self) -> LoadRequest {
         LoadRequest {
             start_dir: self.start_dir.clone(),
             file: self.globals.file.as_deref().map(|file| in_its_place(&self.start_dir.join(file))),
@@ -231,15 +242,11 @@ impl App {
 
     /// How a session over this tree is opened.
     pub(crate) fn session(&self, tree: &Tree, label: &str) -> SessionBuilder {
-        let root_project = tree.loaded.projects.first().map(|p| p.name.clone());
-        let project = tree.loaded.current_project.clone();
-        let default_project = project.clone().filter(|p| Some(p) != root_project.as_ref());
         Session::builder(Arc::clone(&tree.graph))
             .root(&tree.loaded.root)
             .state_dir(Some(self.state_dir(tree)))
             .environment(env::vars_os())
-            .project(project)
-            .default_project(default_project)
+            .standpoint(tree.loaded.standpoint())
             .guardian(env::current_exe().ok())
             .adopt_orphans(true)
             .runtime_bases(runtime_bases())
@@ -248,7 +255,7 @@ impl App {
             .keep_devenv_dirs(tree.loaded.kind == Kind::Devenv)
             .label(label)
             .loaded(tree.kept)
-            .granularity(self.globals.granularity.unwrap_or(GRANULARITY))
+            .granularity(self.granularity())
             .wait(Wait::No)
     }
 }
@@ -353,6 +360,7 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
             complain(&format!("this tree is held by {}", text::owner(owner)));
             Exit::Held
         }
+        SessionError::NestedCycle(_) => misused(&error.to_string()),
         SessionError::NeedsProcess(_) => {
             let hint = "`--mode single` runs the named tasks without what they need";
             misused_with(&text::chain(error), hint)
@@ -383,18 +391,23 @@ fn in_its_place(path: &Path) -> PathBuf {
 
 /// What keeps loaded trees, for this very program: what another one kept may mean something else.
 fn keeper() -> Option<Keeper> {
+    build().map(Keeper::new)
+}
+
+/// Tells this very program from every other.
+pub(crate) fn build() -> Option<u64> {
     let program = env::current_exe().and_then(fs::metadata).ok()?;
     let (size, inode) = (program.len(), program.ino());
     let stamps = [program.mtime(), program.mtime_nsec(), program.ctime(), program.ctime_nsec()];
-    Some(Keeper::new(xxh3_64(format!("{size} {inode} {stamps:?}").as_bytes())))
+    Some(xxh3_64(format!("{size} {inode} {stamps:?}").as_bytes()))
 }
 
-fn home() -> Option<PathBuf> {
+pub(crate) fn home() -> Option<PathBuf> {
     env::home_dir().filter(|h| h.is_absolute())
 }
 
 /// Where private short-lived files go: the user's own runtime directory, else the temporary directory.
-fn runtime_bases() -> Vec<PathBuf> {
+pub(crate) fn runtime_bases() -> Vec<PathBuf> {
     user_runtime_dir().into_iter().chain([env::temp_dir()]).collect()
 }
 

@@ -14,7 +14,8 @@ use std::{
 use devtask::{
     Session,
     event::Event,
-    session::{Run, RunControl, RunSummary, WatchControl},
+    serve::{GuestInfo, Serving},
+    session::{Run, RunControl, RunSummary, Watch, WatchControl, WatchSummary},
 };
 
 use keys::Keyboard;
@@ -27,7 +28,7 @@ use crate::{
     render::{
         printer::{Printer, Sink},
         screen::{REFRESH, Screen},
-        text::shown,
+        text::{count, shown},
     },
     signals::{Signals, Wish, stop_self},
 };
@@ -38,8 +39,8 @@ const ROOM: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// What a run came to: its summary, and the signal that ended it.
-pub(crate) struct Ended {
-    pub(crate) summary: RunSummary,
+pub(crate) struct Ended<S = RunSummary> {
+    pub(crate) summary: S,
     pub(crate) signal: Option<i32>,
 }
 
@@ -70,6 +71,18 @@ impl View {
         }
     }
 
+    /// Gives the sink of events back, once everything is written.
+    pub(crate) fn into_events(self) -> Option<Sink> {
+        self.printer.into_events()
+    }
+
+    /// Begins anew with another screen.
+    pub(crate) fn begin_again(&mut self, screen: Screen) {
+        let frame = self.screen.clear();
+        self.printer.err(&frame);
+        self.screen = screen;
+    }
+
     /// Whether there are lines that are not on the screen yet, or more than enough events to be written.
     pub(crate) fn waits_to_be_seen(&self) -> bool {
         self.screen.waiting() > 0 || self.printer.waiting() >= ROOM
@@ -83,36 +96,6 @@ impl View {
     }
 }
 
-/// What a signal asks for.
-pub(crate) trait Control {
-    fn interrupt(&self);
-    fn kill(&self);
-    fn pause(&self);
-    fn resume(&self);
-}
-
-macro_rules! controls {
-    ($control:ty) => {
-        impl Control for $control {
-            fn interrupt(&self) {
-                self.interrupt();
-            }
-            fn kill(&self) {
-                self.kill();
-            }
-            fn pause(&self) {
-                self.pause();
-            }
-            fn resume(&self) {
-                self.resume();
-            }
-        }
-    };
-}
-
-controls!(RunControl);
-controls!(WatchControl);
-
 /// Everything between a run and its user.
 pub(crate) struct Console {
     view: View,
@@ -122,13 +105,28 @@ pub(crate) struct Console {
     times: u32,
     /// The signal to die by because one came after the run, whatever the run came to.
     closed_by: Option<i32>,
+    /// How long what is left at the end has to end.
+    grace: Duration,
     /// While a watch has it.
     keyboard: Option<Keyboard>,
 }
 
 impl Console {
     pub(crate) fn new(view: View, signals: Signals) -> Self {
-        Self { view, signals, ended_by: None, times: 0, closed_by: None, keyboard: None }
+        Self {
+            view,
+            signals,
+            ended_by: None,
+            times: 0,
+            closed_by: None,
+            grace: RunControl::GRACE,
+            keyboard: None,
+        }
+    }
+
+    /// The next wish of the user.
+    pub(crate) async fn wish(&mut self) -> Wish {
+        self.signals.next().await
     }
 
     /// What is to be seen.
@@ -136,9 +134,13 @@ impl Console {
         &mut self.view
     }
 
+    /// The signal that asked for the end, if one did.
+    pub(crate) const fn ended_by(&self) -> Option<i32> {
+        self.ended_by
+    }
+
     /// Shows the events of a run until it is over, and does what signals ask for.
-    pub(crate) async fn follow(&mut self, mut run: Run, session: &Session) -> Result<Ended, Exit> {
-        let control = run.control();
+    pub(crate) async fn follow<R: Conducted>(&mut self, mut run: R) -> Result<Ended<R::Summary>, R::Fault> {
         let mut ticks = tokio::time::interval(REFRESH);
         let mut due = false;
         loop {
@@ -149,14 +151,12 @@ impl Console {
                     None => break,
                 },
                 () = self.view.printer.written(), if self.view.printer.is_busy() => {}
-                wish = self.signals.next() => self.obey(wish, &control, session).await,
+                wish = self.signals.next() => self.obey(wish, &run).await,
                 _ = ticks.tick(), if self.view.screen.is_live() => due = true,
             }
         }
-        match run.finish().await {
-            Ok(summary) => Ok(Ended { summary, signal: self.ended_by }),
-            Err(error) => Err(refuse(&error)),
-        }
+        let summary = run.finish().await?;
+        Ok(Ended { summary, signal: self.ended_by })
     }
 
     /// Whether what was collected meanwhile leaves room for more. A reader that does not read slows down
@@ -178,7 +178,7 @@ impl Console {
     }
 
     /// To end: at first gracefully, at the second time now, at the third leave at once; the guardian clears up.
-    async fn obey(&mut self, wish: Wish, control: &impl Control, session: &Session) {
+    async fn obey(&mut self, wish: Wish, run: &impl Conducted) {
         match wish {
             Wish::End(number) => {
                 self.ended_by.get_or_insert(number);
@@ -186,35 +186,70 @@ impl Console {
                 match self.times {
                     1 => {
                         self.view.screen.note("Stopping          (again: now)");
-                        control.interrupt();
+                        run.interrupt();
                     }
-                    2 => control.kill(),
+                    2 => run.kill(),
                     _ => self.leave(number).await,
                 }
             }
-            Wish::Stop => self.stop(control, session).await,
-            Wish::Report => self.view.screen.report(),
+            Wish::Stop => self.stop(run).await,
+            Wish::Report => {
+                self.view.screen.report();
+                run.others().iter().for_each(|line| self.view.screen.note(line));
+            }
         }
     }
 
     /// Stands still with everything that runs. The tasks first: nobody could stop them afterwards.
-    async fn stop(&mut self, control: &impl Control, session: &Session) {
-        control.pause();
-        let still = async {
-            while !session.is_still() {
-                tokio::task::yield_now().await;
-            }
-        };
-        // What cannot be stopped in that time is being ended.
-        let _ = tokio::time::timeout(PATIENCE, still).await;
+    async fn stop(&mut self, run: &impl Conducted) {
+        run.pause().await;
         self.clear().await;
         self.keyboard.iter_mut().for_each(Keyboard::lend);
         stop_self();
         self.lend_terminal();
-        control.resume();
+        run.resume();
     }
 
-    async fn clear(&mut self) {
+    /// Waits for guests whose requests are under way, unless a signal has said or says that all is to end.
+    pub(crate) async fn see_off(&mut self, mut serving: Serving) {
+        serving.close();
+        if self.ended_by.is_some() {
+            serving.dismiss();
+        } else if let Some(line) = waiting_for(&serving.guests()) {
+            self.view.screen.note(&line);
+        }
+        loop {
+            let lines = self.view.screen.clear();
+            self.view.printer.err(&lines);
+            self.view.printer.start();
+            tokio::select! {
+                () = serving.ended() => return,
+                () = self.view.printer.written(), if self.view.printer.is_busy() => {}
+                wish = self.signals.next() => match wish {
+                    // What is left is ended without more ado.
+                    Wish::End(_) if self.closed_by.is_some() => {
+                        self.grace = Duration::ZERO;
+                        return;
+                    }
+                    Wish::End(number) => {
+                        self.closed_by = Some(*self.ended_by.get_or_insert(number));
+                        self.times += 1;
+                        serving.dismiss();
+                    }
+                    Wish::Stop => {
+                        serving.pause(true);
+                        self.clear().await;
+                        stop_self();
+                        serving.pause(false);
+                    }
+                    Wish::Report => served(&serving).iter().for_each(|line| self.view.screen.note(line)),
+                },
+            }
+        }
+    }
+
+    /// Writes what there is, and takes the live region away.
+    pub(crate) async fn clear(&mut self) {
         let frame = self.view.screen.clear();
         self.view.printer.err(&frame);
         // A terminal that takes nothing shall not keep us.
@@ -239,7 +274,7 @@ impl Console {
 
     async fn end_children(&mut self, session: &Session) {
         // One future for the whole time: the grace must not begin anew with each signal.
-        let mut ending = pin!(session.end_children(RunControl::GRACE));
+        let mut ending = pin!(session.end_children(self.grace));
         loop {
             tokio::select! {
                 () = &mut ending => return,
@@ -281,6 +316,167 @@ impl Console {
 fn weight(signal: i32) -> u32 {
     // Ctrl-\ means: leave at once.
     if signal == Signal::QUIT.as_raw() { 3 } else { 1 }
+}
+
+/// A run that a console can follow.
+pub(crate) trait Conducted {
+    /// What it came to.
+    type Summary;
+    /// Why there is no summary.
+    type Fault;
+
+    /// The next event; none once the run is over. Can be dropped and called again.
+    async fn next_event(&mut self) -> Option<Event>;
+    /// Ends it.
+    fn interrupt(&self);
+    /// Ends it now.
+    fn kill(&self);
+    /// Has everything that runs stand still before this process does.
+    async fn pause(&self);
+    /// Lets it go on.
+    fn resume(&self);
+    /// What else there is to say of what is under way.
+    fn others(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// What it came to.
+    async fn finish(self) -> Result<Self::Summary, Self::Fault>;
+}
+
+/// A run of our own session.
+pub(crate) struct OwnRun<'a> {
+    run: Run,
+    control: RunControl,
+    session: &'a Session,
+    serving: Option<&'a Serving>,
+}
+
+impl<'a> OwnRun<'a> {
+    pub(crate) fn new(run: Run, session: &'a Session, serving: Option<&'a Serving>) -> Self {
+        Self { control: run.control(), run, session, serving }
+    }
+}
+
+impl Conducted for OwnRun<'_> {
+    type Summary = RunSummary;
+    type Fault = Exit;
+
+    async fn next_event(&mut self) -> Option<Event> {
+        self.run.next_event().await
+    }
+
+    fn interrupt(&self) {
+        self.control.interrupt();
+    }
+
+    fn kill(&self) {
+        self.control.kill();
+    }
+
+    async fn pause(&self) {
+        self.control.pause();
+        stand_still(self.session, self.serving).await;
+    }
+
+    fn resume(&self) {
+        self.control.resume();
+        if let Some(serving) = self.serving {
+            serving.pause(false);
+        }
+    }
+
+    fn others(&self) -> Vec<String> {
+        self.serving.map(served).unwrap_or_default()
+    }
+
+    async fn finish(self) -> Result<RunSummary, Exit> {
+        self.run.finish().await.map_err(|error| refuse(&error))
+    }
+}
+
+/// A watch of our own session.
+pub(crate) struct OwnWatch<'a> {
+    pub(super) watch: Watch,
+    pub(super) control: WatchControl,
+    serving: Option<&'a Serving>,
+}
+
+impl<'a> OwnWatch<'a> {
+    pub(crate) fn new(watch: Watch, serving: Option<&'a Serving>) -> Self {
+        Self { control: watch.control(), watch, serving }
+    }
+
+    /// A handle to give orders with.
+    pub(crate) fn control(&self) -> WatchControl {
+        self.control.clone()
+    }
+}
+
+impl Conducted for OwnWatch<'_> {
+    type Summary = WatchSummary;
+    type Fault = Exit;
+
+    async fn next_event(&mut self) -> Option<Event> {
+        self.watch.next_event().await
+    }
+
+    fn interrupt(&self) {
+        self.control.interrupt();
+    }
+
+    fn kill(&self) {
+        self.control.kill();
+    }
+
+    async fn pause(&self) {
+        self.control.pause();
+        stand_still(&self.watch.session().get(), self.serving).await;
+    }
+
+    fn resume(&self) {
+        self.control.resume();
+        if let Some(serving) = self.serving {
+            serving.pause(false);
+        }
+    }
+
+    fn others(&self) -> Vec<String> {
+        self.serving.map(served).unwrap_or_default()
+    }
+
+    async fn finish(self) -> Result<WatchSummary, Exit> {
+        self.watch.finish().await.map_err(|error| refuse(&error))
+    }
+}
+
+/// Waits until everything that runs, for guests, too, stands still.
+async fn stand_still(session: &Session, serving: Option<&Serving>) {
+    if let Some(serving) = serving {
+        serving.pause(true);
+    }
+    let still = async {
+        while !session.is_still() {
+            tokio::task::yield_now().await;
+        }
+    };
+    // What cannot be stopped in that time is being ended.
+    let _ = tokio::time::timeout(PATIENCE, still).await;
+}
+
+fn named(guest: &GuestInfo) -> String {
+    format!("{} (pid {})", shown(&guest.label), guest.pid)
+}
+
+/// Says who is being served, one a line.
+fn served(serving: &Serving) -> Vec<String> {
+    serving.guests().iter().map(|guest| format!("{:<17} {}", "Serving", named(guest))).collect()
+}
+
+/// Says for whom we wait at the end.
+fn waiting_for(guests: &[GuestInfo]) -> Option<String> {
+    let names: Vec<String> = guests.iter().map(named).collect();
+    let count = count(names.len(), "guest", "guests");
+    (!names.is_empty()).then(|| format!("{:<17} for {count}: {}", "Waiting", names.join(", ")))
 }
 
 /// Where `--events` writes.

@@ -66,6 +66,11 @@ impl Attended {
         }
     }
 
+    /// All directories there is a reason to watch.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
+        self.reasons.keys().map(PathBuf::as_path)
+    }
+
     /// Forgets all reasons; what gets none anew is left.
     pub(super) fn clear(&mut self) {
         self.unmet.clear();

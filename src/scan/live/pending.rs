@@ -101,6 +101,11 @@ impl Pending {
         self.places.iter().map(|(path, names)| (path.as_path(), names))
     }
 
+    /// The directories of which nobody says what changed in them.
+    pub(super) fn wholes(&self) -> impl Iterator<Item = &Path> {
+        self.places().filter(|(_, names)| matches!(names, Names::All)).map(|(path, _)| path)
+    }
+
     /// Directories that are not those that were looked at any more.
     pub(super) const fn lost(&self) -> &BTreeSet<PathBuf> {
         &self.lost

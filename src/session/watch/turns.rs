@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::{OnBusy, Order, WatchOptions, WatchSummary, chain::Chain};
+use super::{OnBusy, Order, Reload, WatchOptions, WatchSummary, chain::Chain, reload::Files};
 use crate::{
     event::What,
     model::{Outcome, TaskId, TaskName, TaskSet},
@@ -36,24 +36,31 @@ const GIT: Duration = Duration::from_secs(2);
 
 /// A watch.
 pub(super) struct Turns {
-    session: Session,
-    request: Request,
+    pub(super) session: Session,
+    /// The same, for others to see.
+    pub(super) shown: Arc<Mutex<Session>>,
+    pub(super) request: Request,
     options: WatchOptions,
-    plan: Plan,
-    emitter: Emitter,
+    pub(super) plan: Plan,
+    pub(super) emitter: Emitter,
     /// The source has something.
     woken: Arc<Notify>,
     burst: Option<Burst>,
+    /// When to look though nothing happens.
+    wake: Option<Instant>,
     run: Option<Run>,
+    pub(super) files: Files,
     /// What changed since the last cycle began, and not by it.
     paths: BTreeSet<PathBuf>,
     /// Tasks whose files changed, and that are not in a cycle yet.
-    changed: BTreeSet<TaskId>,
+    pub(super) changed: BTreeSet<TaskId>,
+    /// Tasks that are others than when they were looked at last.
+    pub(super) owed: TaskSet,
     /// A cycle has ended, and nobody has looked since: what changed did so while it ran.
     made: bool,
-    chain: Chain,
+    pub(super) chain: Chain,
     /// Tasks that caused themselves too often, and by which files.
-    stuck: BTreeMap<TaskId, Vec<PathBuf>>,
+    pub(super) stuck: BTreeMap<TaskId, Vec<PathBuf>>,
     on_hold: bool,
     ending: bool,
     /// What was told of how well we see.
@@ -72,24 +79,30 @@ struct Burst {
 
 impl Turns {
     pub(super) fn new(
-        session: Session,
+        shown: Arc<Mutex<Session>>,
         request: Request,
         options: WatchOptions,
         plan: Plan,
         emitter: Emitter,
         woken: Arc<Notify>,
+        reload: Option<Box<dyn Reload>>,
     ) -> Self {
+        let session = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self {
             session,
+            shown,
             request,
             options,
             plan,
             emitter,
             woken,
             burst: None,
+            wake: None,
             run: None,
+            files: Files::new(reload),
             paths: BTreeSet::new(),
             changed: BTreeSet::new(),
+            owed: TaskSet::new(),
             made: false,
             chain: Chain::default(),
             stuck: BTreeMap::new(),
@@ -105,7 +118,8 @@ impl Turns {
         self.begin().await;
         let mut listening = true;
         while !(self.ending && self.run.is_none()) {
-            let due = self.burst.filter(|_| self.run.is_none() || self.may_restart()).map(|b| self.due(b));
+            let burst = self.burst.filter(|_| self.run.is_none() || self.may_restart()).map(|b| self.due(b));
+            let due = burst.into_iter().chain(self.wake.filter(|_| self.run.is_none())).min();
             tokio::select! {
                 event = next_event(&mut self.run) => match event {
                     Some(parcel) => self.emitter.forward(parcel),
@@ -124,7 +138,7 @@ impl Turns {
         self.summary
     }
 
-    fn watching(&self) -> &Watching {
+    pub(super) fn watching(&self) -> &Watching {
         self.session.shared.watching.get().expect("set before the loop begins, and never taken back")
     }
 
@@ -140,6 +154,7 @@ impl Turns {
             directories,
         });
         self.tell_health();
+        self.watch_files();
         match self.options.initial {
             true => self.start(self.request.clone()),
             false => {
@@ -195,6 +210,7 @@ impl Turns {
     /// Looks, once it is quiet.
     async fn look(&mut self) {
         let burst = self.burst.take();
+        self.wake = None;
         if let Some(burst) = burst.filter(|burst| burst.began.elapsed() < GIT && self.git_is_at_work()) {
             let now = Instant::now();
             return self.burst = Some(Burst { first: now, last: now + GIT / 40, ..burst });
@@ -218,8 +234,14 @@ impl Turns {
         let changed = std::mem::take(&mut self.changed);
         self.changed =
             changed.into_iter().filter(|id| !self.stuck.contains_key(id) && has_changed(self, *id)).collect();
+        self.suspect(&seen.other);
         if self.run.is_some() {
             return self.restart();
+        }
+        match self.may_reload() {
+            true => self.load_files().await,
+            false if made => self.follow_calls().await,
+            false => {}
         }
         match made {
             true => self.find_loops(),
@@ -228,11 +250,17 @@ impl Turns {
         self.cycle_or_wait(made);
     }
 
+    /// Looks again after a while, whatever happens.
+    pub(super) fn look_in(&mut self, time: Duration) {
+        let then = Instant::now() + time;
+        self.wake = Some(self.wake.map_or(then, |wake| wake.min(then)));
+    }
+
     fn cycle_or_wait(&mut self, was_running: bool) {
         if self.ending {
             return;
         }
-        if !self.changed.is_empty() && !self.on_hold {
+        if !(self.changed.is_empty() && self.owed.is_empty()) && !self.on_hold {
             let changed = std::mem::take(&mut self.changed);
             return self.cycle(changed, TaskSet::new());
         }
@@ -290,7 +318,8 @@ impl Turns {
     /// Begins a cycle for these tasks.
     fn cycle(&mut self, changed: BTreeSet<TaskId>, forced: TaskSet) {
         let shared = &self.session.shared;
-        let owed: TaskSet = self.standing(Outcome::Cancelled).collect();
+        let mut owed: TaskSet = self.standing(Outcome::Cancelled).collect();
+        owed.extend(std::mem::take(&mut self.owed).iter());
         let cycle = {
             let standings = self.watching().standings();
             Cycle::new(&shared.graph, &self.plan, changed.iter().copied(), forced, owed, &standings)
@@ -417,7 +446,7 @@ impl Turns {
         ids.into_iter()
     }
 
-    fn names(&self, ids: impl Iterator<Item = TaskId>) -> Vec<TaskName> {
+    pub(super) fn names(&self, ids: impl Iterator<Item = TaskId>) -> Vec<TaskName> {
         ids.map(|id| self.session.shared.graph.name(id).clone()).collect()
     }
 }

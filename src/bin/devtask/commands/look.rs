@@ -1,18 +1,21 @@
 //! Looking without touching: decisions of a dry run over a read-only session.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use devtask::{
     Request, Session, SessionError,
-    event::{Decided, LastSuccess, What},
+    event::{Decided, Event, LastSuccess, What},
     model::{Compared, Reason, TaskName},
     plan::Mode,
-    session::Judging,
     store::StoreError,
 };
 
 use crate::{
     app::{App, Tree, complain, refuse},
+    commands::guest::Visit,
     exit::Exit,
 };
 
@@ -43,6 +46,8 @@ impl Decision {
 pub(crate) struct Look {
     pub(crate) decisions: BTreeMap<TaskName, Decision>,
     pub(crate) warnings: Vec<String>,
+    /// The tasks that those asked about called when they last succeeded.
+    pub(crate) called: BTreeSet<TaskName>,
 }
 
 /// Why the state cannot be read now.
@@ -69,19 +74,26 @@ pub(crate) fn open(app: &App, tree: &Tree, label: &str) -> Result<Option<Session
 
 /// Judges these tasks and what is upstream of them. `None` as for [`open`].
 pub(crate) fn look(app: &App, tree: &Tree, names: &[String]) -> Result<Option<Look>, Exit> {
-    let Some(session) = open(app, tree, "devtask")? else { return Ok(None) };
     let mut request = Request::run(names.to_vec()).mode(Mode::Before).dry();
     request.refresh = app.globals.refresh_task_cache;
-    let judging = session.judge(request).map_err(|error| refuse(&error))?;
-    let look = collect(judging, session.notices().to_vec());
+    let Some(session) = open(app, tree, "devtask")? else {
+        // Who is at work can look, too.
+        let events = Visit::of_loaded(app, tree).and_then(|visit| visit.look(request, "devtask".to_owned()));
+        return Ok(events.map(|events| collect(events, Vec::new())));
+    };
+    let mut judging = session.judge(request).map_err(|error| refuse(&error))?;
+    let mut look = collect(iter::from_fn(|| judging.next_event()), session.notices().to_vec());
+    let records = names.iter().filter_map(|name| session.record(&TaskName::new(name).ok()?));
+    let called = records.filter_map(|record| record.success).flat_map(|success| success.called);
+    look.called = called.map(|called| called.task).collect();
     // Nothing was written, so closing has nothing to tell.
     let _ = session.close_blocking();
     Ok(Some(look))
 }
 
-fn collect(mut judging: Judging, warnings: Vec<String>) -> Look {
-    let mut look = Look { decisions: BTreeMap::new(), warnings };
-    while let Some(event) = judging.next_event() {
+fn collect(events: impl IntoIterator<Item = Event>, warnings: Vec<String>) -> Look {
+    let mut look = Look { warnings, ..Look::default() };
+    for event in events {
         match event.what {
             What::Decision { task, action, reasons, compared, last_success } => {
                 look.decisions.insert(task, Decision { action, reasons, compared, last_success });

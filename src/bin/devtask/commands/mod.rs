@@ -3,11 +3,13 @@
 mod command;
 mod completions;
 mod graph;
+mod guest;
 mod list;
 mod logs;
 mod look;
 mod run;
 mod show;
+mod wait;
 mod watch;
 mod why;
 

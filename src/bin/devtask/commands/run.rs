@@ -3,36 +3,38 @@
 use std::{
     collections::HashSet,
     io::{IsTerminal as _, stdout},
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    path::PathBuf,
+    sync::Arc,
 };
 
 use devtask::{
     Request, Session,
+    config::Settings,
     event::RunStatus,
     model::{Task, TaskName},
     plan::select,
-    session::{LiveLines, Run, RunSummary, SessionBuilder, SessionError, Wait},
+    serve::{AsLoaded, Ground, Serving, ServingOptions},
+    session::{LiveLines, Run, RunSummary, SessionBuilder, SessionError},
     store::Owner,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{App, Tree, internal, is_nested_in, misused, misused_with, refuse},
+    app::{App, Tree, build, internal, misused, misused_with, refuse, runtime_bases},
     args::{ExitCodeOf, Outputs, RunArgs, Ui},
-    commands::look,
-    console::{Console, Ended, Events, View},
+    commands::{
+        guest::{self, Question, Served, Visit},
+        look,
+        wait::{Waited, may_wait, wait},
+    },
+    console::{Console, Ended, Events, OwnRun, View},
     exit::Exit,
     render::{
         lines::{Lines, Style},
         printer::Sink,
-        screen::{Screen, Shows},
-        text::owner,
+        screen::{Screen, Shown, Shows},
     },
-    signals::{Signals, Wish, stop_self},
+    signals::Signals,
 };
 
 /// The hint of a bad `--input-json`.
@@ -40,44 +42,60 @@ const OBJECT: &str = "write for example `--input-json '{\"count\": 3}'`";
 
 pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     let inputs = inputs(args)?;
-    let events = Events::open(app)?;
+    let mut events = Events::open(app)?;
     if events.use_stdout() && args.outputs == Outputs::Json {
         return Err(misused("`--outputs json` and `--events -` both want stdout; send the events to a file"));
+    }
+    let errand = Errand { args, inputs: &inputs, prints_outputs: prints_outputs(args, &events), label: None };
+    if let Some(visit) = Visit::nearby(app, args) {
+        match guest::be_served(app, errand, visit, events.to)? {
+            Served::Ended(ended) => return Ok(exit_of(&ended, args)),
+            Served::Alone(sink) => events.to = sink,
+        }
     }
     let tree = app.load()?;
     // Who mistypes a name neither waits for another devtask nor leaves a state directory.
     select(&tree.graph, tree.loaded.current_project.as_deref(), &args.names)
         .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
-    let request = request(app, &tree, args, inputs);
-    let stage = Stage { prints_outputs: prints_outputs(args, &events), app, tree: &tree, args };
-    let exit = exit_of(&stage.run(request, events.to)?, args);
+    let ended = Stage { app, tree: &tree, errand }.run(events.to)?;
+    let exit = exit_of(&ended, args);
     // The process is about to end, and the system takes memory back faster than we give it.
     std::mem::forget(tree);
     Ok(exit)
 }
 
-/// What a run has to do with.
+/// What is to be done, whoever does it.
 #[derive(Clone, Copy)]
-struct Stage<'a> {
-    app: &'a App,
-    tree: &'a Tree,
+pub(crate) struct Errand<'a> {
     args: &'a RunArgs,
+    inputs: &'a Map<String, Value>,
     prints_outputs: bool,
+    /// How others are told what this is, if it is no run.
+    label: Option<&'a str>,
 }
 
-impl Stage<'_> {
+/// Doing it in a session of our own.
+#[derive(Clone, Copy)]
+pub(crate) struct Stage<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) tree: &'a Tree,
+    pub(crate) errand: Errand<'a>,
+}
+
+impl<'a> Stage<'a> {
     /// Judges on this thread; what has to be executed is executed on a runtime, with signals heard.
-    fn run(self, request: Request, events: Option<Sink>) -> Result<Ended, Exit> {
-        let mut view = View::new(screen(self.app, self.tree, self.args), events);
+    fn run(self, events: Option<Sink>) -> Result<Ended, Exit> {
+        let mut view = View::new(self.screen(), events);
         let session = match self.open()? {
             Opened::Session(session) => session,
             Opened::Held(owner) => {
-                may_wait(self.app, self.tree, owner)?;
-                return within_runtime(self.wait_and_run(request, view));
+                may_wait(self.app, self.tree, &owner)?;
+                return within_runtime(async { self.among_others(Console::new(view, listen()?)).await });
             }
+            Opened::Busy => return self.look_as_guest(view),
         };
         view.warn(session.notices());
-        let mut judging = match session.judge(request) {
+        let mut judging = match session.judge(self.request()) {
             Ok(judging) => judging,
             Err(error) => {
                 let _ = session.close_blocking();
@@ -93,18 +111,39 @@ impl Stage<'_> {
         match judging.finish() {
             Ok(summary) => self.finish_here(view, session, summary),
             Err(pending) => within_runtime(async {
-                let signals = listen()?;
-                self.conduct(Console::new(view, signals), session, |_| Ok(pending.go_on())).await
+                let console = Console::new(view, listen()?);
+                self.conduct(console, session, |_| Ok(pending.go_on())).await
             }),
         }
     }
 
+    pub(crate) fn state_dir(self) -> PathBuf {
+        self.app.state_dir(self.tree)
+    }
+
+    fn settings(self) -> &'a Settings {
+        &self.tree.loaded.settings
+    }
+
+    pub(crate) fn request(self) -> Request {
+        self.errand.request(self.app, self.settings())
+    }
+
+    pub(crate) fn screen(self) -> Screen {
+        let tasks = || self.tree.graph.ids().map(|id| self.tree.graph.task(id));
+        let names = |which: &dyn Fn(&Task) -> bool| -> HashSet<TaskName> {
+            tasks().filter(|task| which(task)).map(|task| task.name.clone()).collect()
+        };
+        let (shown, interactive) = (names(&|task| task.show_output), names(&|task| task.interactive));
+        self.errand.screen(self.app, self.settings(), shown, interactive)
+    }
+
     /// Opens the tree, unless another devtask holds it.
     fn open(self) -> Result<Opened, Exit> {
-        let label = self.label();
-        if self.args.dry_run {
+        let label = self.errand.label();
+        if self.errand.args.dry_run {
             let session = look::open(self.app, self.tree, &label)?;
-            return session.map(Opened::Session).ok_or_else(look::busy);
+            return Ok(session.map_or(Opened::Busy, Opened::Session));
         }
         match self.builder().open_blocking() {
             Ok(session) => {
@@ -116,24 +155,43 @@ impl Stage<'_> {
         }
     }
 
+    /// Opens the tree to hold it for long: once it is free. `keeps`: what was loaded may be of use to others.
+    pub(crate) async fn hold(self, console: &mut Console, keeps: bool) -> Result<Session, Exit> {
+        let opened = match self.builder().open().await {
+            Err(SessionError::Held(owner)) if self.app.globals.no_wait => Err(SessionError::Held(owner)),
+            Err(SessionError::Held(_)) => {
+                let mut asked = None;
+                loop {
+                    match wait(self, console, asked).await? {
+                        Waited::Free(session) => break Ok(*session),
+                        Waited::Served(socket) => asked = Some(socket),
+                    }
+                }
+            }
+            opened => opened,
+        };
+        let session = opened.map_err(|error| refuse(&error))?;
+        if keeps {
+            self.app.keep(self.tree, &session.state_dir());
+        }
+        Ok(session)
+    }
+
     /// How the tree is opened to run something.
-    fn builder(self) -> SessionBuilder {
-        let builder = self.app.session(self.tree, &self.label());
-        match jobs(self.app, self.tree, self.args) {
+    pub(crate) fn builder(self) -> SessionBuilder {
+        let builder = self.app.session(self.tree, &self.errand.label());
+        match self.errand.jobs(self.app, self.settings()) {
             Some(jobs) => builder.jobs(jobs),
             None => builder,
         }
-    }
-
-    fn label(self) -> String {
-        format!("devtask run {}", self.args.names.join(" ")).trim_end().to_owned()
     }
 
     /// Ends a run that had nothing to execute.
     fn finish_here(self, mut view: View, session: Session, summary: RunSummary) -> Result<Ended, Exit> {
         let saved = session.close_blocking();
         let ended = Ended { summary, signal: None };
-        self.tell(&mut view, &saved, &ended);
+        tell_saved(&mut view, &saved, &ended);
+        self.errand.tell(&mut view, &ended);
         view.show_here();
         match (saved, view.printer.take_fault()) {
             (_, Some(fault)) => Err(internal(&format!("cannot write to stdout: {fault}"))),
@@ -142,15 +200,41 @@ impl Stage<'_> {
         }
     }
 
-    /// Waits until the tree is free, and runs.
-    async fn wait_and_run(self, request: Request, mut view: View) -> Result<Ended, Exit> {
-        let mut signals = listen()?;
-        let session = wait(self.builder(), &mut signals).await?;
-        view.warn(session.notices());
-        self.conduct(Console::new(view, signals), session, |session| session.start(request)).await
+    /// Has whoever holds the tree look.
+    fn look_as_guest(self, view: View) -> Result<Ended, Exit> {
+        let visit = Visit::of_loaded(self.app, self.tree).ok_or_else(look::busy)?;
+        let question = self.errand.question(self.app, self.settings());
+        match guest::ask(self.errand, question, visit, view, async |_| Err(look::busy()))? {
+            Served::Ended(ended) => Ok(ended),
+            Served::Alone(_) => Err(look::busy()),
+        }
     }
 
-    /// Conducts a run to its end, and closes the session.
+    /// Runs where another devtask holds the tree: as its guest, else once the tree is free.
+    pub(crate) async fn among_others(self, mut console: Console) -> Result<Ended, Exit> {
+        // Who was asked, to no avail.
+        let mut asked = None;
+        loop {
+            console.clear().await;
+            match wait(self, &mut console, asked).await? {
+                Waited::Free(session) => {
+                    console.view().warn(session.notices());
+                    return self.conduct(console, *session, |session| session.start(self.request())).await;
+                }
+                Waited::Served(socket) => {
+                    asked = Some(socket);
+                    let Some(visit) = Visit::of_loaded(self.app, self.tree) else { continue };
+                    let question = self.errand.question(self.app, self.settings());
+                    match guest::visit(visit, question, &mut console).await? {
+                        Some(ended) => return guest::conclude(self.errand, console, ended).await,
+                        None => console.view().begin_again(self.screen()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Conducts a run to its end, serves others meanwhile, and closes the session.
     async fn conduct(
         self,
         mut console: Console,
@@ -164,11 +248,16 @@ impl Stage<'_> {
                 return Err(refuse(&error));
             }
         };
-        let ended = console.follow(run, &session).await;
+        let serving = self.serve(&session);
+        let ended = console.follow(OwnRun::new(run, &session, serving.as_ref())).await;
+        if let Some(serving) = serving {
+            console.see_off(serving).await;
+        }
         let saved = console.close(session).await;
         let unsaid = ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none());
         if let Ok(ended) = &ended {
-            self.tell(console.view(), &saved, ended);
+            tell_saved(console.view(), &saved, ended);
+            self.errand.tell(console.view(), ended);
         }
         console.finish().await?;
         match saved {
@@ -177,20 +266,55 @@ impl Stage<'_> {
         }
     }
 
-    /// What is said at the end: notices, outputs.
-    fn tell(self, view: &mut View, saved: &Result<Vec<String>, String>, ended: &Ended) {
-        match saved {
-            Ok(notices) => view.warn(notices),
-            // A run that could not save said so itself, as soon as it knew.
-            Err(why) if ended.summary.not_saved.is_none() => {
-                view.warn(&[format!("results are not saved: {why}")]);
-            }
-            Err(_) => {}
+    /// Serves others in the tree. Where that cannot be they wait, so nobody needs to be told.
+    fn serve(self, session: &Session) -> Option<Serving> {
+        if self.errand.args.dry_run {
+            return None;
         }
+        let ground = Ground::new(session.clone(), self.tree.loaded.clone());
+        let options = ServingOptions::new(build()?, runtime_bases());
+        Serving::start(session, Arc::new(AsLoaded(Arc::new(ground))), options).ok()
+    }
+}
+
+impl<'a> Errand<'a> {
+    /// That of a watch.
+    pub(crate) const fn watch(args: &'a RunArgs, inputs: &'a Map<String, Value>, label: &'a str) -> Self {
+        Self { args, inputs, prints_outputs: false, label: Some(label) }
+    }
+
+    /// How others are told what this is.
+    pub(crate) fn label(self) -> String {
+        match self.label {
+            Some(label) => format!("devtask {label}"),
+            None => format!("devtask run {}", self.args.names.join(" ")).trim_end().to_owned(),
+        }
+    }
+
+    /// What an owner is asked to do.
+    pub(crate) fn question(self, app: &App, project: &Settings) -> Question {
+        let everything = app.globals.events.is_some() || self.args.dry_run;
+        Question { request: self.request(app, project), label: self.label(), everything }
+    }
+
+    /// What is said at the very end.
+    pub(crate) fn tell(self, view: &mut View, ended: &Ended) {
         if self.prints_outputs {
             let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
             view.printer.out(&format!("{}\n", Value::Object(outputs)));
         }
+    }
+}
+
+/// Says what became of the state.
+fn tell_saved(view: &mut View, saved: &Result<Vec<String>, String>, ended: &Ended) {
+    match saved {
+        Ok(notices) => view.warn(notices),
+        // A run that could not save said so itself, as soon as it knew.
+        Err(why) if ended.summary.not_saved.is_none() => {
+            view.warn(&[format!("results are not saved: {why}")]);
+        }
+        Err(_) => {}
     }
 }
 
@@ -199,10 +323,12 @@ enum Opened {
     Session(Session),
     /// Another devtask holds it.
     Held(Owner),
+    /// Another devtask is at work in it, so that not even a look is possible.
+    Busy,
 }
 
 /// Does it on a runtime that lives as long.
-pub(super) fn within_runtime<T>(work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
+pub(crate) fn within_runtime<T>(work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| internal(&format!("cannot start: {e}")))?;
     let ended = runtime.block_on(work);
@@ -211,12 +337,12 @@ pub(super) fn within_runtime<T>(work: impl Future<Output = Result<T, Exit>>) -> 
     ended
 }
 
-pub(super) fn listen() -> Result<Signals, Exit> {
+pub(crate) fn listen() -> Result<Signals, Exit> {
     Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))
 }
 
 /// `--input-json`, then each `--input` on top (spec section 3).
-pub(super) fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
+pub(crate) fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     let mut inputs = match args.input_json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(object))) => object,
@@ -240,97 +366,67 @@ pub(super) fn inputs(args: &RunArgs) -> Result<Map<String, Value>, Exit> {
     Ok(inputs)
 }
 
-pub(super) fn request(app: &App, tree: &Tree, args: &RunArgs, inputs: Map<String, Value>) -> Request {
-    let mut request = Request::run(args.names.clone()).mode(args.mode.into());
-    request.inputs = inputs;
-    request.arguments = args.arguments.clone();
-    request.jobs = jobs(app, tree, args);
-    request.fail_fast = args.fail_fast.or_else(|| app.setting(tree, |s| s.fail_fast)).unwrap_or(false);
-    request.force = args.force;
-    request.refresh = app.globals.refresh_task_cache;
-    request.dry_run = args.dry_run;
-    request.timeout = args.timeout;
-    request.retries = args.retries;
-    request.tail = tail(app, tree, args);
-    request.lines = match (app.is_live(tree), shows_output(app, tree, args) || app.globals.events.is_some()) {
-        (false, true) => LiveLines::All,
-        (true, _) => LiveLines::Lossy,
-        (false, false) => LiveLines::Off,
-    };
-    request
-}
-
-/// How many tasks are to execute at once, if that was said.
-fn jobs(app: &App, tree: &Tree, args: &RunArgs) -> Option<usize> {
-    let jobs = args.jobs.or_else(|| app.setting(tree, |s| s.jobs));
-    jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX))
-}
-
-/// How many last lines of a failed task are shown.
-fn tail(app: &App, tree: &Tree, args: &RunArgs) -> usize {
-    let lines = args.tail.or_else(|| app.setting(tree, |s| s.tail));
-    lines.map_or(Request::TAIL, |lines| usize::try_from(lines).unwrap_or(usize::MAX))
-}
-
-fn shows_output(app: &App, tree: &Tree, args: &RunArgs) -> bool {
-    let asked = args.show_output.or_else(|| app.setting(tree, |s| s.show_output)).unwrap_or(false);
-    (asked || app.globals.verbose) && !app.globals.quiet
-}
-
-pub(super) fn screen(app: &App, tree: &Tree, args: &RunArgs) -> Screen {
-    let quiet = app.globals.quiet || app.ui(tree) == Ui::None;
-    let streamed = shows_output(app, tree, args);
-    let tail = tail(app, tree, args);
-    let style = Style { color: app.color_err, quiet, explain: args.explain, tail, streamed };
-    let names = |which: &dyn Fn(&Task) -> bool| -> HashSet<TaskName> {
-        let tasks = tree.graph.ids().map(|id| tree.graph.task(id));
-        tasks.filter(|task| which(task)).map(|task| task.name.clone()).collect()
-    };
-    let shows = Shows {
-        lines_of: names(&|task| streamed || (task.show_output && !quiet)),
-        interactive: names(&|task| task.interactive),
-    };
-    Screen::new(Lines::new(style), app.is_live(tree) && !quiet, shows)
-}
-
-/// Whether waiting for the tree makes sense; if so, says for whom.
-pub(super) fn may_wait(app: &App, tree: &Tree, busy: Owner) -> Result<(), Exit> {
-    if is_nested_in(&app.state_dir(tree)) {
-        return Err(misused(
-            "a task cannot run tasks of its own tree yet: `devtask run` was called by a task of the run that holds it; \
-             put the edge into `after` instead",
-        ));
+impl Errand<'_> {
+    /// The request, in a project with these settings.
+    pub(crate) fn request(self, app: &App, project: &Settings) -> Request {
+        let args = self.args;
+        let mut request = Request::run(args.names.clone()).mode(args.mode.into());
+        request.inputs = self.inputs.clone();
+        request.arguments = args.arguments.clone();
+        request.jobs = self.jobs(app, project);
+        request.fail_fast = args.fail_fast.or_else(|| app.setting(project, |s| s.fail_fast)).unwrap_or(false);
+        request.force = args.force;
+        request.refresh = app.globals.refresh_task_cache;
+        request.dry_run = args.dry_run;
+        request.timeout = args.timeout;
+        request.retries = args.retries;
+        request.tail = self.tail(app, project);
+        let needs_lines = self.shows_output(app, project) || app.globals.events.is_some();
+        request.lines = match (app.is_live(project), needs_lines) {
+            (false, true) => LiveLines::All,
+            (true, _) => LiveLines::Lossy,
+            (false, false) => LiveLines::Off,
+        };
+        request
     }
-    if app.globals.no_wait {
-        return Err(refuse(&SessionError::Held(busy)));
-    }
-    eprintln!("Waiting for {}", owner(&busy));
-    Ok(())
-}
 
-/// Opens the tree once it is free, unless a signal says not to wait.
-pub(super) async fn wait(builder: SessionBuilder, signals: &mut Signals) -> Result<Session, Exit> {
-    let stopped = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&stopped);
-    let wait = Wait::UntilStopped(Box::new(move |_: &Owner| stop.load(Ordering::Relaxed)));
-    let mut opening = pin!(builder.wait(wait).open());
-    let mut signal = None;
-    loop {
-        tokio::select! {
-            opened = &mut opening => return match (opened, signal) {
-                (Ok(session), _) => Ok(session),
-                (Err(_), Some(signal)) => Err(Exit::Signal(signal)),
-                (Err(error), None) => Err(refuse(&error)),
-            },
-            wish = signals.next() => match wish {
-                Wish::End(number) => {
-                    signal = Some(number);
-                    stopped.store(true, Ordering::Relaxed);
-                }
-                Wish::Stop => stop_self(),
-                Wish::Report => {}
-            },
-        }
+    /// How many tasks are to execute at once, if that was said.
+    fn jobs(self, app: &App, project: &Settings) -> Option<usize> {
+        let jobs = self.args.jobs.or_else(|| app.setting(project, |s| s.jobs));
+        jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX))
+    }
+
+    /// How many last lines of a failed task are shown.
+    fn tail(self, app: &App, project: &Settings) -> usize {
+        let lines = self.args.tail.or_else(|| app.setting(project, |s| s.tail));
+        lines.map_or(Request::TAIL, |lines| usize::try_from(lines).unwrap_or(usize::MAX))
+    }
+
+    fn shows_output(self, app: &App, project: &Settings) -> bool {
+        let asked =
+            self.args.show_output.or_else(|| app.setting(project, |s| s.show_output)).unwrap_or(false);
+        (asked || app.globals.verbose) && !app.globals.quiet
+    }
+
+    /// The screen for it: `shown` are the tasks whose output is always shown, `interactive` those that own the
+    /// terminal.
+    pub(crate) fn screen(
+        self,
+        app: &App,
+        project: &Settings,
+        shown: HashSet<TaskName>,
+        interactive: HashSet<TaskName>,
+    ) -> Screen {
+        let quiet = app.globals.quiet || app.ui(project) == Ui::None;
+        let streamed = self.shows_output(app, project);
+        let tail = self.tail(app, project);
+        let style = Style { color: app.color_err, quiet, explain: self.args.explain, tail, streamed };
+        let lines_of = match (streamed, quiet) {
+            (true, _) => Shown::All,
+            (false, true) => Shown::These(HashSet::new()),
+            (false, false) => Shown::These(shown),
+        };
+        Screen::new(Lines::new(style), app.is_live(project) && !quiet, Shows { lines_of, interactive })
     }
 }
 

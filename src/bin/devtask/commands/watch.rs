@@ -1,20 +1,30 @@
 //! `devtask watch`.
 
+use std::{
+    ffi::OsString,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use devtask::{
-    Request, SessionError,
+    Session, SessionError, TaskGraph,
+    loader::{LoadRequest, Loaded, load},
     plan::select,
-    session::{LiveLines, OnBusy, WatchOptions},
+    serve::{AsWatched, Serving, ServingOptions},
+    session::{LiveLines, OnBusy, Reload, Reloaded, Watch, WatchOptions},
     watch::Backend,
 };
 
 use super::command;
 use crate::{
-    app::{App, Tree, misused, refuse},
+    app::{App, Tree, build, misused, refuse, runtime_bases},
     args::{self, Mode, Outputs, Ui, WatchArgs, Watcher},
-    commands::run::{inputs, listen, may_wait, request, screen, wait, within_runtime},
-    console::{Console, Events, View, has_keys},
+    commands::run::{Errand, Stage, inputs, listen, within_runtime},
+    console::{Console, Events, OwnWatch, View, has_keys},
     exit::Exit,
-    render::watch::{Manner, Watched},
+    render::{
+        diagnostic,
+        watch::{Manner, Watched},
+    },
 };
 
 pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
@@ -24,75 +34,80 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
         ));
     }
     let events = Events::open(app)?;
-    let (tree, mut request) = what(app, args)?;
+    let inputs = inputs(&args.run)?;
+    let (tree, arguments) = what(app, args)?;
+    let label = label(args);
+    let stage = Stage { app, tree: &tree, errand: Errand::watch(&args.run, &inputs, &label) };
     let manner = manner(app, &tree, args);
+    let mut request = stage.request();
+    if let Some(arguments) = arguments {
+        request.names = vec![command::NAME.to_owned()];
+        request.arguments = arguments;
+        // What its files were is known from the last time; what else it rests on nobody has said.
+        request.force = true;
+    }
     if manner.keys && request.lines == LiveLines::Off {
         request.lines = LiveLines::Lossy;
     }
-    let screen = screen(app, &tree, &args.run).watching(Watched::new(manner), args.clear);
+    let screen = stage.screen().watching(Watched::new(manner), args.clear);
     let view = View::new(screen, events.to);
-    let keys = manner.keys;
     within_runtime(async {
-        let mut signals = listen()?;
-        let label = label(args);
-        let session = match app.session(&tree, &label).open().await {
-            Ok(session) => session,
-            Err(SessionError::Held(owner)) => {
-                may_wait(app, &tree, owner)?;
-                wait(app.session(&tree, &label), &mut signals).await?
-            }
-            Err(error) => return Err(refuse(&error)),
-        };
-        if !manner.command {
-            app.keep(&tree, &session.state_dir());
-        }
-        let mut console = Console::new(view, signals);
+        let mut console = Console::new(view, listen()?);
+        let session = stage.hold(&mut console, !manner.command).await?;
         console.view().warn(session.notices());
-        let watch = match session.watch(request, options(args)).await {
+        let loaded = Arc::new(Mutex::new((Arc::clone(&tree.graph), tree.loaded.clone())));
+        let files = Box::new(Files {
+            request: app.load_request(),
+            color: app.color_err,
+            loaded: Arc::clone(&loaded),
+        });
+        let reload = (!manner.command).then_some(files as Box<dyn Reload>);
+        let watch = match session.watch_reloading(request, options(args), reload).await {
             Ok(watch) => watch,
             Err(error) => {
                 let _ = session.close().await;
                 return Err(refuse(&error));
             }
         };
-        let ended = console.follow_watch(watch, &session, &tree.loaded.root, keys).await;
-        let saved = console.close(session).await;
+        let now = watch.session();
+        drop(session);
+        let serving = if manner.command { None } else { serve(&watch, loaded) };
+        let ended = console
+            .follow_watch(OwnWatch::new(watch, serving.as_ref()), &tree.loaded.root, manner.keys)
+            .await;
+        if let Some(serving) = serving {
+            console.see_off(serving).await;
+        }
+        let saved = console.close(now.get()).await;
         if let Err(why) = &saved {
             console.view().warn(&[format!("results are not saved: {why}")]);
         }
         console.finish().await?;
-        let (summary, signal) = ended?;
-        Ok(match signal {
+        let ended = ended?;
+        Ok(match ended.signal {
             Some(signal) => Exit::Signal(signal),
-            None if summary.internal_failure || saved.is_err() => Exit::Internal,
-            None if summary.failed => Exit::Failed,
+            None if ended.summary.internal_failure || saved.is_err() => Exit::Internal,
+            None if ended.summary.failed => Exit::Failed,
             None => Exit::Done,
         })
     })
 }
 
-/// What is watched, and how it is run.
-fn what(app: &mut App, args: &WatchArgs) -> Result<(Tree, Request), Exit> {
-    let inputs = inputs(&args.run)?;
+/// What is watched; the arguments of a command that was given instead of a task file.
+fn what(app: &mut App, args: &WatchArgs) -> Result<(Tree, Option<Vec<OsString>>), Exit> {
     if !args.globs.is_empty() {
         let (tree, arguments) = command::tree(app, args)?;
-        let mut request = request(app, &tree, &args.run, inputs);
-        request.names = vec![command::NAME.to_owned()];
-        request.arguments = arguments;
-        // What its files were is known from the last time; what else it rests on nobody has said.
-        request.force = true;
-        return Ok((tree, request));
+        return Ok((tree, Some(arguments)));
     }
     app.without_file = Some("watch files for a command: devtask watch -g 'src/**/*.rs' -- cargo test");
     let tree = app.load()?;
     select(&tree.graph, tree.loaded.current_project.as_deref(), &args.run.names)
         .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
-    let request = request(app, &tree, &args.run, inputs);
-    Ok((tree, request))
+    Ok((tree, None))
 }
 
 fn manner(app: &App, tree: &Tree, args: &WatchArgs) -> Manner {
-    let is_shown = app.ui(tree) != Ui::None;
+    let is_shown = app.ui(&tree.loaded.settings) != Ui::None;
     Manner {
         keys: is_shown && has_keys(),
         beats: is_shown,
@@ -104,7 +119,60 @@ fn manner(app: &App, tree: &Tree, args: &WatchArgs) -> Manner {
 fn label(args: &WatchArgs) -> String {
     let globs = args.globs.iter().map(|glob| format!("-g {glob}"));
     let names: Vec<String> = globs.chain(args.run.names.iter().cloned()).collect();
-    format!("devtask watch {}", names.join(" ")).trim_end().to_owned()
+    format!("watch {}", names.join(" ")).trim_end().to_owned()
+}
+
+/// Serves others in the tree. Where that cannot be they wait, so nobody needs to be told.
+fn serve(watch: &Watch, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Option<Serving> {
+    let host = Arc::new(AsWatched::new(watch.session(), loaded));
+    let session: Session = watch.session().get();
+    Serving::start(&session, host, ServingOptions::new(build()?, runtime_bases())).ok()
+}
+
+/// The task files of the watch.
+struct Files {
+    request: LoadRequest,
+    color: bool,
+    loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>,
+}
+
+impl Files {
+    fn load(&self) -> Result<Tree, String> {
+        let mut loaded = load(&self.request).map_err(|faults| {
+            let mut all = faults.diagnostics;
+            if faults.complete
+                && let Err(more) = TaskGraph::build(faults.declarations)
+            {
+                all.extend(more);
+            }
+            diagnostic::render(&all, &faults.sources, self.color)
+        })?;
+        let declarations = std::mem::take(&mut loaded.declarations);
+        let graph = TaskGraph::build(declarations)
+            .map_err(|faults| diagnostic::render(&faults, &loaded.sources, self.color))?;
+        Ok(Tree::new(loaded, graph))
+    }
+}
+
+impl Reload for Files {
+    fn places(&self) -> Vec<std::path::PathBuf> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).1.places()
+    }
+
+    fn is_current(&self) -> bool {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).1.is_current()
+    }
+
+    fn reload(&mut self) -> Result<Reloaded, String> {
+        let Tree { loaded, graph, .. } = self.load()?;
+        if loaded.root != self.loaded.lock().unwrap_or_else(PoisonError::into_inner).1.root {
+            return Err("the root of the tree is another now: start the watch anew\n".to_owned());
+        }
+        let mut reloaded = Reloaded::new(Arc::clone(&graph));
+        reloaded.standpoint = loaded.standpoint();
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = (graph, loaded);
+        Ok(reloaded)
+    }
 }
 
 fn options(args: &WatchArgs) -> WatchOptions {

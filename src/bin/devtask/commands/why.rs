@@ -14,7 +14,7 @@ use crate::{
     app::{App, Tree, complain, internal, misused},
     args::WhyArgs,
     commands::{
-        look::{Decision, busy, look},
+        look::{Decision, Look, busy, look},
         out,
         show::one,
     },
@@ -46,7 +46,7 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
         return Err(internal(&format!("nothing was decided about {}", task.name)));
     };
     if args.json {
-        return Ok(out(&as_json(&task.name, decision)));
+        return Ok(out(&as_json(&task.name, decision, &look)));
     }
     let mut text = verdict(&tree, task, decision);
     if decision.action == Decided::WouldRun {
@@ -55,16 +55,21 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
             text.push_str(&format!("downstream: {downstream} may run as a consequence\n"));
         }
     }
+    if !look.called.is_empty() {
+        let called: Vec<&str> = look.called.iter().map(TaskName::as_str).collect();
+        text.push_str(&format!("called when it last ran: {}\n", called.join(", ")));
+    }
     text.push_str(&last_success(decision.last_success.as_ref()));
     Ok(out(&text))
 }
 
-fn as_json(name: &TaskName, decision: &Decision) -> String {
+fn as_json(name: &TaskName, decision: &Decision, look: &Look) -> String {
     let value = json!({
         "task": name,
         "action": decision.action,
         "reasons": decision.reasons,
         "compared": decision.compared,
+        "called": look.called,
         "lastSuccess": decision.last_success,
     });
     format!("{value:#}\n")

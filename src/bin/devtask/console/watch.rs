@@ -7,18 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use devtask::{
-    Session,
-    session::{Watch, WatchControl, WatchSummary},
-};
+use devtask::session::{WatchControl, WatchSummary};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Console, View,
+    Conducted as _, Console, Ended, OwnWatch, View,
     keys::{HELP, Key, Keyboard},
 };
 use crate::{
-    app::refuse,
     exit::Exit,
     render::{
         screen::REFRESH,
@@ -46,12 +42,10 @@ impl Console {
     /// Shows the events of a watch until it is over, and does what signals and keys ask for.
     pub(crate) async fn follow_watch(
         &mut self,
-        mut watch: Watch,
-        session: &Session,
+        mut watch: OwnWatch<'_>,
         root: &Path,
         keys: bool,
-    ) -> Result<(WatchSummary, Option<i32>), Exit> {
-        let control = watch.control();
+    ) -> Result<Ended<WatchSummary>, Exit> {
         let mut hands = Hands { control: watch.control(), root: root.to_owned(), on_hold: false };
         // A terminal that cannot be used in this way is one without keys.
         self.keyboard = keys.then(Keyboard::new).and_then(Result::ok);
@@ -67,16 +61,14 @@ impl Console {
                     None => break,
                 },
                 () = self.view.printer.written(), if self.view.printer.is_busy() => {}
-                wish = self.signals.next() => self.obey(wish, &control, session).await,
+                wish = self.signals.next() => self.obey(wish, &watch).await,
                 key = pressed(&mut self.keyboard) => self.press(key, &mut hands),
                 _ = ticks.tick(), if self.view.screen.is_live() => due = true,
             }
         }
         self.keyboard = None;
-        match watch.finish().await {
-            Ok(summary) => Ok((summary, self.ended_by)),
-            Err(error) => Err(refuse(&error)),
-        }
+        let summary = watch.finish().await?;
+        Ok(Ended { summary, signal: self.ended_by })
     }
 
     /// Gives the terminal to a task that is to own it, before that begins, and takes it back.

@@ -38,6 +38,11 @@ impl Printer {
         Self { waiting: Batch::default(), events, had_events: false, under_way: None, fault: None }
     }
 
+    /// The sink of events, which is here while nothing is being written.
+    pub(crate) fn into_events(self) -> Option<Sink> {
+        self.events
+    }
+
     /// Text for stderr.
     pub(crate) fn err(&mut self, text: &str) {
         self.waiting.err.extend_from_slice(text.as_bytes());

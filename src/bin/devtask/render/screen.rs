@@ -55,9 +55,24 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// What of the tasks is shown.
 pub(crate) struct Shows {
     /// The tasks whose lines are shown, and not only used for the live region.
-    pub(crate) lines_of: HashSet<TaskName>,
+    pub(crate) lines_of: Shown,
     /// The tasks that own the terminal while they run: it is not drawn upon then.
     pub(crate) interactive: HashSet<TaskName>,
+}
+
+/// Some tasks, or all.
+pub(crate) enum Shown {
+    All,
+    These(HashSet<TaskName>),
+}
+
+impl Shown {
+    fn has(&self, task: &TaskName) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(tasks) => tasks.contains(task),
+        }
+    }
 }
 
 impl Screen {
@@ -86,7 +101,7 @@ impl Screen {
         self.keep_up(event);
         self.clear_before(event);
         if let What::Log { task, .. } | What::LogGap { task, .. } = &event.what
-            && !self.follow.unwrap_or_else(|| self.shows.lines_of.contains(task))
+            && !self.follow.unwrap_or_else(|| self.shows.lines_of.has(task))
         {
             return;
         }

@@ -122,6 +122,20 @@ impl Watched {
                     (None, None) => Vec::new(),
                 })
             }
+            What::Reloaded { tasks } if tasks.is_empty() => Some(Vec::new()),
+            What::Reloaded { tasks } => {
+                let line =
+                    style.status("Reloaded", &format!("the task files  →  {}", few(tasks, ", ", TASKS, 0)));
+                Some(if style.quiet { Vec::new() } else { vec![line] })
+            }
+            What::ReloadFailed { text } => {
+                // Rendered by this program, colours and all.
+                let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                lines.push(
+                    style.status("Warning", "the task files have faults; what they said before goes on"),
+                );
+                Some(lines)
+            }
             What::LoopFound { task, paths } => Some(vec![style.status("Warning", &self.looped(task, paths))]),
             What::RunStarted { .. } => {
                 self.cycles += 1;

@@ -1,0 +1,193 @@
+//! What requests are served from, and which of them can be.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::wire::{Hello, Raw, Refusal, Welcome, Whence};
+use crate::{
+    graph::TaskGraph,
+    loader::Loaded,
+    model::{Digest, TaskName},
+    plan::{Plan, Standpoint},
+    session::{Caller, Request, Session, WatchedSession},
+};
+
+/// An open tree, and what was loaded for it.
+#[derive(Debug)]
+pub struct Ground {
+    session: Session,
+    loaded: Loaded,
+    digest: OnceLock<Option<Digest>>,
+    /// The tasks whose output is always shown.
+    shown: Vec<TaskName>,
+    has_interactive: bool,
+}
+
+/// Whether a request is served.
+#[derive(Clone, Debug)]
+pub enum Admission {
+    /// From this.
+    Served(Arc<Ground>),
+    /// Not now: whoever asks waits for the tree.
+    Wait,
+}
+
+/// What the process that holds a tree decides about requests.
+pub trait Host: Send + Sync + 'static {
+    /// Whether, and from what, requests are served now. Asked for each of them, on a thread on which it may take its
+    /// time: what was loaded may have to be loaded anew.
+    fn admit(&self) -> Admission;
+}
+
+/// Serves from what was loaded once, as long as that is what the files say.
+#[derive(Clone, Debug)]
+pub struct AsLoaded(pub Arc<Ground>);
+
+impl Host for AsLoaded {
+    fn admit(&self) -> Admission {
+        if self.0.loaded.is_current() { Admission::Served(Arc::clone(&self.0)) } else { Admission::Wait }
+    }
+}
+
+/// How long a guest waits for task files that were edited just now to take effect.
+const RELOAD: Duration = Duration::from_secs(5);
+/// How often it is looked whether they have.
+const GLANCE: Duration = Duration::from_millis(2);
+
+/// Serves from what a watch goes on with.
+#[derive(Debug)]
+pub struct AsWatched {
+    session: WatchedSession,
+    /// What was loaded last, and its graph.
+    loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>,
+    ground: Mutex<Option<Arc<Ground>>>,
+}
+
+impl AsWatched {
+    /// `loaded` is what the watch was told to go on with, by whoever loads for it.
+    #[must_use]
+    pub fn new(session: WatchedSession, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Self {
+        Self { session, loaded, ground: Mutex::default() }
+    }
+
+    /// What can be served from now; none if that is not what the files say.
+    fn ground(&self) -> Option<Arc<Ground>> {
+        let session = self.session.get();
+        let mut known = lock(&self.ground);
+        if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known.session.graph(), session.graph())) {
+            let (graph, loaded) = lock(&self.loaded).clone();
+            // The watch has not come that far yet.
+            Arc::ptr_eq(&graph, session.graph()).then_some(())?;
+            *known = Some(Arc::new(Ground::new(session, loaded)));
+        }
+        known.clone().filter(|ground| ground.loaded.is_current())
+    }
+}
+
+impl Host for AsWatched {
+    fn admit(&self) -> Admission {
+        let end = Instant::now() + RELOAD;
+        loop {
+            match self.ground() {
+                Some(ground) => return Admission::Served(ground),
+                None if Instant::now() > end => return Admission::Wait,
+                None => thread::sleep(GLANCE),
+            }
+        }
+    }
+}
+
+/// What a panic of another thread left is as good as before: every change is made at once.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ground {
+    /// A session, and what its graph was loaded from.
+    #[must_use]
+    pub fn new(session: Session, loaded: Loaded) -> Self {
+        let graph = session.graph();
+        let tasks = || graph.ids().map(|id| graph.task(id));
+        Self {
+            shown: tasks().filter(|task| task.show_output).map(|task| task.name.clone()).collect(),
+            has_interactive: tasks().any(|task| task.interactive),
+            digest: OnceLock::new(),
+            session,
+            loaded,
+        }
+    }
+
+    pub(crate) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn welcome(&self) -> Welcome {
+        Welcome { settings: self.loaded.settings.clone(), shown: self.shown.clone() }
+    }
+
+    /// From where this guest's names are meant. None: it may belong to another tree, or wants what this session
+    /// cannot give.
+    pub(crate) fn standpoint(&self, hello: &Hello) -> Option<Standpoint> {
+        if hello.granularity != self.session.granularity() {
+            return None;
+        }
+        match &hello.whence {
+            Whence::Directory { dir, home } => {
+                self.loaded.standpoint_at(dir.as_path(), home.as_ref().map(Raw::as_path))
+            }
+            Whence::Loaded { digest, standpoint } => {
+                let own = *self.digest.get_or_init(|| self.loaded.digest(self.session.graph()));
+                (own == Some(*digest)).then(|| standpoint.clone())
+            }
+        }
+    }
+
+    /// Completes a request with what only this side can tell.
+    pub(crate) fn complete(&self, request: &mut Request, standpoint: Standpoint) -> Result<(), Refusal> {
+        request.caller = self.caller(request)?;
+        request.standpoint = Some(standpoint);
+        if !self.has_interactive || request.dry_run {
+            return Ok(());
+        }
+        let roots = self.session.select_from(request.standpoint.as_ref(), &request.names)?;
+        let (graph, plan) = (self.session.graph(), Plan::new(self.session.graph(), roots, request.mode));
+        match plan.order().iter().map(|id| graph.task(*id)).find(|task| task.interactive) {
+            Some(task) => Err(Refusal::Interactive(task.name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The task of this session that asks, if one does. One that does so through another tree cannot be told: its
+    /// own name was replaced by that of the other tree's task.
+    fn caller(&self, request: &Request) -> Result<Option<Caller>, Refusal> {
+        let variables = request.environment.iter().flat_map(|variables| variables.iter());
+        let variables = variables.map(|(name, value)| (name.as_bytes(), value.as_os_str()));
+        let value =
+            |wanted: &str| variables.clone().find(|(name, _)| *name == wanted.as_bytes()).map(|(_, v)| v);
+        let Some(trees) = value("DEVTASK_TREES") else { return Ok(None) };
+        let state_dir = self.session.state_dir();
+        let mut trees = trees.as_bytes().split(|byte| *byte == b'\n').rev().map(OsStr::from_bytes);
+        let is_ours = |tree: &OsStr| is_same(Path::new(tree), &state_dir);
+        if trees.next().is_some_and(is_ours) {
+            let task =
+                value("DEVTASK_TASK").and_then(OsStr::to_str).and_then(|name| TaskName::new(name).ok());
+            let run = value("DEVTASK_RUN").and_then(OsStr::to_str);
+            return match (run, task) {
+                (Some(run), Some(task)) => Ok(Some(Caller { run: run.to_owned(), task })),
+                _ => Err(Refusal::Nested),
+            };
+        }
+        if trees.any(is_ours) { Err(Refusal::Nested) } else { Ok(None) }
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b)
+}

@@ -1,0 +1,211 @@
+//! Task files that are edited while a watch goes on (spec section 5), and tasks that call others than before: the
+//! watch goes on over another graph, or another part of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Reload, turns::Turns};
+use crate::{
+    event::What,
+    graph::TaskGraph,
+    model::TaskId,
+    plan::Plan,
+    scan::Attendant as _,
+    session::{
+        Reloaded, Session,
+        watching::{Looked, Stood, Watching},
+    },
+    watch::Change,
+};
+
+/// A file with a fault may be half of one that is being saved: it is loaded once more after this long.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long somebody else's run is waited for at a time.
+const SOON: Duration = Duration::from_millis(50);
+
+/// What is known of the task files.
+#[derive(Default)]
+pub(super) struct Files {
+    reload: Option<Box<dyn Reload>>,
+    /// They may say something else.
+    is_suspect: bool,
+    /// When they had a fault for the first time, and what was told of it.
+    failed: Option<(Instant, Option<String>)>,
+}
+
+impl Files {
+    pub(super) fn new(reload: Option<Box<dyn Reload>>) -> Self {
+        Self { reload, ..Self::default() }
+    }
+}
+
+impl Turns {
+    /// Watches the directories of the task files.
+    pub(super) fn watch_files(&self) {
+        for directory in self.files.reload.iter().flat_map(|reload| reload.places()) {
+            self.watching().watch_also(&directory);
+        }
+    }
+
+    /// Changes beside those of what tasks rest on.
+    pub(super) fn suspect(&mut self, changes: &[Change]) {
+        if self.files.reload.is_none() || changes.is_empty() {
+            return;
+        }
+        self.files.is_suspect = true;
+        for change in changes {
+            // A new directory may get a task file of its own.
+            if let Change::Entry(path) = change
+                && path.is_dir()
+            {
+                self.watching().watch_also(path);
+            }
+        }
+    }
+
+    /// Whether the files have to be looked at, and nothing that runs rests on what they said.
+    pub(super) fn may_reload(&mut self) -> bool {
+        let is_still = self.session.shared.commons.is_still();
+        if self.files.is_suspect && !is_still {
+            self.look_in(SOON);
+        }
+        self.files.is_suspect && is_still
+    }
+
+    /// Loads anew what has changed; the tasks that are others then.
+    pub(super) async fn load_files(&mut self) {
+        let Some(mut reload) = self.files.reload.take() else { return };
+        self.files.is_suspect = false;
+        let load = move || {
+            let loaded = (!reload.is_current()).then(|| reload.reload());
+            (reload, loaded)
+        };
+        let Ok((reload, loaded)) = tokio::task::spawn_blocking(load).await else { return };
+        self.files.reload = Some(reload);
+        match loaded {
+            None => self.files.failed = None,
+            Some(Ok(reloaded)) => {
+                self.files.failed = None;
+                if let Err(text) = self.go_on_with(reloaded).await {
+                    self.emitter.emit(What::ReloadFailed { text });
+                }
+            }
+            Some(Err(text)) => self.note_failure(text),
+        }
+        self.watch_files();
+    }
+
+    fn note_failure(&mut self, text: String) {
+        let now = Instant::now();
+        match &mut self.files.failed {
+            None => {
+                self.files.failed = Some((now, None));
+                self.files.is_suspect = true;
+                self.look_in(AGAIN);
+            }
+            Some((_, told)) if told.as_ref() == Some(&text) => {}
+            Some((_, told)) => {
+                *told = Some(text.clone());
+                self.emitter.emit(What::ReloadFailed { text });
+            }
+        }
+    }
+
+    /// Goes on with another graph; what is wrong with that, if the tasks that are watched are not in it.
+    async fn go_on_with(&mut self, reloaded: Reloaded) -> Result<(), String> {
+        let session = self.session.renewed(reloaded);
+        let plan = session.watched_plan(&self.request).map_err(|error| error.to_string())?;
+        let (old, new) = (Arc::clone(&self.session.shared.graph), Arc::clone(&session.shared.graph));
+        self.move_to(session, plan).await;
+        let others: BTreeSet<TaskId> =
+            self.plan.order().iter().copied().filter(|id| !is_same(&old, &new, *id)).collect();
+        self.owed.extend(others.iter().copied());
+        self.emitter.emit(What::Reloaded { tasks: self.names(others.into_iter()) });
+        Ok(())
+    }
+
+    /// Tasks call others than when the watch began: these are watched, too.
+    pub(super) async fn follow_calls(&mut self) {
+        let Ok(plan) = self.session.watched_plan(&self.request) else { return };
+        if plan.scheduled() == self.plan.scheduled() {
+            self.plan = plan;
+        } else if self.session.shared.commons.is_still() {
+            let session = self.session.renewed(self.session.as_loaded());
+            self.move_to(session, plan).await;
+        }
+    }
+
+    /// Goes on in another session, over what is known of the same tasks.
+    async fn move_to(&mut self, session: Session, plan: Plan) {
+        let (old, new) = (Arc::clone(&self.session.shared), Arc::clone(&session.shared));
+        let source = Arc::clone(self.watching().source());
+        let watching = Watching::new(&new, &plan, source);
+        for (id, stood) in &*self.watching().standings() {
+            let there = new.graph.id(old.graph.name(*id).as_str());
+            if let Some(there) = there.filter(|there| is_same(&old.graph, &new.graph, *there)) {
+                watching.stand(there, translated(stood, &old.graph, &new.graph));
+            }
+        }
+        // Of a session that was made just now nobody else knows.
+        let _ = new.watching.set(watching);
+        let names = |ids: &mut dyn Iterator<Item = TaskId>| -> Vec<TaskId> {
+            ids.filter_map(|id| new.graph.id(old.graph.name(id).as_str())).collect()
+        };
+        self.changed = names(&mut self.changed.iter().copied()).into_iter().collect();
+        let owed = names(&mut self.owed.iter());
+        self.owed = owed.into_iter().collect();
+        let stuck: BTreeMap<TaskId, _> = std::mem::take(&mut self.stuck)
+            .into_iter()
+            .filter_map(|(id, paths)| Some((new.graph.id(old.graph.name(id).as_str())?, paths)))
+            .collect();
+        self.stuck = stuck;
+        self.chain.end();
+        self.session = session.clone();
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = session;
+        self.plan = plan;
+        let look = move || {
+            let (Some(before), Some(now)) = (old.watching.get(), new.watching.get()) else { return };
+            drop(now.catch_up(&new));
+            now.take_over(before);
+            // Nothing of that is a change.
+            drop(now.take_seen());
+        };
+        // A panic there is one of every look afterwards, too.
+        let _ = tokio::task::spawn_blocking(look).await;
+        self.watch_files();
+    }
+}
+
+/// Whether a task of the new graph is what it was in the old one, as are the edges into it.
+fn is_same(old: &TaskGraph, new: &TaskGraph, id: TaskId) -> bool {
+    let Some(was) = old.id(new.name(id).as_str()) else { return false };
+    let edges = |graph: &TaskGraph, id: TaskId| {
+        let edge =
+            |edge: crate::graph::Edge| (graph.name(edge.task).clone(), format!("{:?}", edge.conditions));
+        graph.upstream(id).map(edge).collect::<BTreeSet<_>>()
+    };
+    old.task(was) == new.task(id) && edges(old, was) == edges(new, id)
+}
+
+fn translated(stood: &Stood, old: &TaskGraph, new: &TaskGraph) -> Stood {
+    let there = |(id, digest): &(TaskId, _)| Some((new.id(old.name(*id).as_str())?, *digest));
+    let looked =
+        Looked { upstream: stood.looked.upstream.iter().filter_map(there).collect(), ..stood.looked.clone() };
+    Stood { looked, ..stood.clone() }
+}
+
+impl Watching {
+    /// Takes the place of another one over the same source.
+    fn take_over(&self, before: &Self) {
+        let mine: BTreeSet<_> = self.now().attended().map(Path::to_owned).collect();
+        let others: Vec<_> = before.now().attended().map(Path::to_owned).collect();
+        others
+            .iter()
+            .filter(|directory| !mine.contains(*directory))
+            .for_each(|directory| self.leave(directory));
+    }
+}
