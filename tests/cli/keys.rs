@@ -173,6 +173,27 @@ fn a_task_that_owns_the_terminal_gets_it_as_it_was_and_reads_what_is_typed() {
 }
 
 #[test]
+fn a_task_that_comes_to_own_the_terminal_by_an_edit_of_its_file_gets_it() {
+    let tree = Sandbox::with("[tasks.\"app:talk\"]\nexec = \"true\"\nexecIfModified = [\"in.txt\"]\n");
+    tree.write("in.txt", "1");
+    let mut terminal = watch(&tree, "app:talk");
+    terminal.next("waiting  all up to date");
+    let exec = "read -r -p 'name? ' name && echo \\\"hello $name\\\"";
+    let talks = format!(
+        "[tasks.\"app:talk\"]\nexec = \"{exec}\"\nexecIfModified = [\"in.txt\"]\ninteractive = true\n"
+    );
+    tree.save("devtask.toml", talks);
+    terminal.next("name? ");
+    assert!(!terminal.gives_keys());
+    terminal.press("qRp\n");
+    terminal.next("hello qRp");
+    terminal.next("waiting  all up to date");
+    assert!(terminal.gives_keys());
+    terminal.press("q");
+    assert_eq!(terminal.finish().0.code, Some(0));
+}
+
+#[test]
 fn the_terminal_is_the_shells_while_we_are_stopped() {
     let tree = flaky();
     let mut terminal = watch(&tree, "other");
