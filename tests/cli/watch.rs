@@ -12,7 +12,7 @@ use super::support::{Output, Running, Sandbox, eventually, gate::Gate, set, stea
 
 /// A watch under way, whose events are read as they come.
 struct Watching {
-    run: Running,
+    run: Option<Running>,
     base: PathBuf,
     /// How many events were read.
     read: usize,
@@ -26,7 +26,7 @@ impl Watching {
         let _ = fs::remove_file(&events);
         let words = [&["watch", "--events", events.to_str().unwrap()], words].concat();
         let run = tree.devtask(words).start_with_stderr(base.join("stderr"));
-        Self { run, base, read: 0 }
+        Self { run: Some(run), base, read: 0 }
     }
 
     /// The events that were not read yet, up to the first of this name.
@@ -53,11 +53,19 @@ impl Watching {
     }
 
     /// Ends it by Ctrl-C.
-    fn end(self) -> Output {
-        self.run.signal(2);
-        let mut output = self.run.finish();
+    fn end(mut self) -> Output {
+        let run = self.run.take().unwrap();
+        run.signal(2);
+        let mut output = run.finish();
         output.err = fs::read_to_string(self.base.join("stderr")).unwrap();
         output
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        // Of a test that failed nothing is left, either.
+        self.run.iter().for_each(|run| run.signal(2));
     }
 }
 
@@ -121,9 +129,9 @@ fn the_screen_tells_of_the_first_run_of_changes_and_of_waiting() {
     let tree = chain();
     let mut watch = Watching::start(&tree, &["test"]);
     watch.waits();
-    tree.write("lib/a.txt", "bad\n");
+    tree.save("lib/a.txt", "bad\n");
     watch.waits();
-    tree.write("lib/a.txt", "good\n");
+    tree.save("lib/a.txt", "good\n");
     watch.waits();
     let output = watch.end();
     assert_eq!(output.signal, Some(2), "130 to a shell: {output}");
@@ -182,7 +190,7 @@ fn quiet_still_tells_editors_when_it_begins_and_when_it_waits() {
         let tree = chain();
         let mut watch = Watching::start(&tree, &[&["test"], flags].concat());
         watch.waits();
-        tree.write("lib/a.txt", "other\n");
+        tree.save("lib/a.txt", "other\n");
         watch.waits();
         let output = watch.end();
         let told = clockless(&output.err);
@@ -197,9 +205,9 @@ fn only_what_a_change_concerns_runs() {
     let tree = chain();
     let mut watch = Watching::start(&tree, &["test", "lint"]);
     assert_eq!(cycle(&watch.waits()), (vec![], set("app:gen app:build app:test app:lint")));
-    tree.write("src/lint.txt", "lint more\n");
+    tree.save("src/lint.txt", "lint more\n");
     assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
-    tree.write("src/in.txt", "in more\n");
+    tree.save("src/in.txt", "in more\n");
     // What always runs does so after what ran upstream of it.
     assert_eq!(cycle(&watch.waits()), (vec!["src/in.txt"], set("app:gen app:build app:test")));
     assert_eq!(tree.read("built.txt"), "in more\na\n");
@@ -212,10 +220,10 @@ fn a_touch_and_the_same_bytes_are_no_change() {
     let mut watch = Watching::start(&tree, &["test", "lint"]);
     watch.waits();
     tree.touch("src/in.txt");
-    tree.write("src/in.txt", "in\n");
-    tree.write("src/none.txt", "nobody's\n");
+    tree.save("src/in.txt", "in\n");
+    tree.save("src/none.txt", "nobody's\n");
     // Nothing came of these, or it would come before this and name them.
-    tree.write("src/lint.txt", "lint more\n");
+    tree.save("src/lint.txt", "lint more\n");
     assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
     watch.end();
 }
@@ -225,12 +233,11 @@ fn files_may_be_replaced_appear_in_new_places_and_go() {
     let tree = chain();
     let mut watch = Watching::start(&tree, &["build"]);
     watch.waits();
-    tree.write("lib/.a.txt.new", "replaced\n");
-    fs::rename(tree.path("lib/.a.txt.new"), tree.path("lib/a.txt")).unwrap();
+    tree.save("lib/a.txt", "replaced\n");
     assert_eq!(cycle(&watch.waits()), (vec!["lib/a.txt"], set("app:build")));
-    tree.write("lib/new/deep/b.txt", "b\n");
+    tree.save("lib/new/deep/b.txt", "b\n");
     assert_eq!(cycle(&watch.waits()), (vec!["lib/new/deep/b.txt"], set("app:build")));
-    tree.write("lib/new/deep/b.txt", "more of b\n");
+    tree.save("lib/new/deep/b.txt", "more of b\n");
     assert_eq!(cycle(&watch.waits()), (vec!["lib/new/deep/b.txt"], set("app:build")));
     tree.remove("lib/new");
     assert_eq!(cycle(&watch.waits()), (vec!["lib/new/deep/b.txt"], set("app:build")));
@@ -248,14 +255,14 @@ fn what_failed_is_not_tried_again_before_something_changes() {
     let mut watch = Watching::start(&tree, &["test", "lint"]);
     assert_eq!(failed(&watch.waits()), &serde_json::json!(["app:lint"]));
     tree.touch("src/lint.txt");
-    tree.write("src/in.txt", "in more\n");
+    tree.save("src/in.txt", "in more\n");
     let events = watch.waits();
     assert_eq!(cycle(&events), (vec!["src/in.txt"], set("app:gen app:build app:test")));
     assert_eq!(failed(&events), &serde_json::json!(["app:lint"]), "it stands as it was");
-    tree.write("src/lint.txt", "still bad\n");
+    tree.save("src/lint.txt", "still bad\n");
     let events = watch.waits();
     assert_eq!(cycle(&events), (vec!["src/lint.txt"], set("app:lint")));
-    tree.write("src/lint.txt", "good\n");
+    tree.save("src/lint.txt", "good\n");
     assert_eq!(failed(&watch.waits()), &serde_json::json!([]));
     watch.end();
 }
@@ -265,7 +272,7 @@ fn without_a_first_run_the_first_change_is_waited_for() {
     let tree = chain();
     let mut watch = Watching::start(&tree, &["test", "lint", "--no-initial"]);
     assert_eq!(cycle(&watch.waits()), (vec![], set("")));
-    tree.write("src/lint.txt", "lint more\n");
+    tree.save("src/lint.txt", "lint more\n");
     assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
     let output = watch.end();
     let expected = "\
@@ -298,7 +305,7 @@ fn a_task_that_feeds_itself_is_stopped_and_named() {
     assert_eq!(watch.waits().last().unwrap()["stuck"], serde_json::json!(["app:loop"]));
     assert_eq!(tree.read("own.txt"), "x\nx\nx\n");
     // What somebody else changes it does react to.
-    tree.write("in.txt", "new\n");
+    tree.save("in.txt", "new\n");
     watch.until("task_started");
     watch.waits();
     let output = watch.end();
@@ -335,7 +342,7 @@ fn a_change_while_a_task_runs_runs_it_again() {
     tree.write("in.txt", "1\n");
     let mut watch = Watching::start(&tree, &["app:one"]);
     gate.wait();
-    tree.write("in.txt", "2\n");
+    tree.save("in.txt", "2\n");
     gate.open();
     gate.wait();
     gate.open();
@@ -355,7 +362,7 @@ fn a_change_while_a_task_runs_begins_it_anew_where_that_is_wanted() {
     let line = format!("{script}; cat in.txt >> out.txt");
     let mut watch = Watching::start(&tree, &["-g", "in.txt", "--on-busy", "restart", "--", &line]);
     gate.wait();
-    tree.write("in.txt", "2\n");
+    tree.save("in.txt", "2\n");
     gate.wait();
     gate.open();
     watch.waits();
@@ -381,7 +388,7 @@ fn force_is_for_the_first_run() {
     tree.ok("run app:use");
     let mut watch = Watching::start(&tree, &["app:use", "--force"]);
     assert_eq!(cycle(&watch.waits()), (vec![], set("app:use")));
-    tree.write("in.txt", " a ");
+    tree.save("in.txt", " a ");
     assert_eq!(cycle(&watch.waits()), (vec!["in.txt"], set("app:gen")));
     let output = watch.end();
     assert!(!output.err.contains("Cached            app:use"), "what stays is not worth a line: {output}");
@@ -392,7 +399,7 @@ fn polling_is_told_of() {
     let tree = chain();
     let mut watch = Watching::start(&tree, &["lint", "--poll", "20ms"]);
     watch.waits();
-    tree.write("src/lint.txt", "bad\n");
+    tree.save("src/lint.txt", "bad\n");
     assert_eq!(cycle(&watch.waits()), (vec!["src/lint.txt"], set("app:lint")));
     let output = watch.end();
     assert!(output.err.contains("Warning           changes are seen late: "), "{output}");
@@ -463,16 +470,16 @@ fn list(dir: &Path) -> Vec<String> {
 fn a_command_can_be_watched_for_without_a_task_file() {
     let tree = without_file();
     let globs = ["-g", "src/**/*.txt", "-g", "!src/skip.txt"];
-    let command = ["--", "sh", "-c", "echo \"$0 says\"; cat src/*.txt >&2; exit 3", "a b"];
+    let command = ["--", "sh", "-c", "echo \"$0 says\"; cat src/*.txt; exit 3", "a b"];
     let mut watch = Watching::start(&tree, &[&globs[..], &command].concat());
     assert_eq!(cycle(&watch.waits()), (vec![], set("watch:command")));
-    tree.write("src/skip.txt", "skip more\n");
-    tree.write("src/a.txt", "more of a\n");
+    tree.save("src/skip.txt", "skip more\n");
+    tree.save("src/a.txt", "more of a\n");
     let events = watch.waits();
     assert_eq!(cycle(&events), (vec!["src/a.txt"], set("watch:command")));
     assert_eq!(failed(&events), &serde_json::json!(["watch:command"]));
     let output = watch.end();
-    let log = "── watch:command ── exit 3 ── sh -c echo \"$0 says\"; cat src/*.txt >&2; exit 3 a b ── 3 lines ──\n  \
+    let log = "── watch:command ── exit 3 ── sh -c echo \"$0 says\"; cat src/*.txt; exit 3 a b ── 3 lines ──\n  \
                a b says\n  more of a\n  skip more\n  full log: ";
     assert!(output.err.contains(log), "{output}");
     assert!(!output.err.contains("rerun: devtask run"), "nothing could: {output}");
@@ -507,7 +514,7 @@ fn one_word_is_for_the_shell_and_runs_at_once_each_time() {
     }
     let mut watch = Watching::start(&tree, &["-g", "src/a.txt", "--no-initial", "true"]);
     assert_eq!(cycle(&watch.waits()), (vec![], set("")));
-    tree.write("src/a.txt", "more of a\n");
+    tree.save("src/a.txt", "more of a\n");
     assert_eq!(cycle(&watch.waits()), (vec!["src/a.txt"], set("watch:command")));
     watch.end();
     let states = list(&tree.home().join(".local/state/devtask"));

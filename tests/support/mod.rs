@@ -94,6 +94,15 @@ impl Sandbox {
         fs::write(path, content).unwrap();
     }
 
+    /// Gives a file another content at once, as editors do: nobody sees half of it.
+    pub(crate) fn save(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let aside = self.home.join("saved");
+        fs::write(&aside, content).unwrap();
+        fs::rename(aside, path).unwrap();
+    }
+
     /// Writes an executable file. Another process does it: a fork of a test beside this one could hold our
     /// handle for a moment, and what is open for writing cannot be executed.
     pub(crate) fn program(&self, path: impl AsRef<Path>, content: &str) -> PathBuf {

@@ -71,10 +71,11 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
         };
         let now = watch.session();
         drop(session);
+        let now_loaded = Arc::clone(&loaded);
+        let tasks = move || Arc::clone(&now_loaded.lock().unwrap_or_else(PoisonError::into_inner).0);
         let serving = if manner.command { None } else { serve(&watch, loaded) };
-        let ended = console
-            .follow_watch(OwnWatch::new(watch, serving.as_ref()), &tree.loaded.root, manner.keys)
-            .await;
+        let watch = OwnWatch::new(watch, serving.as_ref());
+        let ended = console.follow_watch(watch, &tree.loaded.root, manner.keys, tasks).await;
         if let Some(serving) = serving {
             console.see_off(serving).await;
         }

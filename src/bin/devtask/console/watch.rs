@@ -5,9 +5,14 @@ use std::{
     fs::File,
     io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom, stderr, stdin},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use devtask::session::{WatchControl, WatchSummary};
+use devtask::{
+    TaskGraph,
+    event::What,
+    session::{WatchControl, WatchSummary},
+};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
@@ -39,12 +44,14 @@ pub(crate) fn has_keys() -> bool {
 }
 
 impl Console {
-    /// Shows the events of a watch until it is over, and does what signals and keys ask for.
+    /// Shows the events of a watch until it is over, and does what signals and keys ask for. `tasks`: what they are
+    /// now.
     pub(crate) async fn follow_watch(
         &mut self,
         mut watch: OwnWatch<'_>,
         root: &Path,
         keys: bool,
+        tasks: impl Fn() -> Arc<TaskGraph>,
     ) -> Result<Ended<WatchSummary>, Exit> {
         let mut hands = Hands { control: watch.control(), root: root.to_owned(), on_hold: false };
         // A terminal that cannot be used in this way is one without keys.
@@ -57,7 +64,12 @@ impl Console {
             self.draw(&mut due);
             tokio::select! {
                 event = watch.next_event(), if self.has_room() => match event {
-                    Some(event) => self.view.take(&event),
+                    Some(event) => {
+                        if let What::Reloaded { .. } = event.what {
+                            self.view.screen.declare(&tasks());
+                        }
+                        self.view.take(&event);
+                    }
                     None => break,
                 },
                 () = self.view.printer.written(), if self.view.printer.is_busy() => {}

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt::Display};
 
 use devtask::{
+    TaskGraph,
     event::{Decided, Event, Finished, Stream, What},
     model::{Outcome, Reason, TaskName},
 };
@@ -82,6 +83,18 @@ impl Lines {
     /// Whether the lines of all tasks are shown while they run.
     pub(crate) const fn are_streamed(&self) -> bool {
         self.style.streamed
+    }
+
+    /// Whether failures and their output are all that is shown.
+    pub(crate) const fn are_quiet(&self) -> bool {
+        self.style.quiet
+    }
+
+    /// Forgets how tasks stand that are no more.
+    pub(crate) fn keep_only(&mut self, graph: &TaskGraph) {
+        if let Some(watched) = &mut self.watched {
+            watched.keep_only(graph);
+        }
     }
 
     /// From now on lines of tasks are shown otherwise than before.

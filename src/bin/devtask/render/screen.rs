@@ -8,8 +8,9 @@ use std::{
 };
 
 use devtask::{
+    TaskGraph,
     event::{Event, What},
-    model::TaskName,
+    model::{Task, TaskName},
 };
 use rustix::termios::tcgetwinsize;
 
@@ -132,6 +133,7 @@ impl Screen {
                 task: task.clone(),
                 since: Instant::now(),
                 last_line: String::new(),
+                owns_terminal: self.shows.interactive.contains(task),
             }),
             What::TaskFinished(finished) => self.running.retain(|r| r.task != finished.task),
             What::Log { task, line, .. } if self.live.is_some() && !line.trim().is_empty() => {
@@ -164,6 +166,21 @@ impl Screen {
         self.live.as_ref().is_some_and(|live| !self.running.is_empty() || !live.drawn.is_empty())
     }
 
+    /// Goes on with what is declared of tasks now.
+    pub(crate) fn declare(&mut self, graph: &TaskGraph) {
+        let names = |which: fn(&Task) -> bool| {
+            let tasks = graph.ids().map(|id| graph.task(id)).filter(|task| which(task));
+            tasks.map(|task| task.name.clone()).collect()
+        };
+        self.shows.interactive = names(|task| task.interactive);
+        if let Shown::These(tasks) = &mut self.shows.lines_of
+            && !self.lines.are_quiet()
+        {
+            *tasks = names(|task| task.show_output);
+        }
+        self.lines.keep_only(graph);
+    }
+
     /// What a watch has told, if this is one, and how it is shown.
     pub(crate) fn watched(&self) -> Option<(&Watched, &Style)> {
         self.lines.watched()
@@ -187,7 +204,7 @@ impl Screen {
 
     /// Whether a task owns the terminal.
     pub(crate) fn is_lent(&self) -> bool {
-        self.running.iter().any(|r| self.shows.interactive.contains(&r.task))
+        self.running.iter().any(|r| r.owns_terminal)
     }
 
     /// Bytes of lines that are not on the screen yet.
@@ -266,6 +283,7 @@ struct Running {
     task: TaskName,
     since: Instant,
     last_line: String,
+    owns_terminal: bool,
 }
 
 impl Running {

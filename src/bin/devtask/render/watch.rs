@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use devtask::{
+    TaskGraph,
     event::{Decided, Event, Finished, What},
     model::{Outcome, Reason, TaskName},
 };
@@ -224,6 +225,12 @@ impl Watched {
         format!(
             "{task} runs again and again, for each run changes {paths}; it waits until something else changes: {remedy}"
         )
+    }
+
+    /// Forgets how tasks stand that are no more.
+    pub(super) fn keep_only(&mut self, graph: &TaskGraph) {
+        self.outcomes.retain(|task, _| graph.id(task.as_str()).is_some());
+        self.failures.retain(|(task, _)| graph.id(task.as_str()).is_some());
     }
 
     /// How the task stood before.
