@@ -176,3 +176,11 @@ pub(crate) fn count(tree: &Sandbox, name: &str) -> usize {
     let file = format!("{}.count", name.replace(':', "-"));
     if tree.exists(&file) { tree.read(&file).lines().count() } else { 0 }
 }
+
+/// A script that notes how many of its kind execute at once.
+pub(crate) const CROWD: &str = "mkdir -p now; touch now/$$; ls now | wc -l >> most; rm now/$$";
+
+/// How many there were at most.
+pub(crate) fn most(tree: &Sandbox) -> usize {
+    tree.read("most").lines().map(|line| line.trim().parse().unwrap()).max().unwrap()
+}

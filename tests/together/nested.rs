@@ -7,7 +7,7 @@ use devtask::{
 };
 
 use super::{
-    host::{Host, count, counted, outcomes},
+    host::{CROWD, Host, count, counted, most, outcomes},
     support::{Sandbox, eventually, gate::Gate},
 };
 
@@ -346,6 +346,40 @@ fn what_called_tasks_rest_on_is_followed_too() {
     calls.tree.write("far", "2");
     assert_eq!(calls.run(), "a:t succeeded, a:up succeeded, a:x succeeded");
     assert_eq!(calls.tree.read("t.out"), "2");
+}
+
+#[test]
+fn what_changed_after_a_call_was_not_seen_by_all_of_its_caller() {
+    let mut calls = Calls::new("cat in > x.out");
+    let host = calls.host();
+    let mut outer = host.run("a:t");
+    let id = outer.id();
+    calls.gate.wait();
+    host.call(&id, "a:t", "a:x").unwrap().finish();
+    calls.tree.write("x.out", "by hand");
+    calls.gate.open();
+    assert_eq!(outer.outcomes(), "a:t succeeded");
+    drop(host);
+    assert_eq!(calls.run(), "a:t succeeded, a:x succeeded");
+    assert_eq!(calls.tree.read("t.out"), "1");
+    assert_eq!(calls.run(), "a:t cached, a:x cached");
+}
+
+#[test]
+fn a_nested_run_keeps_to_the_jobs_of_the_outermost() {
+    let tree = tree();
+    let mut gate = Gate::new(tree.path("gate"));
+    let crowd = (0..6).map(|at| Task::shell(&format!("b:{at}"), CROWD));
+    let host = Host::new(tree.root(), 8, [caller("a:t", &gate)].into_iter().chain(crowd));
+    let mut request = Request::run(["a:t"]);
+    request.jobs = Some(1);
+    let mut outer = host.start(request);
+    let id = outer.id();
+    gate.wait();
+    host.call(&id, "a:t", "b").unwrap().finish();
+    gate.open();
+    outer.finish();
+    assert_eq!(most(&tree), 1);
 }
 
 #[test]

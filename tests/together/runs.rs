@@ -8,7 +8,7 @@ use devtask::{
 };
 
 use super::{
-    host::{Host, count, counted, outcomes},
+    host::{CROWD, Host, count, counted, most, outcomes},
     support::{Sandbox, gate::Gate},
 };
 
@@ -122,13 +122,6 @@ fn ending_one_run_ends_no_task_of_another() {
     assert_eq!(third.outcomes(), "a:two cancelled");
     gates[0].open();
     assert_eq!(first.outcomes(), "a:one succeeded");
-}
-
-/// A script that notes how many of its kind execute at once.
-const CROWD: &str = "mkdir -p now; touch now/$$; ls now | wc -l >> most; rm now/$$";
-
-fn most(tree: &Sandbox) -> usize {
-    tree.read("most").lines().map(|line| line.trim().parse().unwrap()).max().unwrap()
 }
 
 /// Runs `a:0` to `a:11` in four runs.
