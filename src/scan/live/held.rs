@@ -47,9 +47,9 @@ struct Part {
 pub(super) struct Entry {
     pub(super) name: Box<[u8]>,
     pub(super) kind: FileKind,
-    pub(super) identity: StatIdentity,
+    identity: [u8; StatIdentity::PACKED],
     /// None while it has to be read.
-    pub(super) digest: Option<Digest>,
+    digest: Option<[u8; 16]>,
     /// Whether its stamps are so new that it may be written again without showing (hazard A1).
     pub(super) racy: bool,
     /// Which patterns it matched.
@@ -60,9 +60,9 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Unread {
     pub(super) set: usize,
-    pub(super) directory: PathBuf,
+    pub(super) directory: Arc<Path>,
     pub(super) name: Box<[u8]>,
-    pub(super) before: Option<Entry>,
+    pub(super) before: Option<Box<Entry>>,
 }
 
 impl Held {
@@ -147,7 +147,7 @@ impl Held {
         }
         let mut content = DirectoryContent::default();
         for entry in &part.entries {
-            content.add(&entry.name, entry.kind, entry.digest.unwrap_or_default());
+            content.add(&entry.name, entry.kind, entry.digest().unwrap_or_default());
         }
         part.digest = content.take();
         part.hits = part.entries.iter().fold(0, |hits, entry| hits | entry.hits);
@@ -198,8 +198,8 @@ impl Held {
         let file = |part: &Part, entry: &Entry| FileEntry {
             path: beneath(&part.path, &entry.name).into(),
             kind: entry.kind,
-            identity: entry.identity,
-            digest: entry.digest.unwrap_or_default(),
+            identity: entry.identity(),
+            digest: entry.digest().unwrap_or_default(),
         };
         let parts = self.parts.values();
         let mut entries: Vec<FileEntry> =
@@ -223,6 +223,35 @@ impl Part {
 }
 
 impl Entry {
+    /// One that has to be read.
+    pub(super) fn unread(name: &[u8], kind: FileKind, identity: &StatIdentity, hits: u64) -> Self {
+        Self { name: name.into(), kind, identity: identity.pack(), digest: None, racy: false, hits }
+    }
+
+    /// Takes what was read.
+    pub(super) fn read(&mut self, kind: FileKind, identity: &StatIdentity, digest: Digest, racy: bool) {
+        (self.kind, self.identity) = (kind, identity.pack());
+        (self.digest, self.racy) = (Some(digest.0.to_le_bytes()), racy);
+    }
+
+    /// Takes over what is known of it from when it was the same.
+    pub(super) fn stays(&mut self, before: &Self) {
+        self.digest = before.digest;
+    }
+
+    pub(super) fn identity(&self) -> StatIdentity {
+        StatIdentity::unpack(&self.identity)
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.digest.map(|digest| Digest(u128::from_le_bytes(digest)))
+    }
+
+    /// Whether stamps and all are the same.
+    pub(super) fn is_identical(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+
     /// Whether the one is not the other, as far as somebody cares who reads it.
     pub(super) fn differs(&self, other: &Self) -> bool {
         (self.kind, self.digest) != (other.kind, other.digest)

@@ -1,7 +1,7 @@
 //! Directories, and looking at what may have changed in them.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -29,10 +29,16 @@ use crate::{
     },
 };
 
+/// So many files are read at a time: what that takes is to be small beside what is kept.
+const PORTION: usize = 4096;
+
 /// A directory a walk came to.
 pub(super) struct Place {
     /// How it came there.
     item: Item,
+    path: Arc<Path>,
+    /// The directories right in it that a walk came to, and perhaps others that are no more.
+    below: HashSet<Box<[u8]>>,
     /// Which directory it was; none if it was only entered.
     inode: Option<Inode>,
     /// The sets that may hold something in it.
@@ -43,7 +49,16 @@ pub(super) struct Place {
 
 impl Place {
     fn new(item: Item) -> Self {
-        Self { item, inode: None, sets: Vec::new(), rules: None, is_watched: false }
+        let path = item.path.as_path().into();
+        Self {
+            item,
+            path,
+            below: HashSet::new(),
+            inode: None,
+            sets: Vec::new(),
+            rules: None,
+            is_watched: false,
+        }
     }
 
     pub(super) const fn is_listed(&self) -> bool {
@@ -69,6 +84,8 @@ struct Round<'a, 'w> {
     /// What was held and is not, unless it is found again.
     old: Old,
     open: Vec<Item>,
+    /// The sets that hold something else in the directory that is looked at.
+    here: BTreeSet<usize>,
 }
 
 impl Round<'_, '_> {
@@ -149,7 +166,15 @@ impl Live {
         let beginnings = Arc::clone(&self.beginnings);
         let walk = scanner.prepare(&patterns, &beginnings);
         let visitor = Visitor::new(&walk);
-        let mut round = Round { visitor, attendant, changed, jobs: Vec::new(), old, open: Vec::new() };
+        let mut round = Round {
+            visitor,
+            attendant,
+            changed,
+            jobs: Vec::new(),
+            old,
+            open: Vec::new(),
+            here: BTreeSet::new(),
+        };
         begin(self, &mut round);
         while let Some(job) = round.jobs.pop() {
             self.visit(&mut round, job);
@@ -187,6 +212,9 @@ impl Live {
             false => self.enter(round, &mut place, &job),
         };
         self.places.insert(job.path.clone(), place);
+        for set in std::mem::take(&mut round.here) {
+            round.changed.parts.insert((set, job.path.clone()));
+        }
         if !goes_on {
             self.look_from_above(round, &job.path);
         }
@@ -320,8 +348,12 @@ impl Live {
         for (set, found) in found {
             self.put_in(round, place, (set, found), &directory, name, matches!(names, Names::All));
         }
-        if open.is_empty() && self.places.contains_key(&path) {
-            self.drop_beneath(round, &path);
+        if open.is_empty() {
+            if place.below.remove(name) {
+                self.drop_beneath(round, &path);
+            }
+        } else {
+            place.below.insert(name.into());
         }
         for item in open.drain(..) {
             self.come_again(round, item, names);
@@ -353,7 +385,7 @@ impl Live {
             let State::Parts(held) = &mut self.sets[set].state else { continue };
             let (entry, had_problem) = held.remove(&self.root, directory, name);
             if entry.is_some() || had_problem {
-                round.changed.parts.insert((set, directory.to_owned()));
+                round.here.insert(set);
             }
             if let Some(entry) = entry {
                 round.took_out(set, directory, vec![entry]);
@@ -378,28 +410,21 @@ impl Live {
         if !place.sets.contains(&set) {
             place.sets.push(set);
         }
-        round.changed.parts.insert((set, directory.to_owned()));
+        round.here.insert(set);
         let hits = found.hit.iter().fold(0, |hits, written| hits | 1 << written);
         for entry in found.entries {
             let before = round.before(set, directory, name);
-            let mut now = Entry {
-                name: name.into(),
-                kind: entry.kind,
-                identity: entry.identity,
-                digest: None,
-                racy: false,
-                hits,
-            };
-            match &before {
+            let mut now = Entry::unread(name, entry.kind, &entry.identity, hits);
+            match before {
                 // Nobody told of it, and its stamps say that there was nothing to tell.
-                Some(before) if is_quiet && !before.racy && is_same(before, &now) => {
-                    now.digest = before.digest
+                Some(before) if is_quiet && !before.racy && is_same(&before, &now) => {
+                    now.stays(&before);
                 }
-                _ => round.changed.unread.push(Unread {
+                before => round.changed.unread.push(Unread {
                     set,
-                    directory: directory.to_owned(),
+                    directory: Arc::clone(&place.path),
                     name: name.into(),
-                    before,
+                    before: before.map(Box::new),
                 }),
             }
             held.put(&self.root, directory, now);
@@ -511,13 +536,31 @@ impl Live {
     /// Reads what has to be read, and makes the digests anew.
     pub(super) fn digest(&mut self, table: &FileTable, changed: &mut Changed) {
         let unread = std::mem::take(&mut changed.unread);
+        for portion in unread.chunks(PORTION) {
+            self.read(table, portion, changed);
+        }
+        let parts = std::mem::take(&mut changed.parts);
+        for (set, directory) in &parts {
+            if let State::Parts(held) = &mut self.sets[*set].state {
+                held.settle(&self.root, directory);
+            }
+        }
+        for (set, _) in &parts {
+            if let State::Parts(held) = &mut self.sets[*set].state {
+                held.settle_whole();
+            }
+        }
+    }
+
+    /// Reads some of what has to be read.
+    fn read(&mut self, table: &FileTable, unread: &[Unread], changed: &mut Changed) {
         let began_ns = (table.options.now_ns)();
         let mut entries = Vec::new();
-        for Unread { set, directory, name, .. } in &unread {
+        for Unread { set, directory, name, .. } in unread {
             let State::Parts(held) = &mut self.sets[*set].state else { continue };
             let Some(entry) = held.entry(&self.root, directory, name) else { continue };
             let path = beneath(directory, name).into();
-            entries.push(crate::scan::walk::Entry { path, kind: entry.kind, identity: entry.identity });
+            entries.push(crate::scan::walk::Entry { path, kind: entry.kind, identity: entry.identity() });
         }
         entries.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
         entries.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
@@ -531,35 +574,23 @@ impl Live {
         let problems: HashMap<&Path, &str> =
             read.problems.iter().map(|problem| (problem.path.as_path(), problem.error.as_str())).collect();
         for Unread { set, directory, name, before } in unread {
-            let State::Parts(held) = &mut self.sets[set].state else { continue };
-            let path = beneath(&directory, &name);
-            let now = match (held.entry(&self.root, &directory, &name), found(&path)) {
+            let State::Parts(held) = &mut self.sets[*set].state else { continue };
+            let path = beneath(directory, name);
+            let now = match (held.entry(&self.root, directory, name), found(&path)) {
                 (Some(entry), Some(read)) => {
-                    (entry.kind, entry.identity, entry.digest) =
-                        (read.kind, read.identity, Some(read.digest));
-                    entry.racy = is_racy(&read.identity, began_ns, table.options.granularity);
+                    let racy = is_racy(&read.identity, began_ns, table.options.granularity);
+                    entry.read(read.kind, &read.identity, read.digest, racy);
                     Some(entry.clone())
                 }
                 _ => {
-                    held.remove(&self.root, &directory, &name);
+                    held.remove(&self.root, directory, name);
                     if let Some(error) = problems.get(path.as_path()) {
-                        held.put_problem(&self.root, &directory, Some(&name), (*error).to_owned());
+                        held.put_problem(&self.root, directory, Some(name), (*error).to_owned());
                     }
                     None
                 }
             };
-            changed.compare(set, &path, before.as_ref(), now.as_ref());
-        }
-        let parts = std::mem::take(&mut changed.parts);
-        for (set, directory) in &parts {
-            if let State::Parts(held) = &mut self.sets[*set].state {
-                held.settle(&self.root, directory);
-            }
-        }
-        for (set, _) in &parts {
-            if let State::Parts(held) = &mut self.sets[*set].state {
-                held.settle_whole();
-            }
+            changed.compare(*set, &path, before.as_deref(), now.as_ref());
         }
     }
 
@@ -596,7 +627,7 @@ impl Live {
 /// Whether two looks found the same, as far as stamps tell.
 fn is_same(before: &Entry, now: &Entry) -> bool {
     before.kind == now.kind
-        && (before.identity == now.identity || matches!(now.kind, FileKind::Directory | FileKind::Special))
+        && (before.is_identical(now) || matches!(now.kind, FileKind::Directory | FileKind::Special))
 }
 
 impl Changed {

@@ -158,10 +158,21 @@ impl Turns {
         match self.options.initial {
             true => self.start(self.request.clone()),
             false => {
+                self.save_looks().await;
                 self.stand_still();
                 self.wait();
             }
         }
+    }
+
+    /// Has what was learnt of files rest in the store: what is kept of them here needs no second copy in memory.
+    async fn save_looks(&self) {
+        let shared = &self.session.shared;
+        if let Some(learnt) = shared.stat_cache_changes() {
+            // It only ever costs reading again.
+            let _ = shared.memory.save(learnt).await;
+        }
+        shared.table.forget_everything();
     }
 
     /// Without a first run nothing has changed since it was looked at first.
@@ -364,6 +375,7 @@ impl Turns {
                 self.emitter.emit(What::Warning { task: None, message: error.to_string() });
             }
         }
+        self.session.shared.table.forget_everything();
         // Unless something is happening just now, look at once.
         let now = Instant::now();
         let quiet =
