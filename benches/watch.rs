@@ -71,7 +71,7 @@ impl Drop for Running {
             && let Some(pid) = rustix::process::Pid::from_raw(pid)
         {
             // Until it is waited for its number is its own; what it started goes with its group.
-            drop(rustix::process::kill_process_group(pid, rustix::process::Signal::TERM));
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
         }
         drop(self.0.wait());
     }
@@ -141,7 +141,9 @@ fn with_ninja(workspace: &Workspace, edits: usize, ninja: &str, inotifywait: &st
     let mut text = format!("rule build\n  command = cd $package && {}\n", bell.command("ninja"));
     for task in 0..workspace.tasks {
         let _ = write!(text, "build {0}/out/ninja: build", package(task));
-        (0..workspace.files).for_each(|file| drop(write!(text, " {}/{}", package(task), source(file))));
+        for file in 0..workspace.files {
+            let _ = write!(text, " {}/{}", package(task), source(file));
+        }
         let _ = writeln!(text, "\n  package = {}", package(task));
     }
     workspace.write("build.ninja", &text);

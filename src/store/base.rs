@@ -41,7 +41,7 @@ const SCHEMA_KEY: &str = "schema";
 const EPOCH_KEY: &str = "epoch";
 
 /// The most memory redb may use for pages: of a writer, and of a reader, who reads most pages once.
-const CACHE: usize = 64 * 1024 * 1024;
+const CACHE: usize = 16 * 1024 * 1024;
 const READERS_CACHE: usize = 4 * 1024 * 1024;
 
 /// Length of the part of redb's header that says whether the file was closed cleanly, and the bit that says it.

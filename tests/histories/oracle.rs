@@ -179,12 +179,11 @@ impl Books {
         match freshness {
             // A task that is another than before runs, too.
             Freshness::Always | Freshness::Status if seen.watch == Some(Settled::Reloaded) => {}
-            Freshness::Always | Freshness::Status if !has_cause => {
-                if trace.starts > 0 {
-                    verdict.needless += 1;
-                    verdict.say(format!("t{id} ran although nothing upstream of it did"));
-                }
+            Freshness::Always | Freshness::Status if !has_cause && trace.starts > 0 => {
+                verdict.needless += 1;
+                verdict.say(format!("t{id} ran although nothing upstream of it did"));
             }
+            Freshness::Always | Freshness::Status if !has_cause => {}
             Freshness::Always if trace.starts < runs => {
                 verdict.say(format!("t{id} always runs and did not"));
             }

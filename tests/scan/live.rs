@@ -68,8 +68,9 @@ struct Watcher(RefCell<BTreeMap<PathBuf, Inode>>);
 
 impl Attendant for Watcher {
     fn attend(&self, directory: &Path) -> bool {
-        let found = fs::metadata(directory).ok().filter(|found| found.is_dir());
-        found.inspect(|found| drop(self.0.borrow_mut().insert(directory.to_owned(), found.ino()))).is_some()
+        let Some(found) = fs::metadata(directory).ok().filter(|found| found.is_dir()) else { return false };
+        self.0.borrow_mut().insert(directory.to_owned(), found.ino());
+        true
     }
 
     fn leave(&self, directory: &Path) {

@@ -150,6 +150,7 @@ impl Held {
             content.add(&entry.name, entry.kind, entry.digest().unwrap_or_default());
         }
         part.digest = content.take();
+        part.entries.shrink_to_fit();
         part.hits = part.entries.iter().fold(0, |hits, entry| hits | entry.hits);
     }
 
