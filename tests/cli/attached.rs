@@ -7,6 +7,8 @@ use super::support::{Output, Running, Sandbox, eventually, gate::Gate, steady};
 const INT: i32 = 2;
 const KILL: i32 = 9;
 const USR1: i32 = 10;
+const CONT: i32 = 18;
+const STOP: i32 = 19;
 
 const CHAIN: &str = r#"
     name = "app"
@@ -256,6 +258,20 @@ fn the_second_ends_with_the_first() {
 }
 
 #[test]
+fn one_that_stands_still_holds_nobody_up() {
+    let tree = chain();
+    let (mut first, second) = two(&tree, "test", "test");
+    second.run.signal(STOP);
+    tree.write("in.txt", "bad\n");
+    first.says("waiting  1 failed");
+    assert_eq!(first.ends_by(INT).signal, Some(INT));
+    second.run.signal(CONT);
+    let output = second.ends();
+    assert_eq!(output.code, Some(0), "it ends well although a task failed: {output}");
+    assert!(output.err.contains("waiting  1 failed\n") && output.err.contains("\nEnded "), "{output}");
+}
+
+#[test]
 fn one_with_a_task_file_of_its_own_naming_attaches_too() {
     let tree = chain();
     let mut first = Shown::start(&tree, "first", "test");
@@ -297,11 +313,57 @@ fn a_task_cannot_attach_to_the_watch_it_is_part_of() {
     let program = super::support::DEVTASK;
     tree.write(
         "devtask.toml",
-        format!("name = 'a'\n[tasks.t]\nexec = '{program} watch t 2>said; echo $? >code'\n"),
+        format!("name = 'a'\n[tasks.t]\nexec = '{program} watch t 2>said || echo $? >code'\n"),
     );
     let mut first = Shown::start(&tree, "first", "t");
     first.says("waiting ");
     assert_eq!(tree.read("code"), "2\n");
     assert!(tree.read("said").contains("a task cannot wait for the run it is part of"));
+    assert_eq!(first.ends_by(INT).signal, Some(INT));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn keys_of_the_second_give_orders_to_the_first_and_q_ends_the_second() {
+    use super::support::terminal::Terminal;
+
+    let tree = chain();
+    tree.write("in.txt", "bad\n");
+    let mut first = Shown::start(&tree, "first", "test");
+    first.says("waiting  1 failed");
+    let program = tree.devtask(["watch", "test"]).env("TERM", "xterm").env("NO_COLOR", "1");
+    let mut second = Terminal::of(program);
+    second.next("waiting  1 failed — r rerun failed, Enter log, ? keys");
+    second.press("s");
+    second.next("Watching          2 files, 1 cycle: 1 Succeeded, 1 Failed");
+    second.press("\r");
+    second.next("Failed            app:test, before this looked on: devtask logs app:test");
+    second.press("r");
+    second.next("Failed            app:test (");
+    second.next("waiting  1 failed");
+    first.says("waiting  1 failed");
+    second.press("\r");
+    second.next("Failed            app:test wrote nothing");
+    second.press("R");
+    second.next("Succeeded         app:build");
+    second.next("waiting  1 failed");
+    first.says("Succeeded         app:build");
+    second.press("p");
+    second.next("waiting  1 failed, on hold");
+    first.says("waiting  1 failed, on hold");
+    second.press("p");
+    second.next("waiting  1 failed — ");
+    second.press("?");
+    second.next("quit; the watch goes on");
+    second.press("q");
+    let (output, text) = second.finish();
+    assert_eq!((output.code, output.signal), (Some(1), None), "{text}");
+    tree.write("in.txt", "good\n");
+    first.says("waiting  all up to date");
+    let program = tree.devtask(["watch"]).env("TERM", "xterm").env("NO_COLOR", "1");
+    let mut second = Terminal::of(program);
+    second.next("waiting  all up to date");
+    second.press("q");
+    assert_eq!(second.finish().0.code, Some(0));
     assert_eq!(first.ends_by(INT).signal, Some(INT));
 }

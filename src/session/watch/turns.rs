@@ -280,7 +280,8 @@ impl Turns {
         if self.ending {
             return;
         }
-        if !(self.changed.is_empty() && self.owed.is_empty()) && !self.on_hold {
+        let is_due = !self.changed.is_empty() || !self.owed.is_empty();
+        if is_due && !self.on_hold {
             let changed = std::mem::take(&mut self.changed);
             return self.cycle(changed, TaskSet::new());
         }

@@ -21,7 +21,7 @@ use super::{
     clock::time_of_day,
     lines::{COLUMN, Style, few},
     reason,
-    text::{count, shown},
+    text::{count, output_line, shown},
 };
 
 /// How many changed files a line names.
@@ -134,6 +134,7 @@ impl Watched {
                 self.is_busy = false;
                 self.on_hold = *on_hold;
                 self.stuck.clone_from(stuck);
+                self.failures.retain(|(task, _)| failed.contains(task));
                 let color = if failed.is_empty() && stuck.is_empty() { "32" } else { "31" };
                 Some(self.beat(event, style, "waiting", color, &self.waiting(failed)))
             }
@@ -152,8 +153,9 @@ impl Watched {
                 Some(if style.quiet { Vec::new() } else { vec![line] })
             }
             What::ReloadFailed { text } => {
-                // Rendered by this program, colours and all.
-                let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                // Rendered by this program, though perhaps for another terminal, colours and all.
+                let mut lines: Vec<String> =
+                    text.lines().map(|line| output_line(line, style.color)).collect();
                 lines.push(
                     style.status("Warning", "the task files have faults; what they said before goes on"),
                 );
