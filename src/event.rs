@@ -134,6 +134,17 @@ pub enum What {
         /// In how many directories these are looked for.
         directories: usize,
     },
+    /// How the tasks of a watch stand, for who begins to read while it is under way: after `watch_started`, and
+    /// before `waiting`, unless a cycle is under way.
+    Standings {
+        /// How each that was looked at ended last.
+        outcomes: BTreeMap<TaskName, Outcome>,
+        /// How many cycles there were, the first run and the one under way included.
+        cycles: u64,
+        /// Whether a cycle is under way.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_busy: bool,
+    },
     /// A cycle of a watch begins because files changed.
     FilesChanged {
         /// Some of them, relative to the root where they lie beneath it.

@@ -17,14 +17,14 @@ use tokio::{
 
 use super::{
     ground::{Admission, Ground},
-    owner::{Course, GuestInfo, Office, closing},
-    wire::{self, Answer, Ask, GREETING, Hello, Order, Summary, Told},
+    owner::{Course, GuestInfo, Office, closing, farewell},
+    wire::{self, Answer, Attach, GREETING, Hello, Order, Refusal, Summary, Told, Wanted},
 };
 use crate::{
     event::{Decided, Event, What},
     model::TaskName,
     plan::Standpoint,
-    session::{Request, Run, RunControl, RunSummary},
+    session::{AttachError, Request, Run, RunControl, RunSummary, WatchControl},
 };
 
 /// More than this is not collected for a guest that does not take it.
@@ -45,27 +45,40 @@ pub(crate) async fn attend(stream: UnixStream, office: Arc<Office>) {
         heard = timeout(office.options.hello_within, receive(&mut guest, &office)) => heard,
         () = closing(&mut course) => return,
     };
-    let Ok(Ok(Wanted { hello, ground, standpoint, ask })) = heard else { return };
-    let ticket = office.enter(GuestInfo { label: ask.label.clone(), pid: hello.pid });
-    let everything = ask.everything;
-    let Some(mut request) = ask.into_request() else { return };
+    let Ok(Ok(Visitor { pid, ground, standpoint, wanted })) = heard else { return };
+    let enter =
+        |label: &String, is_attached| office.enter(GuestInfo { label: label.clone(), pid, is_attached });
     // Whoever fails here has nobody left to tell.
-    let _ = match ground.complete(&mut request, standpoint) {
-        Ok(()) => serve(&mut guest, &ground, request, everything, course).await,
-        Err(refusal) => guest.mouth.say_last(&Told::Refused(refusal)).await,
-    };
-    drop(ticket);
+    match wanted {
+        Wanted::Run(ask) => {
+            let _ticket = enter(&ask.label, false);
+            let everything = ask.everything;
+            let Some(mut request) = ask.into_request() else { return };
+            let _ = match ground.complete(&mut request, standpoint) {
+                Ok(()) => serve(&mut guest, &ground, request, everything, course).await,
+                Err(refusal) => guest.mouth.say_last(&Told::Refused(refusal)).await,
+            };
+        }
+        Wanted::Attach(attach) => {
+            let _ticket = enter(&attach.label, true);
+            let Some((watch, _)) = office.host.watch() else { return };
+            tokio::select! {
+                _ = look_on(&mut guest, &ground, watch, &attach, &standpoint) => {}
+                () = farewell(&mut course) => {}
+            }
+        }
+    }
 }
 
-/// What a guest wants, and from what it is served.
-struct Wanted {
-    hello: Hello,
+/// A guest, what it wants, and from what it is served.
+struct Visitor {
+    pid: u32,
     ground: Arc<Ground>,
     standpoint: Standpoint,
-    ask: Ask,
+    wanted: Wanted,
 }
 
-async fn receive(guest: &mut Line, office: &Arc<Office>) -> Result<Wanted, Gone> {
+async fn receive(guest: &mut Line, office: &Arc<Office>) -> Result<Visitor, Gone> {
     let greeting = wire::greeting(office.options.build);
     guest.mouth.waiting.extend(greeting);
     if guest.ear.greeting().await? != greeting {
@@ -82,9 +95,53 @@ async fn receive(guest: &mut Line, office: &Arc<Office>) -> Result<Wanted, Gone>
         guest.mouth.say_last(&Answer::No).await?;
         return Err(Gone);
     };
-    guest.mouth.say_last(&Answer::Welcome(ground.welcome())).await?;
-    let ask = guest.ear.hear().await?;
-    Ok(Wanted { hello, ground, standpoint, ask })
+    let watch = office.host.watch().map(|(_, label)| label);
+    guest.mouth.say_last(&Answer::Welcome(ground.welcome(watch))).await?;
+    let wanted = guest.ear.hear().await?;
+    Ok(Visitor { pid: hello.pid, ground, standpoint, wanted })
+}
+
+/// Tells a guest what a watch tells, until that is over or the guest has gone.
+async fn look_on(
+    guest: &mut Line,
+    ground: &Ground,
+    watch: &WatchControl,
+    attach: &Attach,
+    standpoint: &Standpoint,
+) -> Result<(), Gone> {
+    let wanted = match ground.tasks_of(attach, standpoint) {
+        Ok(wanted) => wanted,
+        Err(error) => return guest.mouth.say_last(&Told::Refused(error.into())).await,
+    };
+    let mut attachment = match watch.attach(wanted).await {
+        Ok(attachment) => attachment,
+        Err(AttachError::Unwatched { missing, watched }) => {
+            return guest.mouth.say_last(&Told::Refused(Refusal::Unwatched(missing, watched))).await;
+        }
+        Err(AttachError::Over) => return guest.mouth.say_last(&Told::WatchOver).await,
+    };
+    let Line { ear, mouth } = guest;
+    loop {
+        let is_full = mouth.waiting.len() >= ROOM;
+        tokio::select! {
+            biased;
+            order = ear.hear() => match order? {
+                // The watch is not the guest's to end.
+                Order::Interrupt | Order::Kill => return Ok(()),
+                Order::RerunFailed => watch.rerun_failed(),
+                Order::RerunAll => watch.rerun_all(),
+                Order::Hold(hold) => watch.hold(hold),
+            },
+            event = attachment.next_event(), if !is_full => match event {
+                Some(event) if attach.everything || is_shown(&event.what) => mouth.say(&Told::of(event))?,
+                Some(_) => {}
+                None => break,
+            },
+            written = mouth.write(), if !mouth.waiting.is_empty() => written?,
+        }
+    }
+    // One that was let go of because it did not read may come again.
+    if attachment.is_over() { mouth.say_last(&Told::WatchOver).await } else { Err(Gone) }
 }
 
 /// Has a request run, and tells what becomes of it.
@@ -159,19 +216,17 @@ impl Telling<'_> {
 
     fn event(&mut self, event: Event) -> Result<(), Gone> {
         let mouth = &mut self.guest.mouth;
-        let is_shown = match &event.what {
-            What::Log { task, .. } if self.is_slow && mouth.waiting.len() >= ROOM => {
-                *self.left_out.entry(task.clone()).or_default() += 1;
-                return Ok(());
-            }
-            What::Plan { .. } => false,
-            What::Decision { action, .. } => !matches!(action, Decided::Cached | Decided::Skip),
-            _ => true,
-        };
+        if let What::Log { task, .. } = &event.what
+            && self.is_slow
+            && mouth.waiting.len() >= ROOM
+        {
+            *self.left_out.entry(task.clone()).or_default() += 1;
+            return Ok(());
+        }
         for (task, lines) in std::mem::take(&mut self.left_out) {
             mouth.say(&Told::of(Event { what: What::LogGap { task, lines }, ..event }))?;
         }
-        if is_shown || self.everything { mouth.say(&Told::of(event)) } else { Ok(()) }
+        if self.everything || is_shown(&event.what) { mouth.say(&Told::of(event)) } else { Ok(()) }
     }
 
     async fn conclude(&mut self, summary: &RunSummary) -> Result<(), Gone> {
@@ -183,10 +238,21 @@ impl Telling<'_> {
     }
 }
 
+/// Whether a screen shows anything of it.
+const fn is_shown(what: &What) -> bool {
+    match what {
+        What::Plan { .. } => false,
+        What::Decision { action, .. } => !matches!(action, Decided::Cached | Decided::Skip),
+        _ => true,
+    }
+}
+
 fn obey(control: &RunControl, order: Order) {
     match order {
         Order::Interrupt => control.interrupt(),
         Order::Kill => control.kill(),
+        // A run is no watch.
+        Order::RerunFailed | Order::RerunAll | Order::Hold(_) => {}
     }
 }
 

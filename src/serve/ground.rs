@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::wire::{Hello, Raw, Refusal, Welcome, Whence};
+use super::wire::{Attach, Hello, Raw, Refusal, WatchInfo, Welcome, Whence};
 use crate::{
     graph::TaskGraph,
     loader::Loaded,
     model::{Digest, TaskName},
     plan::{Plan, Standpoint},
-    session::{Caller, Request, Session, WatchedSession},
+    session::{Caller, Request, Session, SessionError, Watch, WatchControl, WatchedSession},
 };
 
 /// An open tree, and what was loaded for it.
@@ -44,6 +44,11 @@ pub trait Host: Send + Sync + 'static {
     /// Whether, and from what, requests are served now. Asked for each of them, on a thread on which it may take its
     /// time: what was loaded may have to be loaded anew.
     fn admit(&self) -> Admission;
+
+    /// The watch that it is, if it is one, and what that was started as.
+    fn watch(&self) -> Option<(&WatchControl, &str)> {
+        None
+    }
 }
 
 /// Serves from what was loaded once, as long as that is what the files say.
@@ -68,13 +73,16 @@ pub struct AsWatched {
     /// What was loaded last, and its graph.
     loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>,
     ground: Mutex<Option<Arc<Ground>>>,
+    control: WatchControl,
+    label: String,
 }
 
 impl AsWatched {
-    /// `loaded` is what the watch was told to go on with, by whoever loads for it.
+    /// `label` is what the watch was started as, for people only; `loaded` is what the watch was told to go on with, by whoever loads for it.
     #[must_use]
-    pub fn new(session: WatchedSession, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Self {
-        Self { session, loaded, ground: Mutex::default() }
+    pub fn new(watch: &Watch, label: String, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Self {
+        let (session, control) = (watch.session(), watch.control());
+        Self { session, loaded, ground: Mutex::default(), control, label }
     }
 
     /// What can be served from now; none if that is not what the files say.
@@ -102,6 +110,10 @@ impl Host for AsWatched {
             }
         }
     }
+
+    fn watch(&self) -> Option<(&WatchControl, &str)> {
+        Some((&self.control, &self.label))
+    }
 }
 
 /// What a panic of another thread left is as good as before: every change is made at once.
@@ -128,8 +140,14 @@ impl Ground {
         &self.session
     }
 
-    pub(crate) fn welcome(&self) -> Welcome {
-        Welcome { settings: self.loaded.settings.clone(), shown: self.shown.clone() }
+    /// `watch`: what the watch was started as, if a watch holds the tree.
+    pub(crate) fn welcome(&self, watch: Option<&str>) -> Welcome {
+        let watch = watch.map(|label| WatchInfo {
+            label: label.to_owned(),
+            pid: std::process::id(),
+            root: Raw::of(self.loaded.root.as_os_str()),
+        });
+        Welcome { settings: self.loaded.settings.clone(), shown: self.shown.clone(), watch }
     }
 
     /// From where this guest's names are meant. None: it may belong to another tree, or wants what this session
@@ -162,6 +180,22 @@ impl Ground {
             Some(task) => Err(Refusal::Interactive(task.name.clone())),
             None => Ok(()),
         }
+    }
+
+    /// The tasks that one who wants to attach wants to see kept true: those it names first.
+    pub(crate) fn tasks_of(
+        &self,
+        attach: &Attach,
+        standpoint: &Standpoint,
+    ) -> Result<Vec<TaskName>, SessionError> {
+        if attach.names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let graph = self.session.graph();
+        let roots = self.session.select_from(Some(standpoint), &attach.names)?;
+        let plan = Plan::new(graph, roots.iter().copied(), attach.mode);
+        let others = plan.order().iter().filter(|id| !roots.contains(id));
+        Ok(roots.iter().chain(others).map(|id| graph.name(*id).clone()).collect())
     }
 
     /// The task of this session that asks, if one does. One that does so through another tree cannot be told: its

@@ -4,14 +4,16 @@
 use std::{
     fs,
     io::{self, ErrorKind, Read as _, Write as _},
+    net::Shutdown,
     os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
     place,
-    wire::{self, Answer, Ask, GREETING, Hello, Order, Raw, Refusal, Told, Welcome, Whence},
+    wire::{self, Answer, Ask, Attach, GREETING, Hello, Order, Raw, Refusal, Told, Wanted, Welcome, Whence},
 };
 use crate::{
     event::{Event, What},
@@ -39,6 +41,8 @@ pub enum Said {
     Refused(Refusal),
     /// The run is over.
     Over(Box<RunSummary>),
+    /// The watch has ended as it was told to.
+    WatchOver,
     /// Nothing in the time that [`Guest::patience`] allows.
     Nothing,
 }
@@ -129,8 +133,20 @@ impl Guest {
     /// # Errors
     /// [`Gone`], also if it is more than can be asked for.
     pub fn ask(&mut self, request: &Request, label: String, everything: bool) -> Result<(), Gone> {
+        self.say(&Wanted::Run(Box::new(Ask::new(request, label, everything))))
+    }
+
+    /// Attaches to the watch that holds the tree.
+    ///
+    /// # Errors
+    /// [`Gone`], also if it is more than can be asked for.
+    pub fn attach(&mut self, attach: Attach) -> Result<(), Gone> {
+        self.say(&Wanted::Attach(attach))
+    }
+
+    fn say(&mut self, wanted: &Wanted) -> Result<(), Gone> {
         let mut message = Vec::new();
-        wire::put(&Ask::new(request, label, everything), &mut message).map_err(|_| Gone)?;
+        wire::put(wanted, &mut message).map_err(|_| Gone)?;
         self.stream.write_all(&message).map_err(|_| Gone)
     }
 
@@ -172,12 +188,12 @@ impl Guest {
         self.used < self.received.len()
     }
 
-    /// A handle to order the end of the run with.
+    /// A handle to give orders with.
     ///
     /// # Errors
     /// [`Gone`] if the connection cannot be used any more.
     pub fn orders(&self) -> Result<Orders, Gone> {
-        self.stream.try_clone().map(Orders).map_err(|_| Gone)
+        self.stream.try_clone().map(|stream| Orders(Arc::new(stream))).map_err(|_| Gone)
     }
 
     fn understand(&mut self, told: Told) -> Result<Option<Said>, Gone> {
@@ -185,6 +201,7 @@ impl Guest {
             Told::Passed { time, task, outcome } => wire::passed(time, task, outcome),
             Told::Event { json, tail } => wire::event(&json, tail).map_err(|_| Gone)?,
             Told::Refused(refusal) => return Ok(Some(Said::Refused(refusal))),
+            Told::WatchOver => return Ok(Some(Said::WatchOver)),
             Told::Output { task, json } => {
                 let output = serde_json::from_slice(&json).map_err(|_| Gone)?;
                 self.known.outputs.insert(task, output);
@@ -228,16 +245,22 @@ impl Guest {
     }
 }
 
-/// Orders the end of a run.
-#[derive(Debug)]
-pub struct Orders(UnixStream);
+/// What a guest orders while its request is under way.
+#[derive(Clone, Debug)]
+pub struct Orders(Arc<UnixStream>);
 
 impl Orders {
     /// Orders it. An owner that is gone has ended it anyway.
     pub fn send(&self, order: Order) {
         let mut message = Vec::new();
         if wire::put(&order, &mut message).is_ok() {
-            let _ = (&self.0).write_all(&message);
+            let _ = (&*self.0).write_all(&message);
         }
+    }
+
+    /// Hangs up: nothing more is heard either.
+    pub fn leave(&self) {
+        // A connection that is gone is what was wanted.
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }

@@ -54,7 +54,12 @@ pub struct GuestInfo {
     pub label: String,
     /// Its process id, for people only.
     pub pid: u32,
+    /// Whether it only looks on, so that nobody waits for it.
+    pub is_attached: bool,
 }
+
+/// How long those who only look on hold up the end of their owner at most, if they take nothing.
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// What is to become of guests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +76,12 @@ pub(crate) struct Course {
 pub(crate) async fn closing(course: &mut watch::Receiver<Course>) {
     // Its sender lives as long as anybody who waits.
     let _ = course.wait_for(|course| course.is_closing).await;
+}
+
+/// Waits until those who only look on have had their time to be told that it is over.
+pub(crate) async fn farewell(course: &mut watch::Receiver<Course>) {
+    closing(course).await;
+    tokio::time::sleep(FAREWELL).await;
 }
 
 /// What attending to guests has to do with.

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::{
     place,
-    wire::{self, Answer, Ask, LONGEST, Raw, Told},
+    wire::{self, Answer, Ask, LONGEST, Told, Wanted},
     *,
 };
 use crate::{
@@ -106,6 +106,10 @@ fn message<T: serde::Serialize>(message: &T) -> Vec<u8> {
     bytes
 }
 
+fn run(ask: Ask) -> Wanted {
+    Wanted::Run(Box::new(ask))
+}
+
 /// Everything a guest is told until the end.
 fn hear_all(guest: &mut Guest) -> (Vec<Event>, Result<Said, Gone>) {
     guest.patience(None).unwrap();
@@ -125,7 +129,7 @@ async fn nonsense_is_hung_up_on_and_harms_nobody() {
     let served = Served::new(ONE, |_| {});
     let greeting = wire::greeting(BUILD);
     let hello = message(&served.hello());
-    let ask = message(&Ask::new(&Request::run(["a:t"]), "x".to_owned(), true));
+    let ask = message(&run(Ask::new(&Request::run(["a:t"]), "x".to_owned(), true)));
     let with = |parts: &[&[u8]]| [&greeting[..], &parts.concat()].concat();
     let mut other_version = greeting;
     other_version[16] ^= 1;
@@ -137,10 +141,16 @@ async fn nonsense_is_hung_up_on_and_harms_nobody() {
         bad
     };
     let too_long = u32::try_from(LONGEST + 1).unwrap().to_le_bytes();
+    let attach = message(&Wanted::Attach(Attach {
+        label: "x".to_owned(),
+        everything: true,
+        names: Vec::new(),
+        mode: crate::plan::Mode::Before,
+    }));
     let many_names = {
         let mut names = Ask::new(&Request::run(vec![""; 70_000]), String::new(), false);
         names.label = "many".to_owned();
-        message(&names)
+        message(&run(names))
     };
     let cases: Vec<(&str, Vec<u8>, usize)> = vec![
         ("nothing", Vec::new(), 0),
@@ -160,6 +170,7 @@ async fn nonsense_is_hung_up_on_and_harms_nobody() {
         ("two hellos", with(&[&hello, &hello]), 2),
         ("inputs that are no object", with(&[&hello, &bad_inputs]), 2),
         ("too many names", with(&[&hello, &many_names]), 2),
+        ("attaching to what is no watch", with(&[&hello, &attach]), 2),
     ];
     for (name, bytes, answers) in cases {
         let mut stream = served.connect();
@@ -191,7 +202,7 @@ async fn nonsense_is_hung_up_on_and_harms_nobody() {
 async fn every_flipped_byte_is_survived() {
     let served = Served::new(ONE, |_| {});
     let hello = served.hello();
-    let ask = Ask::new(&Request::run(["a:t"]).dry(), "x".to_owned(), true);
+    let ask = run(Ask::new(&Request::run(["a:t"]).dry(), "x".to_owned(), true));
     let whole = [&wire::greeting(BUILD)[..], &message(&hello), &message(&ask)].concat();
     for at in 0..whole.len() {
         for flip in [0x01, 0x80, 0xff] {

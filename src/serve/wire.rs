@@ -153,9 +153,45 @@ pub struct Welcome {
     /// The tasks whose output is always shown.
     #[serde(deserialize_with = "few")]
     pub shown: Vec<TaskName>,
+    /// The watch that holds the tree, if a watch does.
+    pub watch: Option<WatchInfo>,
 }
 
-/// What a guest asks for.
+/// A watch that others can attach to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchInfo {
+    /// What it was started as; text from elsewhere.
+    pub label: String,
+    /// Its process id, for people only.
+    pub pid: u32,
+    /// The root of the tree.
+    pub root: Raw,
+}
+
+/// What a guest wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// Have something run.
+    Run(Box<Ask>),
+    /// Attach to the watch that holds the tree.
+    Attach(Attach),
+}
+
+/// What a guest wants to see while it is attached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    /// What it was started as, for people only.
+    pub label: String,
+    /// Whether it wants to be told everything, and not only what is shown of it.
+    pub everything: bool,
+    /// The tasks it wants to see kept true; none: whatever is.
+    #[serde(deserialize_with = "few")]
+    pub names: Vec<String>,
+    /// And what belongs to them.
+    pub mode: Mode,
+}
+
+/// What a guest asks to be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// What it was started as, for people only.
@@ -232,10 +268,16 @@ impl Ask {
 /// What a guest says while its request is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// End: SIGTERM, grace, SIGKILL.
+    /// End the run: SIGTERM, grace, SIGKILL.
     Interrupt,
-    /// End now: SIGKILL.
+    /// End the run now: SIGKILL.
     Kill,
+    /// Have the watch try again what failed.
+    RerunFailed,
+    /// Have the watch run everything again.
+    RerunAll,
+    /// Have the watch start nothing when files change, or go on.
+    Hold(bool),
 }
 
 /// What the owner says while a request is under way.
@@ -271,6 +313,8 @@ pub enum Told {
     },
     /// The run is over.
     Over(Box<Summary>),
+    /// The watch has ended as it was told to.
+    WatchOver,
 }
 
 /// What a run came to, without what was told already.
@@ -377,6 +421,11 @@ pub enum Refusal {
     Nested,
     /// A task would wait for itself: the way from it back to it.
     NestedCycle(#[serde(deserialize_with = "few")] Vec<TaskName>),
+    /// These tasks are not watched, but those: what the watch was asked for.
+    Unwatched(
+        #[serde(deserialize_with = "few")] Vec<TaskName>,
+        #[serde(deserialize_with = "few")] Vec<TaskName>,
+    ),
     /// Something else.
     Failed(String),
 }

@@ -75,7 +75,9 @@ pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
-pub use watch::{OnBusy, Reload, Watch, WatchControl, WatchOptions, WatchSummary, WatchedSession};
+pub use watch::{
+    AttachError, Attachment, OnBusy, Reload, Watch, WatchControl, WatchOptions, WatchSummary, WatchedSession,
+};
 
 use tokio::sync::mpsc;
 

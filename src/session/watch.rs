@@ -16,9 +16,11 @@
 //! |---|---|
 //! | `watch` | what who watches has to do with |
 //! | `turns` | the one loop: bursts, cycles, orders |
+//! | `audience` | who reads what is told: others can attach |
 //! | `chain` | cycles that cause each other, and when that is enough |
 //! | `reload` | task files that are edited meanwhile |
 
+mod audience;
 mod chain;
 mod reload;
 mod turns;
@@ -30,7 +32,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, mpsc},
+    sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -42,10 +44,13 @@ use super::{
 };
 use crate::{
     event::Event,
+    model::TaskName,
     plan::{Mode, Plan},
     store::StateDir,
     watch::{Backend, Source, SourceError, SourceOptions},
 };
+use audience::Reply;
+pub use audience::{AttachError, Attachment};
 use turns::Turns;
 
 /// How a tree is watched.
@@ -142,7 +147,7 @@ pub struct WatchSummary {
 pub struct WatchControl(mpsc::UnboundedSender<Order>);
 
 /// What a watch is told from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Order {
     RerunFailed,
     RerunAll,
@@ -151,6 +156,7 @@ enum Order {
     Kill,
     Pause,
     Resume,
+    Attach { wanted: Vec<TaskName>, reply: Reply },
 }
 
 impl WatchControl {
@@ -187,6 +193,17 @@ impl WatchControl {
     /// Lets them go on.
     pub fn resume(&self) {
         self.send(Order::Resume);
+    }
+
+    /// Reads what the watch tells from now on, beside whoever started it: at first how things stand. All of these
+    /// tasks must be among those whose results it keeps true.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub async fn attach(&self, wanted: Vec<TaskName>) -> Result<Attachment, AttachError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Order::Attach { wanted, reply });
+        answer.await.unwrap_or(Err(AttachError::Over))
     }
 
     fn send(&self, order: Order) {

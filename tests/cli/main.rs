@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attached;
 mod devenv;
 mod direct;
 mod example;

@@ -20,7 +20,7 @@ use devtask::{
 
 use keys::Keyboard;
 use rustix::process::Signal;
-pub(crate) use watch::has_keys;
+pub(crate) use watch::{Hand, has_keys};
 
 use crate::{
     app::{App, internal, misused, refuse},
@@ -185,7 +185,9 @@ impl Console {
                 self.times += weight(number);
                 match self.times {
                     1 => {
-                        self.view.screen.note("Stopping          (again: now)");
+                        if !run.ends_at_once() {
+                            self.view.screen.note("Stopping          (again: now)");
+                        }
                         run.interrupt();
                     }
                     2 => run.kill(),
@@ -335,6 +337,10 @@ pub(crate) trait Conducted {
     async fn pause(&self);
     /// Lets it go on.
     fn resume(&self);
+    /// Whether nothing has to be waited for when it is to end.
+    fn ends_at_once(&self) -> bool {
+        false
+    }
     /// What else there is to say of what is under way.
     fn others(&self) -> Vec<String> {
         Vec::new()
@@ -396,19 +402,14 @@ impl Conducted for OwnRun<'_> {
 
 /// A watch of our own session.
 pub(crate) struct OwnWatch<'a> {
-    pub(super) watch: Watch,
-    pub(super) control: WatchControl,
+    watch: Watch,
+    control: WatchControl,
     serving: Option<&'a Serving>,
 }
 
 impl<'a> OwnWatch<'a> {
     pub(crate) fn new(watch: Watch, serving: Option<&'a Serving>) -> Self {
         Self { control: watch.control(), watch, serving }
-    }
-
-    /// A handle to give orders with.
-    pub(crate) fn control(&self) -> WatchControl {
-        self.control.clone()
     }
 }
 
@@ -474,7 +475,7 @@ fn served(serving: &Serving) -> Vec<String> {
 
 /// Says for whom we wait at the end.
 fn waiting_for(guests: &[GuestInfo]) -> Option<String> {
-    let names: Vec<String> = guests.iter().map(named).collect();
+    let names: Vec<String> = guests.iter().filter(|guest| !guest.is_attached).map(named).collect();
     let count = count(names.len(), "guest", "guests");
     (!names.is_empty()).then(|| format!("{:<17} for {count}: {}", "Waiting", names.join(", ")))
 }

@@ -91,7 +91,7 @@ impl Turns {
             Some(Ok(reloaded)) => {
                 self.files.failed = None;
                 if let Err(text) = self.go_on_with(reloaded).await {
-                    self.emitter.emit(What::ReloadFailed { text });
+                    self.audience.emit(What::ReloadFailed { text });
                 }
             }
             Some(Err(text)) => self.note_failure(text),
@@ -110,7 +110,7 @@ impl Turns {
             Some((_, told)) if told.as_ref() == Some(&text) => {}
             Some((_, told)) => {
                 *told = Some(text.clone());
-                self.emitter.emit(What::ReloadFailed { text });
+                self.audience.emit(What::ReloadFailed { text });
             }
         }
     }
@@ -124,7 +124,7 @@ impl Turns {
         let others: BTreeSet<TaskId> =
             self.plan.order().iter().copied().filter(|id| !is_same(&old, &new, *id)).collect();
         self.owed.extend(others.iter().copied());
-        self.emitter.emit(What::Reloaded { tasks: self.names(others.into_iter()) });
+        self.audience.emit(What::Reloaded { tasks: self.names(others.into_iter()) });
         Ok(())
     }
 

@@ -12,7 +12,9 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::{OnBusy, Order, Reload, WatchOptions, WatchSummary, chain::Chain, reload::Files};
+use super::{
+    OnBusy, Order, Reload, WatchOptions, WatchSummary, audience::Audience, chain::Chain, reload::Files,
+};
 use crate::{
     event::What,
     model::{Outcome, TaskId, TaskName, TaskSet},
@@ -42,7 +44,7 @@ pub(super) struct Turns {
     pub(super) request: Request,
     options: WatchOptions,
     pub(super) plan: Plan,
-    pub(super) emitter: Emitter,
+    pub(super) audience: Audience,
     /// The source has something.
     woken: Arc<Notify>,
     burst: Option<Burst>,
@@ -64,7 +66,7 @@ pub(super) struct Turns {
     on_hold: bool,
     ending: bool,
     /// What was told of how well we see.
-    health: Option<String>,
+    pub(super) health: Option<String>,
     summary: WatchSummary,
 }
 
@@ -94,7 +96,7 @@ impl Turns {
             request,
             options,
             plan,
-            emitter,
+            audience: Audience::new(emitter),
             woken,
             burst: None,
             wake: None,
@@ -122,7 +124,7 @@ impl Turns {
             let due = burst.into_iter().chain(self.wake.filter(|_| self.run.is_none())).min();
             tokio::select! {
                 event = next_event(&mut self.run) => match event {
-                    Some(parcel) => self.emitter.forward(parcel),
+                    Some(parcel) => self.audience.forward(parcel),
                     None => self.run_is_over().await,
                 },
                 () = self.woken.notified() => self.hear(),
@@ -134,6 +136,7 @@ impl Turns {
                 },
             }
         }
+        self.audience.end();
         self.summary.failed = self.standing(Outcome::Failed).next().is_some();
         self.summary
     }
@@ -145,14 +148,8 @@ impl Turns {
     /// The first look at everything, and the first run.
     async fn begin(&mut self) {
         self.catch_up().await;
-        let (files, directories) = self.watching().now().size();
-        let named = self.plan.roots().len();
-        self.emitter.emit(What::WatchStarted {
-            tasks: self.names(self.plan.roots().iter()),
-            before: self.plan.order().len() - named.min(self.plan.order().len()),
-            files,
-            directories,
-        });
+        let started = self.watch_started();
+        self.audience.emit(started);
         self.tell_health();
         self.watch_files();
         match self.options.initial {
@@ -173,6 +170,18 @@ impl Turns {
             let _ = shared.memory.save(learnt).await;
         }
         shared.table.forget_everything();
+    }
+
+    /// What is watched, and for whom.
+    pub(super) fn watch_started(&self) -> What {
+        let (files, directories) = self.watching().now().size();
+        let named = self.plan.roots().len();
+        What::WatchStarted {
+            tasks: self.names(self.plan.roots().iter()),
+            before: self.plan.order().len() - named.min(self.plan.order().len()),
+            files,
+            directories,
+        }
     }
 
     /// Without a first run nothing has changed since it was looked at first.
@@ -313,7 +322,7 @@ impl Turns {
             }
             if let Some(paths) = self.chain.extend(id, own) {
                 let names = paths.iter().map(|path| shared.display(path)).collect();
-                self.emitter.emit(What::LoopFound { task: shared.graph.name(id).clone(), paths: names });
+                self.audience.emit(What::LoopFound { task: shared.graph.name(id).clone(), paths: names });
                 self.changed.remove(&id);
                 self.stuck.insert(id, paths);
             }
@@ -346,7 +355,7 @@ impl Turns {
         if !paths.is_empty() {
             let named: Vec<String> = paths.iter().take(NAMED).map(|path| shared.display(path)).collect();
             let more = paths.len() - named.len();
-            self.emitter.emit(What::FilesChanged { paths: named, more, tasks });
+            self.audience.emit(What::FilesChanged { paths: named, more, tasks });
         }
         // What is forced is forced once.
         let request = Request { cycle: Some(Arc::new(cycle)), force: false, ..self.request.clone() };
@@ -359,7 +368,7 @@ impl Turns {
             Ok(run) => self.run = Some(run),
             Err(error) => {
                 self.summary.internal_failure = true;
-                self.emitter.emit(What::Warning { task: None, message: error.to_string() });
+                self.audience.emit(What::Warning { task: None, message: error.to_string() });
             }
         }
     }
@@ -373,7 +382,7 @@ impl Turns {
             }
             Err(error) => {
                 self.summary.internal_failure = true;
-                self.emitter.emit(What::Warning { task: None, message: error.to_string() });
+                self.audience.emit(What::Warning { task: None, message: error.to_string() });
             }
         }
         self.session.shared.table.forget_everything();
@@ -386,19 +395,41 @@ impl Turns {
     }
 
     /// Nothing is to be done.
-    fn wait(&self) {
-        self.emitter.emit(What::Waiting {
+    fn wait(&mut self) {
+        let waiting = self.waiting();
+        self.audience.emit(waiting);
+    }
+
+    pub(super) fn waiting(&self) -> What {
+        What::Waiting {
             failed: self.names(self.standing(Outcome::Failed)),
             stuck: self.names(self.stuck.keys().copied()),
             on_hold: self.on_hold,
-        });
+        }
+    }
+
+    /// Whether it will be told when there is nothing to be done.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.run.is_some() || self.made
+    }
+
+    /// How all tasks stand.
+    pub(super) fn standings(&self) -> What {
+        let (graph, standings) = (&self.session.shared.graph, self.watching().standings());
+        let these = standings.iter().filter(|(id, _)| self.plan.scheduled().contains(**id));
+        let outcomes = these.filter_map(|(id, stood)| Some((graph.name(*id).clone(), stood.outcome?)));
+        What::Standings { outcomes: outcomes.collect(), cycles: self.summary.cycles, is_busy: self.is_busy() }
     }
 
     async fn obey(&mut self, order: Order) {
         match order {
-            Order::End | Order::Kill => {
+            Order::End => {
                 self.ending = true;
-                self.control(|run| if order == Order::Kill { run.kill() } else { run.interrupt() });
+                self.control(RunControl::interrupt);
+            }
+            Order::Kill => {
+                self.ending = true;
+                self.control(RunControl::kill);
             }
             Order::Pause => self.control(RunControl::pause),
             Order::Resume => self.control(RunControl::resume),
@@ -418,6 +449,7 @@ impl Turns {
                 self.rerun(failed);
             }
             Order::RerunAll => self.rerun(self.plan.scheduled().clone()),
+            Order::Attach { wanted, reply } => self.attach(wanted, reply),
         }
     }
 
@@ -451,7 +483,7 @@ impl Turns {
         let health = (!reasons.is_empty()).then(|| reasons.join("; "));
         if health != self.health {
             self.health.clone_from(&health);
-            self.emitter.emit(What::WatchHealth { degraded: health });
+            self.audience.emit(What::WatchHealth { degraded: health });
         }
     }
 

@@ -29,8 +29,8 @@ const UNDER_WAY: usize = 256;
 
 /// An owner that serves us.
 pub(crate) struct Visit {
-    guest: Guest,
-    welcome: Welcome,
+    pub(super) guest: Guest,
+    pub(super) welcome: Welcome,
 }
 
 impl Visit {
@@ -68,7 +68,7 @@ impl Visit {
             match self.guest.hear().ok()? {
                 Said::Event(event) => events.push(event),
                 Said::Over(_) => return Some(events),
-                Said::Refused(_) | Said::Nothing => return None,
+                Said::Refused(_) | Said::Nothing | Said::WatchOver => return None,
             }
         }
     }
@@ -152,7 +152,8 @@ pub(crate) fn ask(
             }
             Ok(Said::Refused(refusal)) => return refused(refusal).map(|()| Served::Alone(view)),
             Ok(Said::Nothing) => break,
-            Err(Gone) => return Ok(Served::Alone(view)),
+            // No watch was asked for.
+            Ok(Said::WatchOver) | Err(Gone) => return Ok(Served::Alone(view)),
         }
     }
     let follow = async {
@@ -198,7 +199,7 @@ pub(crate) async fn conclude(errand: Errand<'_>, mut console: Console, ended: En
 }
 
 /// The end of a request that cannot be met, unless it can by ourselves.
-fn refused(refusal: Refusal) -> Result<(), Exit> {
+pub(super) fn refused(refusal: Refusal) -> Result<(), Exit> {
     match refusal.into_error() {
         Ok(error) => Err(refuse(&error)),
         Err(Refusal::Interactive(_)) => Ok(()),
@@ -222,23 +223,27 @@ enum Unserved {
 }
 
 impl GuestRun {
-    /// What is said is read on a thread of its own, which ends with this process.
-    fn new(mut guest: Guest) -> Result<Self, Gone> {
+    fn new(guest: Guest) -> Result<Self, Gone> {
         let orders = guest.orders()?;
-        guest.patience(None)?;
-        let (to, said) = mpsc::channel(UNDER_WAY);
-        let read = move || {
-            loop {
-                let said = guest.hear();
-                let is_last = !matches!(said, Ok(Said::Event(_)));
-                if to.blocking_send(said).is_err() || is_last {
-                    break;
-                }
-            }
-        };
-        thread::Builder::new().name("guest".to_owned()).spawn(read).map_err(|_| Gone)?;
-        Ok(Self { said, orders, end: Err(Unserved::Gone) })
+        Ok(Self { said: listening(guest)?, orders, end: Err(Unserved::Gone) })
     }
+}
+
+/// What is said, read on a thread of its own, which ends with this process.
+pub(super) fn listening(mut guest: Guest) -> Result<mpsc::Receiver<Result<Said, Gone>>, Gone> {
+    guest.patience(None)?;
+    let (to, said) = mpsc::channel(UNDER_WAY);
+    let read = move || {
+        loop {
+            let said = guest.hear();
+            let is_last = !matches!(said, Ok(Said::Event(_)));
+            if to.blocking_send(said).is_err() || is_last {
+                break;
+            }
+        }
+    };
+    thread::Builder::new().name("guest".to_owned()).spawn(read).map_err(|_| Gone)?;
+    Ok(said)
 }
 
 impl Conducted for GuestRun {
@@ -250,7 +255,7 @@ impl Conducted for GuestRun {
             Some(Ok(Said::Event(event))) => return Some(event),
             Some(Ok(Said::Over(summary))) => self.end = Ok(*summary),
             Some(Ok(Said::Refused(refusal))) => self.end = Err(Unserved::Refused(refusal)),
-            Some(Ok(Said::Nothing) | Err(Gone)) | None => {}
+            Some(Ok(Said::Nothing | Said::WatchOver) | Err(Gone)) | None => {}
         }
         None
     }

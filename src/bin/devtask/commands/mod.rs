@@ -1,5 +1,6 @@
 //! One file a verb: parse, build a request, call the library.
 
+mod attach;
 mod command;
 mod completions;
 mod graph;

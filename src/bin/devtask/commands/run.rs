@@ -155,28 +155,6 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Opens the tree to hold it for long: once it is free. `keeps`: what was loaded may be of use to others.
-    pub(crate) async fn hold(self, console: &mut Console, keeps: bool) -> Result<Session, Exit> {
-        let opened = match self.builder().open().await {
-            Err(SessionError::Held(owner)) if self.app.globals.no_wait => Err(SessionError::Held(owner)),
-            Err(SessionError::Held(_)) => {
-                let mut asked = None;
-                loop {
-                    match wait(self, console, asked).await? {
-                        Waited::Free(session) => break Ok(*session),
-                        Waited::Served(socket) => asked = Some(socket),
-                    }
-                }
-            }
-            opened => opened,
-        };
-        let session = opened.map_err(|error| refuse(&error))?;
-        if keeps {
-            self.app.keep(self.tree, &session.state_dir());
-        }
-        Ok(session)
-    }
-
     /// How the tree is opened to run something.
     pub(crate) fn builder(self) -> SessionBuilder {
         let builder = self.app.session(self.tree, &self.errand.label());

@@ -1,28 +1,36 @@
 //! `devtask watch`.
 
 use std::{
+    env,
     ffi::OsString,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use devtask::{
-    Session, SessionError, TaskGraph,
+    Request, Session, SessionError, TaskGraph,
+    config::Settings,
     loader::{LoadRequest, Loaded, load},
     plan::select,
-    serve::{AsWatched, Serving, ServingOptions},
+    serve::{AsWatched, Serving, ServingOptions, SocketMark},
     session::{LiveLines, OnBusy, Reload, Reloaded, Watch, WatchOptions},
     watch::Backend,
 };
 
-use super::command;
+use super::{
+    attach::{Left, Other},
+    command,
+    guest::Visit,
+    wait::{Waited, wait},
+};
 use crate::{
-    app::{App, Tree, build, misused, refuse, runtime_bases},
+    app::{App, Tree, build, is_nested_in, misused, refuse, runtime_bases},
     args::{self, Mode, Outputs, Ui, WatchArgs, Watcher},
     commands::run::{Errand, Stage, inputs, listen, within_runtime},
-    console::{Console, Events, OwnWatch, View, has_keys},
+    console::{Console, Events, Hand, OwnWatch, View, has_keys},
     exit::Exit,
     render::{
         diagnostic,
+        screen::Screen,
         watch::{Manner, Watched},
     },
 };
@@ -35,25 +43,130 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
     }
     let events = Events::open(app)?;
     let inputs = inputs(&args.run)?;
-    let (tree, arguments) = what(app, args)?;
     let label = label(args);
-    let stage = Stage { app, tree: &tree, errand: Errand::watch(&args.run, &inputs, &label) };
-    let manner = manner(app, &tree, args);
-    let mut request = stage.request();
-    if let Some(arguments) = arguments {
-        request.names = vec![command::NAME.to_owned()];
-        request.arguments = arguments;
-        // What its files were is known from the last time; what else it rests on nobody has said.
-        request.force = true;
-    }
-    if manner.keys && request.lines == LiveLines::Off {
-        request.lines = LiveLines::Lossy;
-    }
-    let screen = stage.screen().watching(Watched::new(manner), args.clear);
+    let errand = Errand::watch(&args.run, &inputs, &label);
+    let (screen, mut turn) = match nearby(app, args) {
+        Some(other) => {
+            app.choose_colors(Some(other.settings()));
+            (other.screen(app, args, errand), Turn::Others(other))
+        }
+        None => {
+            let own = Own::load(app, args)?;
+            (own.screen(app, args, errand), Turn::Own(own))
+        }
+    };
     let view = View::new(screen, events.to);
     within_runtime(async {
         let mut console = Console::new(view, listen()?);
-        let session = stage.hold(&mut console, !manner.command).await?;
+        // The socket that was tried to no avail.
+        let mut asked = None;
+        loop {
+            turn = match turn {
+                Turn::Others(other) => match other.follow(app, args, errand, &mut console).await? {
+                    Left::End(exit) => return Ok(exit),
+                    Left::Alone(told) => {
+                        if told {
+                            asked = None;
+                        }
+                        let own = Own::load(app, args)?;
+                        console.view().begin_again(own.screen(app, args, errand));
+                        Turn::Own(own)
+                    }
+                },
+                Turn::Own(own) => match own.hold(app, args, errand, &mut console, &mut asked).await? {
+                    Held::Ours(session) => return own.watch(app, args, errand, console, *session).await,
+                    Held::Others(other) => {
+                        console.view().begin_again(other.screen(app, args, errand));
+                        Turn::Others(other)
+                    }
+                },
+            };
+        }
+    })
+}
+
+/// Whose watch it is that we show.
+enum Turn {
+    Own(Own),
+    Others(Other),
+}
+
+/// Who holds the tree.
+enum Held {
+    Ours(Box<Session>),
+    Others(Other),
+}
+
+/// The watch that holds the tree the working directory is in, as far as that is plain without loading anything.
+fn nearby(app: &App, args: &WatchArgs) -> Option<Other> {
+    // One that is called by a task would wait for itself, if that is a task of this tree.
+    if !args.globs.is_empty() || env::var_os("DEVTASK_TREES").is_some_and(|trees| !trees.is_empty()) {
+        return None;
+    }
+    Other::of(Visit::nearby(app, &args.run)?)
+}
+
+/// What a watch of our own is about.
+struct Own {
+    tree: Tree,
+    /// The arguments of a command that was given instead of a task file.
+    arguments: Option<Vec<OsString>>,
+}
+
+impl Own {
+    fn load(app: &mut App, args: &WatchArgs) -> Result<Self, Exit> {
+        let (tree, arguments) = what(app, args)?;
+        Ok(Self { tree, arguments })
+    }
+
+    fn screen(&self, app: &App, args: &WatchArgs, errand: Errand<'_>) -> Screen {
+        let stage = Stage { app, tree: &self.tree, errand };
+        stage.screen().watching(Watched::new(manner(app, &self.tree.loaded.settings, args)), args.clear)
+    }
+
+    /// Opens the tree once it is free, unless another watch holds it to which we can attach.
+    async fn hold(
+        &self,
+        app: &App,
+        args: &WatchArgs,
+        errand: Errand<'_>,
+        console: &mut Console,
+        asked: &mut Option<SocketMark>,
+    ) -> Result<Held, Exit> {
+        let stage = Stage { app, tree: &self.tree, errand };
+        let is_command = !args.globs.is_empty();
+        let session = match stage.builder().open().await {
+            Err(SessionError::Held(_)) => loop {
+                match wait(stage, console, *asked).await? {
+                    Waited::Free(session) => break *session,
+                    Waited::Served(socket) => *asked = Some(socket),
+                }
+                let visit = || Visit::of_loaded(app, &self.tree).and_then(Other::of);
+                if let Some(other) = (!is_command && !is_nested_in(&stage.state_dir())).then(visit).flatten()
+                {
+                    return Ok(Held::Others(other));
+                }
+            },
+            opened => opened.map_err(|error| refuse(&error))?,
+        };
+        if !is_command {
+            app.keep(&self.tree, &session.state_dir());
+        }
+        Ok(Held::Ours(Box::new(session)))
+    }
+
+    async fn watch(
+        self,
+        app: &App,
+        args: &WatchArgs,
+        errand: Errand<'_>,
+        mut console: Console,
+        session: Session,
+    ) -> Result<Exit, Exit> {
+        let tree = &self.tree;
+        let manner = manner(app, &tree.loaded.settings, args);
+        let request = Stage { app, tree, errand }.request();
+        let request = adjusted(request, self.arguments, manner);
         console.view().warn(session.notices());
         let loaded = Arc::new(Mutex::new((Arc::clone(&tree.graph), tree.loaded.clone())));
         let files = Box::new(Files {
@@ -72,10 +185,11 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
         let now = watch.session();
         drop(session);
         let now_loaded = Arc::clone(&loaded);
-        let tasks = move || Arc::clone(&now_loaded.lock().unwrap_or_else(PoisonError::into_inner).0);
-        let serving = if manner.command { None } else { serve(&watch, loaded) };
+        let tasks = move || Some(Arc::clone(&now_loaded.lock().unwrap_or_else(PoisonError::into_inner).0));
+        let serving = if manner.command { None } else { serve(&watch, errand.label(), loaded) };
+        let hand = Hand::Own(watch.control());
         let watch = OwnWatch::new(watch, serving.as_ref());
-        let ended = console.follow_watch(watch, &tree.loaded.root, manner.keys, tasks).await;
+        let ended = console.follow_watch(watch, hand, &tree.loaded.root, manner.keys, tasks).await;
         if let Some(serving) = serving {
             console.see_off(serving).await;
         }
@@ -91,7 +205,21 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
             None if ended.summary.failed => Exit::Failed,
             None => Exit::Done,
         })
-    })
+    }
+}
+
+/// What is asked of the session.
+fn adjusted(mut request: Request, arguments: Option<Vec<OsString>>, manner: Manner) -> Request {
+    if let Some(arguments) = arguments {
+        request.names = vec![command::NAME.to_owned()];
+        request.arguments = arguments;
+        // What its files were is known from the last time; what else it rests on nobody has said.
+        request.force = true;
+    }
+    if manner.keys && request.lines == LiveLines::Off {
+        request.lines = LiveLines::Lossy;
+    }
+    request
 }
 
 /// What is watched; the arguments of a command that was given instead of a task file.
@@ -107,8 +235,8 @@ fn what(app: &mut App, args: &WatchArgs) -> Result<(Tree, Option<Vec<OsString>>)
     Ok((tree, None))
 }
 
-fn manner(app: &App, tree: &Tree, args: &WatchArgs) -> Manner {
-    let is_shown = app.ui(&tree.loaded.settings) != Ui::None;
+pub(super) fn manner(app: &App, project: &Settings, args: &WatchArgs) -> Manner {
+    let is_shown = app.ui(project) != Ui::None;
     Manner {
         keys: is_shown && has_keys(),
         beats: is_shown,
@@ -124,8 +252,8 @@ fn label(args: &WatchArgs) -> String {
 }
 
 /// Serves others in the tree. Where that cannot be they wait, so nobody needs to be told.
-fn serve(watch: &Watch, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Option<Serving> {
-    let host = Arc::new(AsWatched::new(watch.session(), loaded));
+fn serve(watch: &Watch, label: String, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Option<Serving> {
+    let host = Arc::new(AsWatched::new(watch, label, loaded));
     let session: Session = watch.session().get();
     Serving::start(&session, host, ServingOptions::new(build()?, runtime_bases())).ok()
 }

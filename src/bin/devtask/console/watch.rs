@@ -10,13 +10,14 @@ use std::{
 
 use devtask::{
     TaskGraph,
-    event::What,
-    session::{WatchControl, WatchSummary},
+    event::{Event, What},
+    serve::{Order, Orders},
+    session::WatchControl,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Conducted as _, Console, Ended, OwnWatch, View,
+    Conducted, Console, Ended, View,
     keys::{HELP, Key, Keyboard},
 };
 use crate::{
@@ -24,15 +25,51 @@ use crate::{
     render::{
         screen::REFRESH,
         text::{output_line, shown},
+        watch::LastLog,
     },
 };
 
 /// How much of a log's end is shown, in bytes.
 const LOG: u64 = 256 * 1024;
 
-/// What keys can do.
+/// What keys can do to a watch.
+pub(crate) enum Hand {
+    /// Everything: it is ours.
+    Own(WatchControl),
+    /// It is another's, and only what it has to do is ours to say.
+    Attached(Orders),
+}
+
+impl Hand {
+    fn rerun_failed(&self) {
+        match self {
+            Self::Own(control) => control.rerun_failed(),
+            Self::Attached(orders) => orders.send(Order::RerunFailed),
+        }
+    }
+
+    fn rerun_all(&self) {
+        match self {
+            Self::Own(control) => control.rerun_all(),
+            Self::Attached(orders) => orders.send(Order::RerunAll),
+        }
+    }
+
+    fn hold(&self, hold: bool) {
+        match self {
+            Self::Own(control) => control.hold(hold),
+            Self::Attached(orders) => orders.send(Order::Hold(hold)),
+        }
+    }
+
+    const fn is_attached(&self) -> bool {
+        matches!(self, Self::Attached(_))
+    }
+}
+
+/// What keys work with.
 struct Hands {
-    control: WatchControl,
+    hand: Hand,
     /// Where the paths of logs begin.
     root: PathBuf,
     on_hold: bool,
@@ -45,15 +82,16 @@ pub(crate) fn has_keys() -> bool {
 
 impl Console {
     /// Shows the events of a watch until it is over, and does what signals and keys ask for. `tasks`: what they are
-    /// now.
-    pub(crate) async fn follow_watch(
+    /// now, if we know.
+    pub(crate) async fn follow_watch<W: Conducted<Fault = Exit>>(
         &mut self,
-        mut watch: OwnWatch<'_>,
+        mut watch: W,
+        hand: Hand,
         root: &Path,
         keys: bool,
-        tasks: impl Fn() -> Arc<TaskGraph>,
-    ) -> Result<Ended<WatchSummary>, Exit> {
-        let mut hands = Hands { control: watch.control(), root: root.to_owned(), on_hold: false };
+        tasks: impl Fn() -> Option<Arc<TaskGraph>>,
+    ) -> Result<Ended<W::Summary>, Exit> {
+        let mut hands = Hands { hand, root: root.to_owned(), on_hold: false };
         // A terminal that cannot be used in this way is one without keys.
         self.keyboard = keys.then(Keyboard::new).and_then(Result::ok);
         let mut ticks = interval(REFRESH);
@@ -65,16 +103,19 @@ impl Console {
             tokio::select! {
                 event = watch.next_event(), if self.has_room() => match event {
                     Some(event) => {
-                        if let What::Reloaded { .. } = event.what {
-                            self.view.screen.declare(&tasks());
+                        if let What::Reloaded { .. } = event.what
+                            && let Some(tasks) = tasks()
+                        {
+                            self.view.screen.declare(&tasks);
                         }
+                        hands.keep_up(&event);
                         self.view.take(&event);
                     }
                     None => break,
                 },
                 () = self.view.printer.written(), if self.view.printer.is_busy() => {}
                 wish = self.signals.next() => self.obey(wish, &watch).await,
-                key = pressed(&mut self.keyboard) => self.press(key, &mut hands),
+                key = pressed(&mut self.keyboard) => self.press(key, &mut hands, &watch),
                 _ = ticks.tick(), if self.view.screen.is_live() => due = true,
             }
         }
@@ -90,14 +131,14 @@ impl Console {
         }
     }
 
-    fn press(&mut self, key: Key, hands: &mut Hands) {
+    fn press(&mut self, key: Key, hands: &mut Hands, watch: &impl Conducted) {
         let is_busy = self.view.is_busy();
         match key {
             Key::RerunFailed | Key::RerunAll if is_busy => {
                 self.view.say("Busy", "a cycle is under way; try again when it is over");
             }
-            Key::RerunFailed => hands.control.rerun_failed(),
-            Key::RerunAll => hands.control.rerun_all(),
+            Key::RerunFailed => hands.hand.rerun_failed(),
+            Key::RerunAll => hands.hand.rerun_all(),
             Key::Log => self.view.show_log(&hands.root),
             Key::Follow if self.view.screen.toggle_follow() => {
                 self.view.say("Following", "what tasks write is shown while they run");
@@ -108,7 +149,7 @@ impl Console {
             Key::Status => self.view.tell(|screen| Some(screen.watched()?).map(|(w, style)| w.status(style))),
             Key::Pause => {
                 hands.on_hold = !hands.on_hold;
-                hands.control.hold(hands.on_hold);
+                hands.hand.hold(hands.on_hold);
                 // Else a line that says `waiting` tells of it.
                 match hands.on_hold {
                     true if is_busy => self.view.say("On hold", "after this cycle, until p is pressed again"),
@@ -117,21 +158,37 @@ impl Console {
                 }
             }
             Key::Clear => self.view.screen.wipe(),
-            Key::Help => HELP.iter().for_each(|(key, what)| self.view.say(key, what)),
-            Key::Quit => self.quit(&hands.control, is_busy),
+            Key::Help => self.help(hands.hand.is_attached()),
+            Key::Quit => self.quit(watch, is_busy),
         }
     }
 
     /// At first gracefully, at the second time now. A signal after it is the second time.
-    fn quit(&mut self, control: &WatchControl, is_busy: bool) {
+    fn quit(&mut self, watch: &impl Conducted, is_busy: bool) {
         self.times += 1;
         if self.times > 1 {
-            return control.kill();
+            return watch.kill();
         }
-        if is_busy {
+        if is_busy && !watch.ends_at_once() {
             self.view.say("Stopping", "(again: now)");
         }
-        control.interrupt();
+        watch.interrupt();
+    }
+
+    fn help(&mut self, is_attached: bool) {
+        for (key, what) in HELP {
+            let what = if is_attached && key == "q" { "quit; the watch goes on" } else { what };
+            self.view.say(key, what);
+        }
+    }
+}
+
+impl Hands {
+    /// Others may hold the watch, too.
+    const fn keep_up(&mut self, event: &Event) {
+        if let What::Waiting { on_hold, .. } = &event.what {
+            self.on_hold = *on_hold;
+        }
     }
 }
 
@@ -140,8 +197,16 @@ impl View {
         self.screen.watched().is_some_and(|(watched, _)| watched.is_busy())
     }
 
-    fn say(&mut self, word: &str, rest: &str) {
+    /// A line with a status word, in a watch.
+    pub(crate) fn say(&mut self, word: &str, rest: &str) {
         self.tell(|screen| screen.watched().map(|(_, style)| vec![style.status(word, rest)]));
+    }
+
+    /// The same, unless nobody wants to read it.
+    pub(crate) fn announce(&mut self, word: &str, rest: &str) {
+        if self.screen.watched().is_some_and(|(_, style)| !style.quiet) {
+            self.say(word, rest);
+        }
     }
 
     fn tell(&mut self, lines: impl FnOnce(&crate::render::screen::Screen) -> Option<Vec<String>>) {
@@ -153,11 +218,16 @@ impl View {
     /// Shows the log of the task that failed last, or its end.
     fn show_log(&mut self, root: &Path) {
         let last = self.screen.watched().and_then(|(watched, _)| watched.last_failure());
-        let Some((task, log)) = last.map(|(task, log)| (task.to_string(), log.map(|log| root.join(log))))
-        else {
+        let Some((task, log)) = last.map(|(task, log)| (task.to_string(), log.clone())) else {
             return self.say("Nothing", "stands as failed");
         };
-        let Some(log) = log else { return self.say("Failed", &format!("{task} wrote nothing")) };
+        let log = match log {
+            LastLog::At(log) => root.join(log),
+            LastLog::Empty => return self.say("Failed", &format!("{task} wrote nothing")),
+            LastLog::Unseen => {
+                return self.say("Failed", &format!("{task}, before this looked on: devtask logs {task}"));
+            }
+        };
         let path = shown(&log.display().to_string());
         match end_of(&log) {
             Ok((text, is_all)) => {

@@ -280,7 +280,7 @@ fn names(roots: &[TaskName]) -> String {
 }
 
 /// At most so many of them, and how many others there are; `more` are not even among these.
-pub(super) fn few<T: Display>(all: &[T], between: &str, most: usize, more: usize) -> String {
+pub(crate) fn few<T: Display>(all: &[T], between: &str, most: usize, more: usize) -> String {
     let named: Vec<String> = all.iter().take(most).map(ToString::to_string).collect();
     let more = more + all.len() - named.len();
     let named = named.join(between);

@@ -21,7 +21,7 @@ use super::{
     clock::time_of_day,
     lines::{COLUMN, Style, few},
     reason,
-    text::{count, shown},
+    text::{count, output_line, shown},
 };
 
 /// How many changed files a line names.
@@ -42,6 +42,17 @@ pub(crate) struct Manner {
     pub(crate) only_before: bool,
 }
 
+/// Where to find what a task wrote last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LastLog {
+    /// In this file, relative to the root where it lies beneath it.
+    At(String),
+    /// It wrote nothing.
+    Empty,
+    /// That was not told: it failed before we began to read.
+    Unseen,
+}
+
 /// What a watch has told so far.
 #[derive(Debug)]
 pub(crate) struct Watched {
@@ -59,7 +70,7 @@ pub(crate) struct Watched {
     stuck: Vec<TaskName>,
     outcomes: BTreeMap<TaskName, Outcome>,
     /// The tasks that stand as failed, the last one last, with their logs.
-    failures: Vec<(TaskName, Option<String>)>,
+    failures: Vec<(TaskName, LastLog)>,
     /// What the last cycle executed, and why.
     executed: Vec<(TaskName, Vec<Reason>)>,
 }
@@ -101,6 +112,16 @@ impl Watched {
                 let line = style.status("Watching", &self.started(tasks, *before));
                 Some(if style.quiet { Vec::new() } else { vec![line] })
             }
+            What::Standings { outcomes, cycles, is_busy } => {
+                self.is_initial = false;
+                self.cycles = *cycles;
+                self.is_busy = *is_busy;
+                self.outcomes.clone_from(outcomes);
+                let failed = outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Failed);
+                self.failures = failed.map(|(task, _)| (task.clone(), LastLog::Unseen)).collect();
+                let line = || style.status("Running", "a cycle is under way");
+                Some((*is_busy && !style.quiet).then(line).into_iter().collect())
+            }
             What::FilesChanged { paths, more, tasks } => {
                 self.is_initial = false;
                 let paths: Vec<String> = paths.iter().map(|path| shown(path)).collect();
@@ -110,8 +131,10 @@ impl Watched {
             }
             What::Waiting { failed, stuck, on_hold } => {
                 self.is_initial = false;
+                self.is_busy = false;
                 self.on_hold = *on_hold;
                 self.stuck.clone_from(stuck);
+                self.failures.retain(|(task, _)| failed.contains(task));
                 let color = if failed.is_empty() && stuck.is_empty() { "32" } else { "31" };
                 Some(self.beat(event, style, "waiting", color, &self.waiting(failed)))
             }
@@ -130,8 +153,9 @@ impl Watched {
                 Some(if style.quiet { Vec::new() } else { vec![line] })
             }
             What::ReloadFailed { text } => {
-                // Rendered by this program, colours and all.
-                let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                // Rendered by this program, though perhaps for another terminal, colours and all.
+                let mut lines: Vec<String> =
+                    text.lines().map(|line| output_line(line, style.color)).collect();
                 lines.push(
                     style.status("Warning", "the task files have faults; what they said before goes on"),
                 );
@@ -237,14 +261,15 @@ impl Watched {
     fn take_note(&mut self, finished: &Finished) -> Option<Outcome> {
         self.failures.retain(|(task, _)| *task != finished.task);
         if finished.status == Outcome::Failed {
-            self.failures.push((finished.task.clone(), finished.log.clone()));
+            let log = finished.log.clone().map_or(LastLog::Empty, LastLog::At);
+            self.failures.push((finished.task.clone(), log));
         }
         self.outcomes.insert(finished.task.clone(), finished.status)
     }
 
     /// The task that failed last, of those that stand as failed, with its log.
-    pub(crate) fn last_failure(&self) -> Option<(&TaskName, Option<&str>)> {
-        self.failures.last().map(|(task, log)| (task, log.as_deref()))
+    pub(crate) fn last_failure(&self) -> Option<(&TaskName, &LastLog)> {
+        self.failures.last().map(|(task, log)| (task, log))
     }
 
     /// Why the last cycle executed what it did.

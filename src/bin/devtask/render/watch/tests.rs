@@ -209,3 +209,27 @@ fn who_asks_is_told_what_ran_why_and_how_it_stands() {
         On hold           nothing is started for a change";
     assert_eq!(watched.status(&style()).join("\n"), expected);
 }
+
+#[test]
+fn who_begins_to_read_late_knows_how_things_stand() {
+    let outcomes = || [(name("a:t"), Outcome::Failed), (name("a:u"), Outcome::Cached)].into_iter().collect();
+    for (is_busy, expected) in [(true, &["Running           a cycle is under way"][..]), (false, &[])] {
+        let mut watched = Watched::new(MANNER);
+        tell(&mut watched, started(&["a:t"], 1, 3, 0));
+        let lines = tell(&mut watched, What::Standings { outcomes: outcomes(), cycles: 4, is_busy });
+        assert_eq!(lines, expected);
+        assert_eq!(watched.is_busy(), is_busy);
+        assert_eq!(watched.last_failure(), Some((&name("a:t"), &LastLog::Unseen)));
+        assert_eq!(
+            watched.status(&style()),
+            ["Watching          3 files, 4 cycles: 1 Cached, 1 Failed", "Failed            a:t"]
+        );
+        tell(&mut watched, finished("a:t", Outcome::Cached));
+        assert_eq!(watched.last_failure(), None);
+        assert_eq!(
+            tell(&mut watched, waiting(&[], &[], false)),
+            ["HH:MM:SS waiting  all up to date — ? keys"]
+        );
+        assert!(!watched.is_busy());
+    }
+}
