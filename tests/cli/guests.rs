@@ -148,6 +148,14 @@ fn the_owner_waits_for_its_guests_and_has_its_own_exit_code() {
     assert!(!told.contains("a:fails") && !told.contains("a:other"), "its screen is its own\n{told}");
 }
 
+/// Whether a process has a handler of its own for a signal, where the system tells.
+fn hears(process: &Running, signal: i32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{}/status", process.pid())) else { return true };
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
 #[test]
 fn ctrl_c_in_a_guest_ends_what_the_guest_wanted() {
     let mut tree = Tree::new();
@@ -160,6 +168,8 @@ fn ctrl_c_in_a_guest_ends_what_the_guest_wanted() {
     assert_eq!(early.finish().signal, Some(INT));
     tree.own.open();
     tree.other.wait();
+    // A guest that has been told of nothing yet dies of a signal as any program does.
+    eventually("the guest hears signals", || hears(&late, INT));
     late.signal(INT);
     let output = late.finish();
     assert_eq!(output.signal, Some(INT), "{output}");
