@@ -279,7 +279,7 @@ impl Live {
             is_everything |= self.attended.lose(path, self.places.contains_key(path));
         }
         if is_everything {
-            self.begin_anew(scanner, attendant, changed);
+            self.begin_anew(scanner, table, attendant, changed);
         } else {
             self.look_at_places(scanner, table, attendant, &pending, changed);
         }

@@ -161,6 +161,15 @@ impl Memory {
         self.ask((), order).await
     }
 
+    /// Has a batch written without waiting for it. It is of things that only ever cost looking again.
+    pub(crate) fn put_away(&self, batch: Batch) {
+        if self.become_writer().is_ok()
+            && let Held::Writing(writer) = &*self.held()
+        {
+            writer.submit_then(batch, drop);
+        }
+    }
+
     /// Makes ready for a run in which these tasks may begin. None: each of them has to be saved as begun.
     pub(crate) async fn begin_run(
         self: &Arc<Self>,

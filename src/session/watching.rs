@@ -65,6 +65,29 @@ pub(crate) struct Looked {
     pub(crate) upstream: Vec<(TaskId, Digest)>,
 }
 
+/// Who watches directories while somebody looks.
+struct Attending<'a> {
+    watching: &'a Watching,
+    shared: &'a Shared,
+}
+
+impl Attendant for Attending<'_> {
+    fn attend(&self, directory: &Path) -> bool {
+        self.watching.attend(directory)
+    }
+
+    fn leave(&self, directory: &Path) {
+        self.watching.leave(directory);
+    }
+
+    fn has_read(&self) {
+        if let Some(learnt) = self.shared.stat_cache_changes() {
+            self.shared.memory.put_away(learnt);
+            self.shared.table.forget_everything();
+        }
+    }
+}
+
 impl Attendant for Watching {
     fn attend(&self, directory: &Path) -> bool {
         self.source.watch(directory) != Watched::Missing
@@ -111,7 +134,8 @@ impl Watching {
         if synced == Synced::Unknown {
             live.note(scan::Change::Everything);
         }
-        let Refreshed { sets, paths } = live.refresh(&shared.scanner, &shared.table, self);
+        let Refreshed { sets, paths } =
+            live.refresh(&shared.scanner, &shared.table, &Attending { watching: self, shared });
         let mut seen = lock(&self.seen);
         seen.sets.extend(sets);
         seen.paths.extend(paths);

@@ -13,6 +13,9 @@ pub trait Attendant {
 
     /// Nobody needs to know of this directory any more.
     fn leave(&self, directory: &Path);
+
+    /// Many files were read: what the table has learnt of them may be put away, as it is kept here, too.
+    fn has_read(&self) {}
 }
 
 /// The directories that are watched, each for as many reasons as there are.

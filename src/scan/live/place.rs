@@ -102,7 +102,13 @@ impl Round<'_, '_> {
 
 impl Live {
     /// Looks at everything.
-    pub(super) fn begin_anew(&mut self, scanner: &Scanner, attendant: &dyn Attendant, changed: &mut Changed) {
+    pub(super) fn begin_anew(
+        &mut self,
+        scanner: &Scanner,
+        table: &FileTable,
+        attendant: &dyn Attendant,
+        changed: &mut Changed,
+    ) {
         let mut old = Old::new();
         for (number, set) in self.sets.iter_mut().enumerate() {
             if let State::Parts(held) = &mut set.state {
@@ -121,7 +127,7 @@ impl Live {
         self.links.clear();
         self.grounds.clear();
         self.attended.clear();
-        self.round(scanner, attendant, changed, old, |live, round| {
+        self.round((scanner, table), attendant, changed, old, |live, round| {
             let mut open = Vec::new();
             round.visitor.begin(&mut open);
             open.into_iter().for_each(|item| live.come_to(round, item));
@@ -139,7 +145,7 @@ impl Live {
     ) {
         // Whatever the stamps say: there was an event (hazard A5).
         pending.entries().for_each(|path| table.forget(&path));
-        self.round(scanner, attendant, changed, Old::new(), |live, round| {
+        self.round((scanner, table), attendant, changed, Old::new(), |live, round| {
             for path in pending.lost() {
                 live.drop_beneath(round, path);
             }
@@ -155,7 +161,7 @@ impl Live {
 
     fn round(
         &mut self,
-        scanner: &Scanner,
+        (scanner, table): (&Scanner, &FileTable),
         attendant: &dyn Attendant,
         changed: &mut Changed,
         old: Old,
@@ -178,6 +184,10 @@ impl Live {
         begin(self, &mut round);
         while let Some(job) = round.jobs.pop() {
             self.visit(&mut round, job);
+            if round.changed.unread.len() >= PORTION {
+                self.read_all(table, round.changed);
+                attendant.has_read();
+            }
         }
         for ((set, directory), entries) in round.old {
             for name in entries.into_keys() {
@@ -535,10 +545,7 @@ impl Live {
 
     /// Reads what has to be read, and makes the digests anew.
     pub(super) fn digest(&mut self, table: &FileTable, changed: &mut Changed) {
-        let unread = std::mem::take(&mut changed.unread);
-        for portion in unread.chunks(PORTION) {
-            self.read(table, portion, changed);
-        }
+        self.read_all(table, changed);
         let parts = std::mem::take(&mut changed.parts);
         for (set, directory) in &parts {
             if let State::Parts(held) = &mut self.sets[*set].state {
@@ -552,7 +559,15 @@ impl Live {
         }
     }
 
-    /// Reads some of what has to be read.
+    /// Reads what has to be read.
+    fn read_all(&mut self, table: &FileTable, changed: &mut Changed) {
+        let unread = std::mem::take(&mut changed.unread);
+        for portion in unread.chunks(PORTION) {
+            self.read(table, portion, changed);
+        }
+    }
+
+    /// Reads some of it.
     fn read(&mut self, table: &FileTable, unread: &[Unread], changed: &mut Changed) {
         let began_ns = (table.options.now_ns)();
         let mut entries = Vec::new();
