@@ -77,7 +77,7 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
                     Held::Ours(session) => return own.watch(app, args, errand, console, *session).await,
                     Held::Others(other) => {
                         console.view().begin_again(other.screen(app, args, errand));
-                        Turn::Others(other)
+                        Turn::Others(*other)
                     }
                 },
             };
@@ -94,7 +94,7 @@ enum Turn {
 /// Who holds the tree.
 enum Held {
     Ours(Box<Session>),
-    Others(Other),
+    Others(Box<Other>),
 }
 
 /// The watch that holds the tree the working directory is in, as far as that is plain without loading anything.
@@ -144,7 +144,7 @@ impl Own {
                 let visit = || Visit::of_loaded(app, &self.tree).and_then(Other::of);
                 if let Some(other) = (!is_command && !is_nested_in(&stage.state_dir())).then(visit).flatten()
                 {
-                    return Ok(Held::Others(other));
+                    return Ok(Held::Others(Box::new(other)));
                 }
             },
             opened => opened.map_err(|error| refuse(&error))?,
