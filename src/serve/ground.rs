@@ -89,7 +89,7 @@ impl AsWatched {
     fn ground(&self) -> Option<Arc<Ground>> {
         let session = self.session.get();
         let mut known = lock(&self.ground);
-        if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known.session.graph(), session.graph())) {
+        if known.as_ref().is_none_or(|known| !known.session.is_same(&session)) {
             let (graph, loaded) = lock(&self.loaded).clone();
             // The watch has not come that far yet.
             Arc::ptr_eq(&graph, session.graph()).then_some(())?;

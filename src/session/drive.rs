@@ -616,6 +616,10 @@ impl Driver {
         if let (Some(watching), false) = (self.run.shared.watching.get(), self.run.request.dry_run) {
             let handed = Arc::clone(&self.results.get(id).handed);
             watching.stand(id, Stood { outcome: Some(outcome), handed, looked, disturbed });
+            // What a guest began and did not end is left to the watch; what the watch itself ends it knows of.
+            if outcome == Outcome::Cancelled && self.run.request.standpoint.is_some() {
+                watching.owe(id);
+            }
         }
         if let Some(following) = &mut self.following {
             following.passed(&self.run.shared.graph, self.scheduler.plan(), id, was_executed);

@@ -368,6 +368,11 @@ impl Session {
         &self.shared.graph
     }
 
+    /// Whether both are one session: what one executes the other knows of.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Whether nobody else can hold the tree meanwhile.
     pub(crate) fn is_exclusive(&self) -> bool {
         self.shared.lock.is_some()

@@ -238,7 +238,7 @@ impl Session {
         let plan = self.watched_plan(&request)?;
         let woken = Arc::new(Notify::new());
         let source = self.source(options.backend, &woken).await?;
-        let watching = Watching::new(&self.shared, &plan, Arc::new(source));
+        let watching = Watching::new(&self.shared, &plan, Arc::new(source), Arc::clone(&woken));
         // Of two who begin at once only one gets it, and is the one who watches.
         self.shared.watching.set(watching).map_err(|_| SessionError::Watched)?;
         let (emitter, events) = Emitter::new(RunLog::none());

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
 use super::{results::HandedOn, shared::Shared};
 use crate::{
     model::{Digest, Outcome, TaskId},
@@ -28,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Watching {
     source: Arc<Source>,
+    /// Whoever is to look.
+    woken: Arc<Notify>,
     live: Mutex<Live>,
     /// Directories that are watched for other reasons than patterns.
     extra: Mutex<HashSet<PathBuf>>,
@@ -45,6 +49,8 @@ pub(crate) struct Seen {
     pub(crate) paths: BTreeSet<PathBuf>,
     /// Changes beside those of sets.
     pub(crate) other: Vec<Change>,
+    /// Tasks that others began, or meant to, and gave up.
+    pub(crate) owed: BTreeSet<TaskId>,
 }
 
 /// How a task stands since it was last judged or executed.
@@ -102,7 +108,7 @@ impl Attendant for Watching {
 
 impl Watching {
     /// Watches everything that the tasks of a plan, and what is upstream of them, rest on.
-    pub(crate) fn new(shared: &Shared, plan: &Plan, source: Arc<Source>) -> Self {
+    pub(crate) fn new(shared: &Shared, plan: &Plan, source: Arc<Source>, woken: Arc<Notify>) -> Self {
         let all = Plan::new(&shared.graph, plan.scheduled().iter(), Mode::Before);
         let mut tasks: HashMap<Digest, Vec<(TaskId, PatternKind)>> = HashMap::new();
         let mut sets = Vec::new();
@@ -118,6 +124,7 @@ impl Watching {
         }
         Self {
             source,
+            woken,
             live: Mutex::new(Live::new(&shared.scanner, sets, shared.threads)),
             extra: Mutex::default(),
             seen: Mutex::default(),
@@ -258,6 +265,17 @@ impl Watching {
         lock(&self.standings).insert(id, standing);
     }
 
+    /// Takes note of a task that somebody else gave up.
+    pub(crate) fn owe(&self, id: TaskId) {
+        lock(&self.seen).owed.insert(id);
+        self.woken.notify_one();
+    }
+
+    /// Watches the directories that another one watches for other reasons than patterns.
+    pub(crate) fn watch_also_as(&self, before: &Self) {
+        lock(&self.extra).extend(lock(&before.extra).iter().cloned());
+    }
+
     /// All that is known of tasks.
     pub(crate) fn standings(&self) -> MutexGuard<'_, BTreeMap<TaskId, Stood>> {
         lock(&self.standings)
@@ -275,7 +293,7 @@ impl Watching {
 
 impl Seen {
     fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.paths.is_empty() && self.other.is_empty()
+        self.sets.is_empty() && self.paths.is_empty() && self.other.is_empty() && self.owed.is_empty()
     }
 }
 

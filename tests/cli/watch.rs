@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::support::{Output, Running, Sandbox, eventually, gate::Gate, set, steady, tasks_in};
+use super::support::{DEVTASK, Output, Running, Sandbox, eventually, gate::Gate, set, steady, tasks_in};
 
 /// A watch under way, whose events are read as they come.
 struct Watching {
@@ -314,6 +314,85 @@ fn a_task_that_feeds_itself_is_stopped_and_named() {
                    `execIfModified` with `!` and its path\n";
     assert!(output.err.contains(warning), "{output}");
     assert!(clockless(&output.err).contains("HH:MM:SS waiting  1 stuck (app:loop)\n"), "{output}");
+}
+
+#[test]
+fn what_a_task_calls_is_watched_from_cycle_to_cycle() {
+    let tree = Sandbox::with(&format!(
+        r#"
+        [tasks."app:called"]
+        exec = "cp in.txt out.txt"
+        execIfModified = ["in.txt"]
+        outputs = ["out.txt"]
+        [tasks."app:caller"]
+        exec = "{DEVTASK} run app:called && cp out.txt copy.txt"
+        execIfModified = ["other.txt"]
+        "#
+    ));
+    tree.write("other.txt", "");
+    tree.write("in.txt", "0\n");
+    let mut watch = Watching::start(&tree, &["app:caller"]);
+    watch.waits();
+    for text in ["1\n", "2\n", "3\n"] {
+        tree.save("in.txt", text);
+        assert_eq!(cycle(&watch.waits()), (vec!["in.txt"], set("app:called app:caller")), "{text}");
+        assert_eq!(tree.read("copy.txt"), text);
+    }
+    watch.end();
+    let output = tree.devtask(["run", "app:caller"]).run();
+    assert!(output.err.contains("2 Cached"), "{output}");
+}
+
+#[test]
+fn what_a_guest_began_and_gave_up_the_watch_does() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let script = gate.script();
+    tree.write(
+        "devtask.toml",
+        format!(
+            "[tasks.\"app:one\"]\nexec = '''echo half > out.txt; {script}; cp in.txt out.txt'''\n\
+             execIfModified = [\"in.txt\"]\noutputs = [\"out.txt\"]\n"
+        ),
+    );
+    tree.write("in.txt", "whole\n");
+    let mut watch = Watching::start(&tree, &["app:one"]);
+    gate.wait();
+    gate.open();
+    watch.waits();
+    let guest = tree.devtask(["run", "app:one", "--force"]).start();
+    gate.wait();
+    assert_eq!(tree.read("out.txt"), "half\n");
+    guest.signal(9);
+    guest.finish();
+    gate.wait();
+    gate.open();
+    eventually("the watch has done it", || tree.read("out.txt") == "whole\n");
+    watch.end();
+}
+
+#[test]
+fn what_changes_while_task_files_are_loaded_is_not_missed() {
+    let tree = Sandbox::new();
+    let file = |number: u32| {
+        format!(
+            "[tasks.\"app:one\"]\nexec = \"cp in.txt out.txt\"\nexecIfModified = [\"in.txt\"]\n\
+             outputs = [\"out.txt\"]\n[tasks.\"app:new{number}\"]\nexec = \"true\"\n"
+        )
+    };
+    tree.write("devtask.toml", file(0));
+    tree.write("in.txt", "0");
+    let mut watch = Watching::start(&tree, &["app:one"]);
+    watch.waits();
+    for number in 1..=10 {
+        let pause = std::time::Duration::from_millis(u64::from(number) * 5);
+        tree.save("devtask.toml", &file(number));
+        // Whenever the edit comes, before the files are loaded or while they are, the watch gets to it.
+        std::thread::sleep(pause);
+        tree.save("in.txt", &number.to_string());
+        eventually("the edit took effect", || tree.read("out.txt") == number.to_string());
+    }
+    watch.end();
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::{
     scan::Attendant as _,
     session::{
         Reloaded, Session,
-        watching::{Looked, Stood, Watching},
+        watching::{Looked, Seen, Stood, Watching},
     },
     watch::Change,
 };
@@ -49,6 +49,10 @@ impl Turns {
         for directory in self.files.reload.iter().flat_map(|reload| reload.places()) {
             self.watching().watch_also(&directory);
         }
+    }
+
+    const fn files_are_suspect(&self) -> bool {
+        self.files.is_suspect
     }
 
     /// Changes beside those of what tasks rest on.
@@ -143,7 +147,8 @@ impl Turns {
     async fn move_to(&mut self, session: Session, plan: Plan) {
         let (old, new) = (Arc::clone(&self.session.shared), Arc::clone(&session.shared));
         let source = Arc::clone(self.watching().source());
-        let watching = Watching::new(&new, &plan, source);
+        let watching = Watching::new(&new, &plan, source, Arc::clone(&self.woken));
+        watching.watch_also_as(self.watching());
         for (id, stood) in &*self.watching().standings() {
             let there = new.graph.id(old.graph.name(*id).as_str());
             if let Some(there) = there.filter(|there| is_same(&old.graph, &new.graph, *there)) {
@@ -167,15 +172,33 @@ impl Turns {
         self.session = session.clone();
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = session;
         self.plan = plan;
+        let (before, now) = (Arc::clone(&old), Arc::clone(&new));
         let look = move || {
-            let (Some(before), Some(now)) = (old.watching.get(), new.watching.get()) else { return };
-            drop(now.catch_up(&new));
-            now.take_over(before);
-            // Nothing of that is a change.
-            drop(now.take_seen());
+            let (Some(before), Some(watching)) = (before.watching.get(), now.watching.get()) else {
+                return [Seen::default(), Seen::default()];
+            };
+            drop(watching.catch_up(&now));
+            watching.take_over(before);
+            [before.take_seen(), watching.take_seen()]
         };
         // A panic there is one of every look afterwards, too.
-        let _ = tokio::task::spawn_blocking(look).await;
+        let [before, now] = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        // Everything was read just now: what changed is what is another than when it was looked at last.
+        let has_changed = |id: &TaskId| {
+            let watching = self.watching();
+            watching.has_changed(&self.session.shared, &watching.now(), *id)
+        };
+        let changed = self.plan.order().iter().copied().filter(|id| !self.stuck.contains_key(id));
+        let changed: Vec<TaskId> = changed.filter(has_changed).collect();
+        self.changed.extend(changed);
+        let owed = before.owed.iter().filter_map(|id| new.graph.id(old.graph.name(*id).as_str()));
+        self.owed.extend(owed.filter(|id| self.plan.scheduled().contains(*id)));
+        self.paths.extend(before.paths.into_iter().chain(now.paths));
+        self.suspect(&before.other);
+        self.suspect(&now.other);
+        if self.files_are_suspect() {
+            self.look_in(SOON);
+        }
         self.watch_files();
     }
 }

@@ -46,14 +46,14 @@ pub(super) struct Turns {
     pub(super) plan: Plan,
     pub(super) audience: Audience,
     /// The source has something.
-    woken: Arc<Notify>,
+    pub(super) woken: Arc<Notify>,
     burst: Option<Burst>,
     /// When to look though nothing happens.
     wake: Option<Instant>,
     run: Option<Run>,
     pub(super) files: Files,
     /// What changed since the last cycle began, and not by it.
-    paths: BTreeSet<PathBuf>,
+    pub(super) paths: BTreeSet<PathBuf>,
     /// Tasks whose files changed, and that are not in a cycle yet.
     pub(super) changed: BTreeSet<TaskId>,
     /// Tasks that are others than when they were looked at last.
@@ -239,6 +239,7 @@ impl Turns {
         let seen = self.catch_up().await;
         self.tell_health();
         let users = self.watching().users(&self.session.shared, &seen.sets);
+        self.owed.extend(seen.owed.into_iter().filter(|id| self.plan.scheduled().contains(*id)));
         let watched: Vec<TaskId> =
             users.into_iter().filter(|id| self.plan.scheduled().contains(*id)).collect();
         let has_changed = |turns: &Self, id: TaskId| {
@@ -258,10 +259,11 @@ impl Turns {
         if self.run.is_some() {
             return self.restart();
         }
-        match self.may_reload() {
-            true => self.load_files().await,
-            false if made => self.follow_calls().await,
-            false => {}
+        if self.may_reload() {
+            self.load_files().await;
+        }
+        if made {
+            self.follow_calls().await;
         }
         match made {
             true => self.find_loops(),
