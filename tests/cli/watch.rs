@@ -317,6 +317,51 @@ fn a_task_that_feeds_itself_is_stopped_and_named() {
 }
 
 #[test]
+fn two_that_feed_each_other_by_turns_are_stopped() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:one"]
+        exec = "echo x >> b.txt"
+        execIfModified = ["a.txt"]
+        [tasks."app:two"]
+        exec = "echo x >> a.txt"
+        execIfModified = ["b.txt"]
+        "#,
+    );
+    tree.write("a.txt", "");
+    tree.write("b.txt", "");
+    let mut watch = Watching::start(&tree, &["--no-initial"]);
+    watch.waits();
+    tree.save("a.txt", "begin\n");
+    let events = watch.until("loop_found");
+    assert!(events.len() < 100, "{}", events.len());
+    let stuck = watch.waits().last().unwrap()["stuck"].as_array().unwrap().len();
+    assert_eq!(stuck, 1);
+    watch.end();
+}
+
+#[test]
+fn a_root_that_was_away_is_watched_again() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:one"]
+        exec = "mkdir -p out; cp in.txt out/copy.txt"
+        execIfModified = ["in.txt"]
+        "#,
+    );
+    tree.write("in.txt", "1");
+    let mut watch = Watching::start(&tree, &["app:one"]);
+    watch.waits();
+    let (here, away) = (tree.path("."), tree.home().join("away"));
+    let here = fs::canonicalize(here).unwrap();
+    fs::rename(&here, &away).unwrap();
+    fs::write(away.join("in.txt"), "2").unwrap();
+    fs::rename(&away, &here).unwrap();
+    eventually("the edit took effect", || tree.read("out/copy.txt") == "2");
+    watch.end();
+}
+
+#[test]
 fn what_a_task_calls_is_watched_from_cycle_to_cycle() {
     let tree = Sandbox::with(&format!(
         r#"
@@ -386,13 +431,35 @@ fn what_changes_while_task_files_are_loaded_is_not_missed() {
     watch.waits();
     for number in 1..=10 {
         let pause = std::time::Duration::from_millis(u64::from(number) * 5);
-        tree.save("devtask.toml", &file(number));
+        tree.save("devtask.toml", file(number));
         // Whenever the edit comes, before the files are loaded or while they are, the watch gets to it.
         std::thread::sleep(pause);
-        tree.save("in.txt", &number.to_string());
+        tree.save("in.txt", number.to_string());
         eventually("the edit took effect", || tree.read("out.txt") == number.to_string());
     }
     watch.end();
+}
+
+#[test]
+fn a_name_that_is_gone_ends_no_watch_and_may_come_back() {
+    let tree = Sandbox::new();
+    let file = |others: &str| {
+        format!("[tasks.\"app:one\"]\nexec = \"cp in.txt out.txt\"\nexecIfModified = [\"in.txt\"]\n{others}")
+    };
+    let other = "[tasks.\"app:two\"]\nexec = \"cp in.txt two.txt\"\nexecIfModified = [\"in.txt\"]\n";
+    tree.write("devtask.toml", file(other));
+    tree.write("in.txt", "0");
+    let mut watch = Watching::start(&tree, &["app:one", "app:two"]);
+    watch.waits();
+    tree.save("devtask.toml", file(""));
+    watch.until("reloaded");
+    tree.save("in.txt", "1");
+    eventually("what is left is watched", || tree.read("out.txt") == "1");
+    tree.save("devtask.toml", file(other));
+    eventually("what came back is watched", || tree.read("two.txt") == "1");
+    let output = watch.end();
+    let warning = "Warning           nothing is called `app:two` any more; the rest is watched\n";
+    assert!(output.err.contains(warning), "{output}");
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub(super) struct Unread {
     pub(super) directory: Arc<Path>,
     pub(super) name: Box<[u8]>,
     pub(super) before: Option<Box<Entry>>,
+    /// Whether something was told of it, and not only of where it is.
+    pub(super) was_told: bool,
 }
 
 impl Held {

@@ -435,6 +435,7 @@ impl Live {
                     directory: Arc::clone(&place.path),
                     name: name.into(),
                     before: before.map(Box::new),
+                    was_told: !is_quiet,
                 }),
             }
             held.put(&self.root, directory, now);
@@ -588,7 +589,7 @@ impl Live {
         };
         let problems: HashMap<&Path, &str> =
             read.problems.iter().map(|problem| (problem.path.as_path(), problem.error.as_str())).collect();
-        for Unread { set, directory, name, before } in unread {
+        for Unread { set, directory, name, before, was_told } in unread {
             let State::Parts(held) = &mut self.sets[*set].state else { continue };
             let path = beneath(directory, name);
             let now = match (held.entry(&self.root, directory, name), found(&path)) {
@@ -605,7 +606,7 @@ impl Live {
                     None
                 }
             };
-            changed.compare(*set, &path, before.as_deref(), now.as_ref());
+            changed.compare(*set, &path, before.as_deref(), now.as_ref(), *was_told);
         }
     }
 
@@ -647,13 +648,20 @@ fn is_same(before: &Entry, now: &Entry) -> bool {
 
 impl Changed {
     /// Takes note of what became of an entry.
-    fn compare(&mut self, set: usize, path: &Path, before: Option<&Entry>, now: Option<&Entry>) {
+    fn compare(
+        &mut self,
+        set: usize,
+        path: &Path,
+        before: Option<&Entry>,
+        now: Option<&Entry>,
+        was_told: bool,
+    ) {
         let (differs, is_touched) = match (before, now) {
             (None, None) => (false, false),
             (Some(before), Some(now)) => {
                 let differs = before.differs(now);
-                // Of what was new when it was read nobody can tell whether it was written since.
-                (differs, differs || !is_same(before, now) || before.racy)
+                // Of what was new when it was read its stamps do not tell whether it was written since.
+                (differs, differs || !is_same(before, now) || before.racy && was_told)
             }
             _ => (true, true),
         };

@@ -28,7 +28,8 @@ struct Link {
 }
 
 impl Chain {
-    /// Something changed while nothing ran.
+    /// Something changed while nothing ran, or nothing did while a cycle ran: one may feed another only every other
+    /// cycle, so that a task had nothing to do after one says nothing.
     pub(super) fn end(&mut self) {
         self.links.clear();
     }
@@ -42,11 +43,6 @@ impl Chain {
             false => *link = Link { times: link.times + 1, paths: same },
         }
         (link.times >= MOST).then(|| link.paths.iter().cloned().collect())
-    }
-
-    /// Tasks that did not have to run after the last cycle have come to rest.
-    pub(super) fn keep(&mut self, tasks: &BTreeSet<TaskId>) {
-        self.links.retain(|task, _| tasks.contains(task));
     }
 }
 
@@ -75,16 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_to_rest_begins_anew() {
+    fn tasks_that_feed_each_other_are_counted_each() {
         let (one, other) = (TaskId::new(0), TaskId::new(1));
         let mut chain = Chain::default();
         for _ in 0..2 {
             assert_eq!(chain.extend(one, paths(&["a"])), None);
             assert_eq!(chain.extend(other, paths(&["b"])), None);
         }
-        chain.keep(&BTreeSet::from([other]));
-        assert_eq!(chain.extend(one, paths(&["a"])), None);
-        assert_eq!(chain.extend(other, paths(&["b"])), Some(vec!["b".into()]));
+        assert_eq!(chain.extend(one, paths(&["a"])), Some(vec!["a".into()]));
         chain.end();
         assert_eq!(chain.extend(other, paths(&["b"])), None);
     }

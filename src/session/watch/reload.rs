@@ -16,7 +16,7 @@ use crate::{
     plan::Plan,
     scan::Attendant as _,
     session::{
-        Reloaded, Session,
+        Reloaded, Request, Session, SessionError,
         watching::{Looked, Seen, Stood, Watching},
     },
     watch::Change,
@@ -31,6 +31,8 @@ const SOON: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(super) struct Files {
     reload: Option<Box<dyn Reload>>,
+    /// The names that were asked for, whatever the files say.
+    wanted: Vec<String>,
     /// They may say something else.
     is_suspect: bool,
     /// When they had a fault for the first time, and what was told of it.
@@ -38,8 +40,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(reload: Option<Box<dyn Reload>>) -> Self {
-        Self { reload, ..Self::default() }
+    pub(super) fn new(reload: Option<Box<dyn Reload>>, wanted: Vec<String>) -> Self {
+        Self { reload, wanted, ..Self::default() }
     }
 }
 
@@ -122,7 +124,8 @@ impl Turns {
     /// Goes on with another graph; what is wrong with that, if the tasks that are watched are not in it.
     async fn go_on_with(&mut self, reloaded: Reloaded) -> Result<(), String> {
         let session = self.session.renewed(reloaded);
-        let plan = session.watched_plan(&self.request).map_err(|error| error.to_string())?;
+        let (names, plan) = self.plan_in(&session).map_err(|error| format!("error: {error}"))?;
+        self.request.names = names;
         let (old, new) = (Arc::clone(&self.session.shared.graph), Arc::clone(&session.shared.graph));
         self.move_to(session, plan).await;
         let others: BTreeSet<TaskId> =
@@ -130,6 +133,26 @@ impl Turns {
         self.owed.extend(others.iter().copied());
         self.audience.emit(What::Reloaded { tasks: self.names(others.into_iter()) });
         Ok(())
+    }
+
+    /// What is to be watched now: of the names asked for those that still mean something. A watch of names of which
+    /// none does has nothing to go on with.
+    fn plan_in(&mut self, session: &Session) -> Result<(Vec<String>, Plan), SessionError> {
+        let mut request = Request { names: self.files.wanted.clone(), ..self.request.clone() };
+        match session.watched_plan(&request) {
+            Err(SessionError::Unknown(faults)) => {
+                request.names.retain(|name| faults.iter().all(|fault| fault.typed != name.trim()));
+                let error = SessionError::Unknown(faults);
+                if request.names.is_empty() {
+                    return Err(error);
+                }
+                let plan = session.watched_plan(&request)?;
+                let message = format!("{error} any more; the rest is watched");
+                self.audience.emit(What::Warning { task: None, message });
+                Ok((request.names, plan))
+            }
+            plan => plan.map(|plan| (request.names, plan)),
+        }
     }
 
     /// Tasks call others than when the watch began: these are watched, too.

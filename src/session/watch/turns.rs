@@ -33,6 +33,8 @@ use crate::{
 const NAMED: usize = 20;
 /// The clock of the runtime ticks so often, and whoever waits for a time is woken by the tick after it.
 const TICK: Duration = Duration::from_millis(1);
+/// How often to look whether a root that is gone is back.
+const ABSENCE: Duration = Duration::from_millis(500);
 /// How long git may work on its index before it is not waited for any more (hazard B10).
 const GIT: Duration = Duration::from_secs(2);
 
@@ -90,6 +92,7 @@ impl Turns {
         reload: Option<Box<dyn Reload>>,
     ) -> Self {
         let session = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = request.names.clone();
         Self {
             session,
             shown,
@@ -101,7 +104,7 @@ impl Turns {
             burst: None,
             wake: None,
             run: None,
-            files: Files::new(reload),
+            files: Files::new(reload, wanted),
             paths: BTreeSet::new(),
             changed: BTreeSet::new(),
             owed: TaskSet::new(),
@@ -283,6 +286,10 @@ impl Turns {
             return;
         }
         let is_due = !self.changed.is_empty() || !self.owed.is_empty();
+        if is_due && !self.session.shared.root.is_dir() {
+            // Whoever took it away may bring it back; a task would only make half of it anew.
+            return self.look_in(ABSENCE);
+        }
         if is_due && !self.on_hold {
             let changed = std::mem::take(&mut self.changed);
             return self.cycle(changed, TaskSet::new());
@@ -310,7 +317,9 @@ impl Turns {
 
     /// Tasks that changed while a cycle ran may have been changed by it.
     fn find_loops(&mut self) {
-        self.chain.keep(&self.changed);
+        if self.changed.is_empty() {
+            return self.chain.end();
+        }
         let mut disturbed = self.disturbed();
         let shared = Arc::clone(&self.session.shared);
         for id in self.changed.clone() {
