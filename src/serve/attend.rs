@@ -24,7 +24,7 @@ use crate::{
     event::{Decided, Event, What},
     model::TaskName,
     plan::Standpoint,
-    session::{AttachError, Request, Run, RunControl, RunSummary, WatchControl},
+    session::{AttachError, Request, Run, RunControl, RunSummary, SessionError, WatchControl},
 };
 
 /// More than this is not collected for a guest that does not take it.
@@ -154,6 +154,8 @@ async fn serve(
 ) -> Result<(), Gone> {
     let run = match ground.session().start(request) {
         Ok(run) => run,
+        // Whoever is told nothing asks again, and is served from what goes on.
+        Err(SessionError::Left) => return Err(Gone),
         Err(error) => return guest.mouth.say_last(&Told::Refused(error.into())).await,
     };
     let mut telling = Telling { guest, everything, is_slow: false, left_out: BTreeMap::new() };

@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::{Notify, mpsc::UnboundedSender};
 
 use super::{
-    crew::{Answer, Calls, Crew, Newcomer, Over},
+    crew::{Answer, Calls, Crew, Newcomer, NoEntry, Over},
     memory::Explanation,
 };
 use crate::{
@@ -119,8 +119,8 @@ impl Commons {
     /// Another run begins.
     ///
     /// # Errors
-    /// The way on which its caller would come to wait for itself.
-    pub(crate) fn enter(self: &Arc<Self>, graph: &TaskGraph, new: Newcomer) -> Result<Member, Vec<TaskId>> {
+    /// [`NoEntry`].
+    pub(crate) fn enter(self: &Arc<Self>, graph: &TaskGraph, new: Newcomer) -> Result<Member, NoEntry> {
         let number = self.with_crew(|crew| crew.enter(graph, new))?;
         Ok(Member { commons: Arc::clone(self), number })
     }
@@ -131,6 +131,12 @@ impl Commons {
         if crew.is_still() {
             work();
         }
+    }
+
+    /// Lets no run begin any more, if none is under way or about to be: whether that is so now. Whoever comes later
+    /// finds another session.
+    pub(crate) fn leave_for_good(&self) -> bool {
+        self.crew().leave_for_good()
     }
 
     /// The tasks that execute, in whichever run.

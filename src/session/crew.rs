@@ -42,6 +42,15 @@ pub(crate) struct Newcomer {
     pub(crate) is_plain: bool,
 }
 
+/// Why a run cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoEntry {
+    /// Its caller would have to wait for itself: the way from it back to it.
+    Circle(Vec<TaskId>),
+    /// Another session has taken the place of this one.
+    Left,
+}
+
 /// What became of a task in a family.
 #[derive(Clone, Debug)]
 pub(crate) struct Over {
@@ -79,6 +88,8 @@ pub(crate) struct Crew {
     families: HashMap<u64, Family>,
     executing: BTreeMap<TaskId, Executing>,
     next: u64,
+    /// Another session has taken the place of this one: nobody enters any more.
+    is_left: bool,
     /// Whether somebody may get on who could not before.
     pub(crate) has_changed: bool,
 }
@@ -138,8 +149,11 @@ impl Crew {
     /// Takes in a run.
     ///
     /// # Errors
-    /// The way from its caller back to it, if its caller would have to wait for itself.
-    pub(crate) fn enter(&mut self, graph: &TaskGraph, new: Newcomer) -> Result<u64, Vec<TaskId>> {
+    /// [`NoEntry`].
+    pub(crate) fn enter(&mut self, graph: &TaskGraph, new: Newcomer) -> Result<u64, NoEntry> {
+        if self.is_left {
+            return Err(NoEntry::Left);
+        }
         let caller = new.caller.as_ref().and_then(|(run, task)| {
             let found = self.executing.get(task)?;
             (self.runs.get(&found.run)?.id == *run).then_some((*task, found.number, found.run))
@@ -147,7 +161,7 @@ impl Crew {
         if let Some((task, ..)) = caller
             && let Some(circle) = self.circle(graph, &new, task)
         {
-            return Err(circle);
+            return Err(NoEntry::Circle(circle));
         }
         let number = self.number();
         let mut is_plain = new.is_plain;
@@ -212,6 +226,12 @@ impl Crew {
     /// From here on files change under a run's hands.
     pub(crate) fn drives(&mut self, run: u64) {
         self.runs.entry(run).and_modify(|run| run.drives = true);
+    }
+
+    /// Lets nobody in any more, if nobody is: whether that is so now.
+    pub(crate) fn leave_for_good(&mut self) -> bool {
+        self.is_left |= self.runs.is_empty();
+        self.is_left
     }
 
     /// Whether there is no such run.

@@ -617,8 +617,8 @@ impl Driver {
             let handed = Arc::clone(&self.results.get(id).handed);
             watching.stand(id, Stood { outcome: Some(outcome), handed, looked, disturbed });
             // What a guest began and did not end is left to the watch; what the watch itself ends it knows of.
-            if outcome == Outcome::Cancelled && self.run.request.standpoint.is_some() {
-                watching.owe(id);
+            if !self.run.request.by_watch {
+                watching.tell(id, outcome, was_executed);
             }
         }
         if let Some(following) = &mut self.following {

@@ -89,7 +89,7 @@ use crate::{
 };
 use calls::called;
 use context::RunContext;
-use crew::Newcomer;
+use crew::{Newcomer, NoEntry};
 use drive::Driver;
 use emit::{Emitter, Parcel};
 use runlog::RunLog;
@@ -131,6 +131,10 @@ pub enum SessionError {
     /// A task asked for a run that would have to wait for that task: the way from it back to it.
     #[error("a task cannot wait for itself: {}", way(.0))]
     NestedCycle(Vec<TaskName>),
+    /// The watch of this session goes on in another one ([`WatchedSession::get`]), because task files were edited
+    /// or tasks call others than before.
+    #[error("the watch of this tree goes on in another session")]
+    Left,
     /// This session watches its tree already.
     #[error("this session watches its tree already")]
     Watched,
@@ -194,7 +198,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`],
-    /// [`SessionError::NestedCycle`].
+    /// [`SessionError::NestedCycle`], [`SessionError::Left`].
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
         let plan = self.plan(&request)?;
         let (driver, events) = self.drive(request, plan, None)?;
@@ -289,7 +293,10 @@ impl Session {
         let graph = &self.shared.graph;
         let entered = self.shared.commons.enter(graph, self.newcomer(&request, plan));
         let names = |way: Vec<TaskId>| way.into_iter().map(|id| graph.name(id).clone()).collect();
-        let member = entered.map_err(|way| SessionError::NestedCycle(names(way)))?;
+        let member = entered.map_err(|why| match why {
+            NoEntry::Circle(way) => SessionError::NestedCycle(names(way)),
+            NoEntry::Left => SessionError::Left,
+        })?;
         let now = SystemTime::now();
         let (id, log) = match request.dry_run {
             true => (runlog::run_id(now), RunLog::none()),

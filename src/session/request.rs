@@ -72,6 +72,8 @@ pub struct Request {
     pub caller: Option<Caller>,
     /// Only this part of it, in a watch.
     pub(crate) cycle: Option<Arc<Cycle>>,
+    /// Whether the watch itself asks: what others do beside it it has to be told of.
+    pub(crate) by_watch: bool,
 }
 
 impl Request {
@@ -96,6 +98,7 @@ impl Request {
             lines: LiveLines::default(),
             tail: Self::TAIL,
             cycle: None,
+            by_watch: false,
             standpoint: None,
             environment: None,
             caller: None,

@@ -51,6 +51,8 @@ pub(crate) struct Seen {
     pub(crate) other: Vec<Change>,
     /// Tasks that others began, or meant to, and gave up.
     pub(crate) owed: BTreeSet<TaskId>,
+    /// Others executed tasks.
+    pub(crate) executed: bool,
 }
 
 /// How a task stands since it was last judged or executed.
@@ -265,10 +267,16 @@ impl Watching {
         lock(&self.standings).insert(id, standing);
     }
 
-    /// Takes note of a task that somebody else gave up.
-    pub(crate) fn owe(&self, id: TaskId) {
-        lock(&self.seen).owed.insert(id);
-        self.woken.notify_one();
+    /// Takes note of what became of a task in somebody else's hands.
+    pub(crate) fn tell(&self, id: TaskId, outcome: Outcome, was_executed: bool) {
+        let was_given_up = outcome == Outcome::Cancelled;
+        if was_given_up || was_executed {
+            let mut seen = lock(&self.seen);
+            seen.executed |= was_executed;
+            seen.owed.extend(was_given_up.then_some(id));
+            drop(seen);
+            self.woken.notify_one();
+        }
     }
 
     /// Watches the directories that another one watches for other reasons than patterns.
@@ -293,7 +301,8 @@ impl Watching {
 
 impl Seen {
     fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.paths.is_empty() && self.other.is_empty() && self.owed.is_empty()
+        let has_paths = !(self.sets.is_empty() && self.paths.is_empty() && self.other.is_empty());
+        !(has_paths || self.executed || !self.owed.is_empty())
     }
 }
 

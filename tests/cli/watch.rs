@@ -441,6 +441,32 @@ fn what_changes_while_task_files_are_loaded_is_not_missed() {
 }
 
 #[test]
+fn what_a_task_calls_in_the_hands_of_a_guest_is_watched() {
+    let tree = Sandbox::with(&format!(
+        r#"
+        [tasks."app:called"]
+        exec = "cp in.txt out.txt"
+        execIfModified = ["in.txt"]
+        outputs = ["out.txt"]
+        [tasks."app:caller"]
+        exec = "test ! -e flag || {{ {DEVTASK} run app:called && cp out.txt copy.txt; }}"
+        execIfModified = ["other.txt"]
+        "#
+    ));
+    tree.write("other.txt", "");
+    tree.write("in.txt", "0\n");
+    let mut watch = Watching::start(&tree, &["app:caller"]);
+    watch.waits();
+    tree.write("flag", "");
+    let output = tree.devtask(["run", "app:caller", "--force"]).run();
+    assert_eq!((output.code, tree.read("copy.txt")), (Some(0), "0\n".to_owned()), "{output}");
+    // Nobody says when the watch has taken note of it: an edit that comes before that counts, too.
+    tree.save("in.txt", "1\n");
+    eventually("the edit took effect", || tree.read("copy.txt") == "1\n");
+    watch.end();
+}
+
+#[test]
 fn a_name_that_is_gone_ends_no_watch_and_may_come_back() {
     let tree = Sandbox::new();
     let file = |others: &str| {

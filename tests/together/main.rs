@@ -4,6 +4,7 @@ mod host;
 #[cfg(target_os = "linux")]
 mod kills;
 mod nested;
+mod reload;
 mod runs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -31,6 +31,8 @@ const SOON: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(super) struct Files {
     reload: Option<Box<dyn Reload>>,
+    /// What they say now, to go on with as soon as nobody needs what they said before.
+    put_off: Option<Reloaded>,
     /// The names that were asked for, whatever the files say.
     wanted: Vec<String>,
     /// They may say something else.
@@ -45,16 +47,19 @@ impl Files {
     }
 }
 
+/// What is to be watched.
+struct Planned {
+    names: Vec<String>,
+    plan: Plan,
+    warning: Option<String>,
+}
+
 impl Turns {
     /// Watches the directories of the task files.
     pub(super) fn watch_files(&self) {
         for directory in self.files.reload.iter().flat_map(|reload| reload.places()) {
             self.watching().watch_also(&directory);
         }
-    }
-
-    const fn files_are_suspect(&self) -> bool {
-        self.files.is_suspect
     }
 
     /// Changes beside those of what tasks rest on.
@@ -90,9 +95,13 @@ impl Turns {
             let loaded = (!reload.is_current()).then(|| reload.reload());
             (reload, loaded)
         };
-        let Ok((reload, loaded)) = tokio::task::spawn_blocking(load).await else { return };
+        let Ok((reload, loaded)) = tokio::task::spawn_blocking(load).await else {
+            let text = "internal failure: edits of task files are not seen any more".to_owned();
+            return self.audience.emit(What::ReloadFailed { text });
+        };
         self.files.reload = Some(reload);
-        match loaded {
+        let put_off = self.files.put_off.take();
+        match loaded.or_else(|| put_off.map(Ok)) {
             None => self.files.failed = None,
             Some(Ok(reloaded)) => {
                 self.files.failed = None;
@@ -123,9 +132,19 @@ impl Turns {
 
     /// Goes on with another graph; what is wrong with that, if the tasks that are watched are not in it.
     async fn go_on_with(&mut self, reloaded: Reloaded) -> Result<(), String> {
-        let session = self.session.renewed(reloaded);
-        let (names, plan) = self.plan_in(&session).map_err(|error| format!("error: {error}"))?;
+        let session = self.session.renewed(reloaded.clone());
+        let Planned { names, plan, warning } =
+            self.plan_in(&session).map_err(|error| format!("error: {error}"))?;
+        if !self.session.shared.commons.leave_for_good() {
+            self.files.put_off = Some(reloaded);
+            self.files.is_suspect = true;
+            self.look_in(SOON);
+            return Ok(());
+        }
         self.request.names = names;
+        if let Some(message) = warning {
+            self.audience.emit(What::Warning { task: None, message });
+        }
         let (old, new) = (Arc::clone(&self.session.shared.graph), Arc::clone(&session.shared.graph));
         self.move_to(session, plan).await;
         let others: BTreeSet<TaskId> =
@@ -137,7 +156,7 @@ impl Turns {
 
     /// What is to be watched now: of the names asked for those that still mean something. A watch of names of which
     /// none does has nothing to go on with.
-    fn plan_in(&mut self, session: &Session) -> Result<(Vec<String>, Plan), SessionError> {
+    fn plan_in(&self, session: &Session) -> Result<Planned, SessionError> {
         let mut request = Request { names: self.files.wanted.clone(), ..self.request.clone() };
         match session.watched_plan(&request) {
             Err(SessionError::Unknown(faults)) => {
@@ -147,22 +166,25 @@ impl Turns {
                     return Err(error);
                 }
                 let plan = session.watched_plan(&request)?;
-                let message = format!("{error} any more; the rest is watched");
-                self.audience.emit(What::Warning { task: None, message });
-                Ok((request.names, plan))
+                let warning = Some(format!("{error} any more; the rest is watched"));
+                Ok(Planned { names: request.names, plan, warning })
             }
-            plan => plan.map(|plan| (request.names, plan)),
+            plan => plan.map(|plan| Planned { names: request.names, plan, warning: None }),
         }
     }
 
     /// Tasks call others than when the watch began: these are watched, too.
     pub(super) async fn follow_calls(&mut self) {
         let Ok(plan) = self.session.watched_plan(&self.request) else { return };
+        self.calls_are_suspect = false;
         if plan.scheduled() == self.plan.scheduled() {
             self.plan = plan;
-        } else if self.session.shared.commons.is_still() {
+        } else if self.session.shared.commons.leave_for_good() {
             let session = self.session.renewed(self.session.as_loaded());
             self.move_to(session, plan).await;
+        } else {
+            self.calls_are_suspect = true;
+            self.look_in(SOON);
         }
     }
 
@@ -219,7 +241,7 @@ impl Turns {
         self.paths.extend(before.paths.into_iter().chain(now.paths));
         self.suspect(&before.other);
         self.suspect(&now.other);
-        if self.files_are_suspect() {
+        if self.files.is_suspect {
             self.look_in(SOON);
         }
         self.watch_files();

@@ -62,6 +62,8 @@ pub(super) struct Turns {
     pub(super) owed: TaskSet,
     /// A cycle has ended, and nobody has looked since: what changed did so while it ran.
     made: bool,
+    /// Tasks were executed, which may call others than before.
+    pub(super) calls_are_suspect: bool,
     pub(super) chain: Chain,
     /// Tasks that caused themselves too often, and by which files.
     pub(super) stuck: BTreeMap<TaskId, Vec<PathBuf>>,
@@ -109,6 +111,7 @@ impl Turns {
             changed: BTreeSet::new(),
             owed: TaskSet::new(),
             made: false,
+            calls_are_suspect: false,
             chain: Chain::default(),
             stuck: BTreeMap::new(),
             on_hold: false,
@@ -242,6 +245,7 @@ impl Turns {
         let seen = self.catch_up().await;
         self.tell_health();
         let users = self.watching().users(&self.session.shared, &seen.sets);
+        self.calls_are_suspect |= seen.executed;
         self.owed.extend(seen.owed.into_iter().filter(|id| self.plan.scheduled().contains(*id)));
         let watched: Vec<TaskId> =
             users.into_iter().filter(|id| self.plan.scheduled().contains(*id)).collect();
@@ -265,7 +269,7 @@ impl Turns {
         if self.may_reload() {
             self.load_files().await;
         }
-        if made {
+        if self.calls_are_suspect {
             self.follow_calls().await;
         }
         match made {
@@ -375,7 +379,7 @@ impl Turns {
 
     fn start(&mut self, request: Request) {
         self.summary.cycles += 1;
-        match self.session.start(request) {
+        match self.session.start(Request { by_watch: true, ..request }) {
             Ok(run) => self.run = Some(run),
             Err(error) => {
                 self.summary.internal_failure = true;
@@ -403,6 +407,7 @@ impl Turns {
             Burst { began: now, first: now, last: now.checked_sub(self.options.quiet).unwrap_or(now) };
         self.burst.get_or_insert(quiet);
         self.made = true;
+        self.calls_are_suspect = true;
     }
 
     /// Nothing is to be done.
