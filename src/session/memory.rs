@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts, at most.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
+/// So often a handle is looked for anew: more than attempts to become a writer fit into [`PATIENCE`].
+const HANDLES: usize = 1000;
 /// So many trails nobody needs do not matter.
 const SPARE_TRAILS: u64 = 256;
 /// How long a task that no file declares is remembered, in milliseconds.
@@ -123,11 +125,17 @@ impl Memory {
 
     /// A value of the store. What cannot be read counts as absent: that only ever costs running.
     fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Option<T> {
-        // A handle may be replaced between taking and using it (looking becomes writing): look again.
-        (0..2).find_map(|_| match self.reader()?.get(table, key) {
-            Err(StoreError::Closed) => None,
-            result => Some(result.ok().flatten()),
-        })?
+        self.read(|reader| reader.get(table, key)).flatten()
+    }
+
+    /// What `work` reads, none if that cannot be read. The handle may be replaced under its hands (looking becomes
+    /// writing, for another run of this session): then it is done anew with the next.
+    pub(crate) fn read<T>(&self, mut work: impl FnMut(&Reader) -> Result<T, StoreError>) -> Option<T> {
+        let at_last = (0..HANDLES).find_map(|_| match self.reader().map(|reader| work(&reader)) {
+            Some(Err(StoreError::Closed)) => None,
+            result => Some(result),
+        });
+        at_last??.ok()
     }
 
     pub(crate) fn record(&self, name: &str) -> Option<TaskRecord> {
@@ -148,7 +156,7 @@ impl Memory {
 
     /// Everything of one moment, for many reads.
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
-        self.reader()?.snapshot().ok()
+        self.read(Reader::snapshot)
     }
 
     /// Makes a batch durable. When that fails for good the whole store is given up and its file removed:
@@ -354,5 +362,33 @@ fn put_notice(notice: &Notice) -> Option<String> {
         Notice::Damaged(why) => Some(format!("the state is damaged: {why}")),
         // One value that is lost costs one run; nobody can do anything about it.
         Notice::BadValue { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another run of the session begins to write while one reads: what it reads is not taken for absent.
+    #[test]
+    fn who_reads_while_looking_becomes_writing_reads_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::create(&dir.path().join("state")).unwrap();
+        let mut batch = Batch::new();
+        batch.put(Table::Tasks, b"a:b", &7_u64).unwrap();
+        let (writer, _) = open_writer(&state, PATIENCE).unwrap();
+        writer.submit_then(batch, drop);
+        drop(writer.shutdown().unwrap());
+        let (memory, _) = Memory::open(state, false).unwrap();
+        assert!(memory.is_only_looked_at());
+        let mut tries = 0;
+        let found = memory.read(|reader| {
+            tries += 1;
+            memory.become_writer().unwrap();
+            reader.snapshot()?.get::<u64>(Table::Tasks, b"a:b")
+        });
+        assert_eq!((found.flatten(), tries), (Some(7), 2));
+        memory.close().unwrap();
+        assert!(memory.read(Reader::snapshot).is_none(), "a memory that is closed holds nothing");
     }
 }

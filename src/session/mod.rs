@@ -467,25 +467,26 @@ impl Session {
     /// What is remembered of each task that is scheduled or upstream of one that is, by id.
     fn records(&self, plan: &Plan) -> Vec<Option<TaskRecord>> {
         let graph = &self.shared.graph;
-        let mut records = vec![None; graph.len()];
-        let Some(snapshot) = self.shared.memory.snapshot() else { return records };
         let wanted = Plan::new(graph, plan.scheduled().iter(), Mode::Before);
+        let all = self.shared.memory.read(|reader| {
+            let mut records = vec![None; graph.len()];
+            let snapshot = reader.snapshot()?;
+            if snapshot.count(Table::Tasks)? > 4 * wanted.order().len() as u64 {
+                for &id in wanted.order() {
+                    records[id.index()] = snapshot.get(Table::Tasks, graph.name(id).as_str().as_bytes())?;
+                }
+                return Ok(records);
+            }
+            for (name, record) in snapshot.entries(Table::Tasks)? {
+                let id = std::str::from_utf8(&name).ok().and_then(|name| graph.id(name));
+                if let Some(id) = id {
+                    records[id.index()] = Some(record);
+                }
+            }
+            Ok(records)
+        });
         // What cannot be read counts as absent: that only ever costs running.
-        let few = |all| all > 4 * wanted.order().len() as u64;
-        if snapshot.count(Table::Tasks).is_ok_and(few) {
-            for &id in wanted.order() {
-                let name = graph.name(id).as_str().as_bytes();
-                records[id.index()] = snapshot.get(Table::Tasks, name).ok().flatten();
-            }
-            return records;
-        }
-        for (name, record) in snapshot.entries(Table::Tasks).unwrap_or_default() {
-            let id = std::str::from_utf8(&name).ok().and_then(|name| graph.id(name));
-            if let Some(id) = id {
-                records[id.index()] = Some(record);
-            }
-        }
-        records
+        all.unwrap_or_else(|| vec![None; graph.len()])
     }
 
     /// The directory of the state.
