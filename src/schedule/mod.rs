@@ -65,8 +65,10 @@ pub enum Verdict {
     Fresh,
     /// It has no command: skipped.
     NoCommand,
-    /// It was executed elsewhere, or stays as it was, and is over with this outcome.
+    /// It was executed elsewhere for the same run, and is over with this outcome.
     Over(Outcome),
+    /// It stays as it was before the run: a failure among these is no failure of the run.
+    Stays(Outcome),
 }
 
 /// How a run is to be scheduled.
@@ -202,6 +204,7 @@ impl Scheduler {
                 Verdict::Fresh => self.enter(id, Phase::Done(Outcome::Cached)),
                 Verdict::NoCommand => self.enter(id, Phase::Done(Outcome::Skipped)),
                 Verdict::Over(outcome) => self.end(id, outcome),
+                Verdict::Stays(outcome) => self.enter(id, Phase::Done(outcome)),
             },
             Observation::Began(id) if self.phase(id) == Phase::Starting => self.enter(id, Phase::Running),
             Observation::Began(id) if self.phase(id) == Phase::Checking => self.began_elsewhere(id),

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     graph::TaskGraph,
-    model::{Digest, Task, TaskId},
+    model::{Digest, Task, TaskId, TaskSet},
     schedule::Observation,
     store::TaskRecord,
 };
@@ -215,6 +215,11 @@ impl Member {
         let mut crew = self.commons.crew();
         crew.drives(self.number);
         work();
+    }
+
+    /// All tasks that this run and its family have in hand.
+    pub(crate) fn in_hand(&self) -> TaskSet {
+        self.commons.crew().in_hand(self.number)
     }
 
     /// Whether a task waits for this run.

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     event::Finished,
     graph::TaskGraph,
-    model::{Digest, Outcome, Task, TaskId, TaskName},
+    model::{Digest, Outcome, Task, TaskId, TaskName, TaskSet},
     plan::Plan,
     scan::FileSet,
     schedule::Observation,
@@ -237,6 +237,13 @@ impl Crew {
     /// Whether there is no such run.
     pub(crate) fn is_still(&self) -> bool {
         self.runs.values().all(|run| !run.drives)
+    }
+
+    /// All tasks that a run and its family have in hand, or had.
+    pub(crate) fn in_hand(&self, run: u64) -> TaskSet {
+        let family = self.runs.get(&run).map(|run| run.family);
+        let runs = self.runs.values().filter(|run| Some(run.family) == family);
+        runs.flat_map(|run| run.plan.scheduled().iter()).collect()
     }
 
     /// The task that asked for a run, as long as it waits for it, and whether it could as well have been scheduled

@@ -229,7 +229,8 @@ impl Driver {
             needed.order().iter().copied().filter(|id| !scheduled.contains(*id)).collect();
         for id in missing {
             if let Some(standing) = self.standing(id).filter(|standing| standing.outcome.is_some()) {
-                self.results.set(id, TaskResult { handed: standing.handed, ..TaskResult::default() });
+                let Stood { handed, failure, .. } = standing;
+                self.results.set(id, TaskResult { handed, failure, ..TaskResult::default() });
                 continue;
             }
             let success = self.record(id).and_then(|r| r.success);
@@ -572,6 +573,9 @@ impl Driver {
             ..TaskResult::default()
         };
         self.results.set(id, result);
+        if let Some(following) = &mut self.following {
+            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, over.began);
+        }
         self.finish(id, finished);
         if over.began {
             self.scheduler.observe(Observation::Began(id));
@@ -615,10 +619,11 @@ impl Driver {
     ) {
         if let (Some(watching), false) = (self.run.shared.watching.get(), self.run.request.dry_run) {
             let handed = Arc::clone(&self.results.get(id).handed);
-            watching.stand(id, Stood { outcome: Some(outcome), handed, looked, disturbed });
+            let failure = self.results.get(id).failure;
+            watching.stand(id, Stood { outcome: Some(outcome), failure, handed, looked, disturbed });
             // What a guest began and did not end is left to the watch; what the watch itself ends it knows of.
             if !self.run.request.by_watch {
-                watching.tell(id, outcome, was_executed);
+                watching.tell(id, outcome, was_executed, || self.run.member.in_hand());
             }
         }
         if let Some(following) = &mut self.following {
@@ -635,14 +640,14 @@ impl Driver {
 
     /// A task that stays as it stands: nothing is told of it.
     fn stay(&mut self, id: TaskId) {
-        let Stood { outcome, handed, .. } = self.standing(id).unwrap_or_default();
-        self.results.set(id, TaskResult { handed, ..TaskResult::default() });
+        let Stood { outcome, failure, handed, .. } = self.standing(id).unwrap_or_default();
+        self.results.set(id, TaskResult { handed, failure, ..TaskResult::default() });
         if let Some(following) = &mut self.following {
             following.passed(&self.run.shared.graph, self.scheduler.plan(), id, false);
         }
         // Of one that nobody looked at so far nothing bad is known.
         let outcome = outcome.unwrap_or(Outcome::Skipped);
-        self.scheduler.observe(Observation::Judged(id, Verdict::Over(outcome)));
+        self.scheduler.observe(Observation::Judged(id, Verdict::Stays(outcome)));
     }
 
     pub(super) const fn results(&self) -> &Results {

@@ -458,7 +458,7 @@ impl CommandFile {
     /// Reads it; none for a task that is no file. A problem makes the task run, and say then what is wrong.
     pub(crate) fn of(ambient: &Ambient, task: &Task) -> Result<Option<Self>, Problem> {
         let Action::Command(command) = &task.action else { return Ok(None) };
-        let Some(path) = find_program(command.as_os_str(), variable(ambient, "PATH"), &task.cwd) else {
+        let Some(path) = Self::place(ambient, task) else {
             return Err(Problem { path: command.clone(), error: "there is no such program".to_owned() });
         };
         let read = |path: &Path| {
@@ -471,6 +471,12 @@ impl CommandFile {
             Ok((digest, identity)) => Ok(Some(Self { path, digest, identity })),
             Err(error) => Err(Problem { path, error: io::Error::to_string(&error) }),
         }
+    }
+
+    /// Where it is; none, too, if it is nowhere.
+    pub(crate) fn place(ambient: &Ambient, task: &Task) -> Option<PathBuf> {
+        let Action::Command(command) = &task.action else { return None };
+        find_program(command.as_os_str(), variable(ambient, "PATH"), &task.cwd)
     }
 }
 

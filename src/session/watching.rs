@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::{results::HandedOn, shared::Shared};
 use crate::{
-    model::{Digest, Outcome, TaskId},
+    model::{Digest, Outcome, TaskId, TaskSet},
     pattern::PatternKind,
     plan::{Mode, Plan},
     scan::{self, Attendant, Live, Refreshed},
@@ -51,14 +51,16 @@ pub(crate) struct Seen {
     pub(crate) other: Vec<Change>,
     /// Tasks that others began, or meant to, and gave up.
     pub(crate) owed: BTreeSet<TaskId>,
-    /// Others executed tasks.
-    pub(crate) executed: bool,
+    /// Tasks that others executed, and what these others had in hand.
+    pub(crate) executed: Vec<(TaskId, TaskSet)>,
 }
 
 /// How a task stands since it was last judged or executed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stood {
     pub(crate) outcome: Option<Outcome>,
+    /// The exit code it failed with.
+    pub(crate) failure: Option<i32>,
     pub(crate) handed: Arc<HandedOn>,
     pub(crate) looked: Looked,
     /// What somebody wrote to while it ran: whatever that holds now, the task may have read something else.
@@ -183,8 +185,8 @@ impl Watching {
         matters
     }
 
-    /// The source has something. Whether it matters, or somebody looked at it already. False, too, if somebody is
-    /// just looking: then the answer is asked for again when that is over.
+    /// The source has something. Whether it matters, or somebody looked at it already; true, too, if somebody is just
+    /// looking, who may find something.
     pub(crate) fn hear(&self) -> bool {
         match self.live.try_lock() {
             Ok(mut live) => self.take_in(&mut live) || !lock(&self.seen).is_empty(),
@@ -199,9 +201,9 @@ impl Watching {
 
     /// Watches a directory whatever patterns say.
     pub(crate) fn watch_also(&self, directory: &Path) {
-        if lock(&self.extra).insert(directory.to_owned()) {
-            self.source.watch(directory);
-        }
+        lock(&self.extra).insert(directory.to_owned());
+        // Also of one that was watched before: it may be another now.
+        self.source.watch(directory);
     }
 
     /// The tasks whose sets these are, or who use what these hold.
@@ -230,7 +232,9 @@ impl Watching {
         let Looked { inputs, outputs, upstream } = &standing.looked;
         // What a failed task left is of no account.
         let counts = standing.outcome.is_some_and(Outcome::is_success);
-        standing.disturbed.is_some()
+        // Of one that was given up nobody knows what it holds.
+        standing.outcome == Some(Outcome::Cancelled)
+            || standing.disturbed.is_some()
             || inputs.is_some_and(|was| now(id, PatternKind::Inputs) != Some(was))
             || counts && outputs.is_some_and(|was| now(id, PatternKind::Outputs) != Some(was))
             || upstream.iter().any(|(made, was)| now(*made, PatternKind::Outputs) != Some(*was))
@@ -267,12 +271,19 @@ impl Watching {
         lock(&self.standings).insert(id, standing);
     }
 
-    /// Takes note of what became of a task in somebody else's hands.
-    pub(crate) fn tell(&self, id: TaskId, outcome: Outcome, was_executed: bool) {
+    /// Takes note of what became of a task in the hands of somebody else, who has these tasks `in_hand`.
+    pub(crate) fn tell(
+        &self,
+        id: TaskId,
+        outcome: Outcome,
+        was_executed: bool,
+        in_hand: impl FnOnce() -> TaskSet,
+    ) {
         let was_given_up = outcome == Outcome::Cancelled;
         if was_given_up || was_executed {
+            let in_hand = in_hand();
             let mut seen = lock(&self.seen);
-            seen.executed |= was_executed;
+            seen.executed.extend(was_executed.then_some((id, in_hand)));
             seen.owed.extend(was_given_up.then_some(id));
             drop(seen);
             self.woken.notify_one();
@@ -302,7 +313,7 @@ impl Watching {
 impl Seen {
     fn is_empty(&self) -> bool {
         let has_paths = !(self.sets.is_empty() && self.paths.is_empty() && self.other.is_empty());
-        !(has_paths || self.executed || !self.owed.is_empty())
+        !has_paths && self.owed.is_empty() && self.executed.is_empty()
     }
 }
 

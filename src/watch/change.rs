@@ -1,6 +1,9 @@
 //! What may have changed, and the heap of it that nobody has taken yet.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 /// Beyond so many different changes in one heap they are not worth their names.
 const MOST: usize = 50_000;
@@ -18,6 +21,18 @@ pub enum Change {
     Lost(PathBuf),
     /// Anything at all. What is still there is watched as before; of what was made meanwhile nothing is.
     Everything,
+}
+
+impl Change {
+    /// Whether it may be one of this file.
+    #[must_use]
+    pub fn may_be_of(&self, file: &Path) -> bool {
+        match self {
+            Self::Entry(path) => path == file,
+            Self::Directory(path) | Self::Lost(path) => file.parent() == Some(path),
+            Self::Everything => true,
+        }
+    }
 }
 
 /// Changes from one take to the next, each once.

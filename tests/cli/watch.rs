@@ -467,6 +467,138 @@ fn what_a_task_calls_in_the_hands_of_a_guest_is_watched() {
 }
 
 #[test]
+fn a_call_that_stays_failed_is_one_that_failed() {
+    let tree = Sandbox::with(&format!(
+        r#"
+        [tasks."app:x"]
+        exec = "! grep -q bad x.txt"
+        execIfModified = ["x.txt"]
+        [tasks."app:up"]
+        exec = "! grep -q bad up.txt"
+        execIfModified = ["up.txt"]
+        [tasks."app:caller"]
+        after = ["app:up"]
+        exec = "if {DEVTASK} run app:x > /dev/null; then echo fine; else echo broken; fi > out.txt"
+        execIfModified = ["other.txt"]
+        outputs = ["out.txt"]
+        "#
+    ));
+    ["x.txt", "up.txt", "other.txt"].iter().for_each(|file| tree.write(file, "good"));
+    let mut watch = Watching::start(&tree, &["app:caller"]);
+    watch.waits();
+    assert_eq!(tree.read("out.txt"), "fine\n");
+    tree.save("up.txt", "bad");
+    watch.waits();
+    tree.save("x.txt", "bad");
+    assert_eq!(failed(&watch.waits()), &serde_json::json!(["app:x", "app:up"]));
+    tree.save("up.txt", "good again");
+    watch.waits();
+    assert_eq!(tree.read("out.txt"), "broken\n");
+    watch.end();
+}
+
+#[test]
+fn fail_fast_is_about_failures_of_the_cycle() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:bad"]
+        exec = "! grep -q bad bad.txt"
+        execIfModified = ["bad.txt"]
+        [tasks."app:good"]
+        exec = "cp good.txt copy.txt"
+        execIfModified = ["good.txt"]
+        [tasks."app:both"]
+        after = ["app:bad", "app:good"]
+        exec = "true"
+        "#,
+    );
+    ["bad.txt", "good.txt"].iter().for_each(|file| tree.write(file, "0"));
+    let mut watch = Watching::start(&tree, &["app:both", "--fail-fast", "-j1"]);
+    watch.waits();
+    tree.save("bad.txt", "bad");
+    assert_eq!(failed(&watch.waits()), &serde_json::json!(["app:bad"]));
+    // It failed before, and stays so.
+    tree.save("good.txt", "1");
+    assert_eq!(cycle(&watch.waits()), (vec!["good.txt"], set("app:good")));
+    assert_eq!(tree.read("copy.txt"), "1");
+    watch.end();
+}
+
+#[test]
+fn what_fail_fast_left_out_is_done_after_a_change() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:a"]
+        exec = "! grep -q bad a.txt"
+        execIfModified = ["a.txt"]
+        [tasks."app:b"]
+        exec = "cp b.txt copy.txt"
+        execIfModified = ["b.txt"]
+        "#,
+    );
+    ["a.txt", "b.txt"].iter().for_each(|file| tree.write(file, "bad"));
+    let mut watch = Watching::start(&tree, &["app:a", "app:b", "--fail-fast", "-j1"]);
+    assert_eq!(cycle(&watch.waits()), (vec![], set("app:a")));
+    tree.save("b.txt", "1");
+    assert_eq!(cycle(&watch.waits()), (vec!["b.txt"], set("app:b")));
+    assert_eq!(tree.read("copy.txt"), "1");
+    watch.end();
+}
+
+#[test]
+fn what_a_guest_executes_is_followed_downstream() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:up"]
+        exec = "true"
+        execIfModified = ["up.txt"]
+        [tasks."app:always"]
+        after = ["app:up"]
+        exec = "echo ran >> ran"
+        "#,
+    );
+    tree.write("up.txt", "");
+    let ran = || tree.read("ran").lines().count();
+    let mut watch = Watching::start(&tree, &["app:always"]);
+    watch.waits();
+    assert_eq!(ran(), 1);
+    // Only what the guest did not do itself.
+    for (words, times) in [(["run", "app:up", "--force"], 2), (["run", "app:always", "--force"], 3)] {
+        let output = tree.devtask(words).run();
+        assert_eq!(output.code, Some(0), "{output}");
+        eventually("it was done", || ran() == times);
+    }
+    tree.save("up.txt", "1");
+    watch.until("files_changed");
+    watch.waits();
+    assert_eq!(ran(), 4);
+    watch.end();
+}
+
+#[test]
+fn a_program_that_is_a_task_is_watched() {
+    let tree = without_file();
+    let program = |text: &str| {
+        let path = tree.path("tool.new");
+        fs::write(&path, format!("#!/bin/sh\necho {text} > said.txt\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(path, tree.path("tool")).unwrap();
+    };
+    program("one");
+    let tool = tree.path("tool").display().to_string();
+    let list =
+        serde_json::json!([{ "name": "app:tool", "command": tool, "exec_if_modified": ["src/a.txt"] }]);
+    tree.write("tasks.json", list.to_string());
+    let mut watch = Watching::start(&tree, &["--file", "tasks.json", "app:tool"]);
+    watch.waits();
+    assert_eq!(tree.read("said.txt"), "one\n");
+    program("two");
+    assert_eq!(cycle(&watch.waits()), (vec!["tool"], set("app:tool")));
+    assert_eq!(tree.read("said.txt"), "two\n");
+    watch.end();
+}
+
+#[test]
 fn a_name_that_is_gone_ends_no_watch_and_may_come_back() {
     let tree = Sandbox::new();
     let file = |others: &str| {

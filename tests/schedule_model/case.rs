@@ -25,6 +25,8 @@ pub(crate) enum Script {
         began: bool,
         outcome: Outcome,
     },
+    /// Judged to stay as it was before the run.
+    AsBefore(Outcome),
     /// A process that ends by itself.
     Ends {
         ready: bool,
@@ -203,7 +205,11 @@ impl Sketch {
             (_, true) if rng.u8(0..4) == 0 => Script::CannotBegin,
             (None, _) if rng.u8(0..16) == 0 => {
                 let outcome = rng.choice([Outcome::Succeeded, Outcome::Cached, Outcome::Failed]);
-                Script::Over { began: rng.bool(), outcome: outcome.unwrap_or(Outcome::Failed) }
+                let outcome = outcome.unwrap_or(Outcome::Failed);
+                match rng.u8(0..3) {
+                    0 => Script::AsBefore(outcome),
+                    _ => Script::Over { began: rng.bool(), outcome },
+                }
             }
             (None, true) => Script::Fails,
             (None, false) => [Script::Fine, Script::Fine, Script::Fresh, Script::NoCommand][rng.usize(0..4)],

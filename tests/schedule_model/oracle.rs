@@ -111,7 +111,7 @@ impl<'a> Oracle<'a> {
 
 /// Whether a task that gets to run executes, here or elsewhere.
 pub(crate) fn begins(script: Script) -> bool {
-    !matches!(script, Script::CannotBegin | Script::Over { began: false, .. })
+    !matches!(script, Script::CannotBegin | Script::AsBefore(_) | Script::Over { began: false, .. })
 }
 
 /// How a task ends that gets to run.
@@ -119,7 +119,7 @@ pub(crate) fn own_end(script: Script) -> Outcome {
     match script {
         Script::Fresh => Outcome::Cached,
         Script::NoCommand => Outcome::Skipped,
-        Script::Over { outcome, .. } => outcome,
+        Script::Over { outcome, .. } | Script::AsBefore(outcome) => outcome,
         Script::Fine | Script::Stays { .. } | Script::Ends { fine: true, .. } => Outcome::Succeeded,
         Script::Fails | Script::CannotBegin | Script::Ends { fine: false, .. } => Outcome::Failed,
     }

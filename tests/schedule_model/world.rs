@@ -171,7 +171,7 @@ impl<'a> World<'a> {
                     Verdict::Stale => fact.stale = true,
                     Verdict::Fresh => fact.ended = Some(Outcome::Cached),
                     Verdict::NoCommand => fact.ended = Some(Outcome::Skipped),
-                    Verdict::Over(outcome) => fact.ended = Some(outcome),
+                    Verdict::Over(outcome) | Verdict::Stays(outcome) => fact.ended = Some(outcome),
                 }
             }
             Observation::Began(_) => fact.began = true,
@@ -187,6 +187,7 @@ impl<'a> World<'a> {
             self.let_failures_travel();
             if self.case.fail_fast
                 && self.facts[at].ended == Some(Outcome::Failed)
+                && !matches!(self.case.tasks[at].script, Script::AsBefore(_))
                 && !self.oracle.is_soft(at)
             {
                 self.note_cancel();
@@ -272,6 +273,7 @@ impl<'a> World<'a> {
             Script::Fresh => Verdict::Fresh,
             Script::NoCommand => Verdict::NoCommand,
             Script::Over { outcome, .. } => Verdict::Over(outcome),
+            Script::AsBefore(outcome) => Verdict::Stays(outcome),
             _ => Verdict::Stale,
         };
         ensure!(self.oracle.scheduled[at], "task {at} is checked but not scheduled");

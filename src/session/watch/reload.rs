@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,11 +12,13 @@ use super::{Reload, turns::Turns};
 use crate::{
     event::What,
     graph::TaskGraph,
-    model::TaskId,
+    model::{Outcome, TaskId},
     plan::Plan,
     scan::Attendant as _,
     session::{
         Reloaded, Request, Session, SessionError,
+        judge::CommandFile,
+        shared::Shared,
         watching::{Looked, Seen, Stood, Watching},
     },
     watch::Change,
@@ -37,6 +39,8 @@ pub(super) struct Files {
     wanted: Vec<String>,
     /// They may say something else.
     is_suspect: bool,
+    /// The tasks that are files themselves, which are part of their keys (spec section 4.1).
+    programs: Vec<(TaskId, PathBuf)>,
     /// When they had a fault for the first time, and what was told of it.
     failed: Option<(Instant, Option<String>)>,
 }
@@ -55,15 +59,30 @@ struct Planned {
 }
 
 impl Turns {
-    /// Watches the directories of the task files.
-    pub(super) fn watch_files(&self) {
+    /// Watches the directories of the task files, and of tasks that are files themselves.
+    pub(super) fn watch_files(&mut self) {
         for directory in self.files.reload.iter().flat_map(|reload| reload.places()) {
             self.watching().watch_also(&directory);
         }
+        let Shared { graph, ambient, .. } = &*self.session.shared;
+        let keyed = self.plan.order().iter().filter(|id| graph.task(**id).is_keyed());
+        let programs = keyed.filter_map(|id| Some((*id, CommandFile::place(ambient, graph.task(*id))?)));
+        self.files.programs = programs.collect();
+        for directory in self.files.programs.iter().filter_map(|(_, path)| path.parent()) {
+            self.watching().watch_also(directory);
+        }
     }
 
-    /// Changes beside those of what tasks rest on.
+    /// Changes beside those of what patterns say.
     pub(super) fn suspect(&mut self, changes: &[Change]) {
+        for (id, path) in &self.files.programs {
+            if changes.iter().any(|change| change.may_be_of(path)) {
+                self.owed.insert(*id);
+            }
+            if changes.iter().any(|change| matches!(change, Change::Entry(entry) if entry == path)) {
+                self.paths.insert(path.clone());
+            }
+        }
         if self.files.reload.is_none() || changes.is_empty() {
             return;
         }
@@ -206,41 +225,47 @@ impl Turns {
             ids.filter_map(|id| new.graph.id(old.graph.name(id).as_str())).collect()
         };
         self.changed = names(&mut self.changed.iter().copied()).into_iter().collect();
-        let owed = names(&mut self.owed.iter());
-        self.owed = owed.into_iter().collect();
         let stuck: BTreeMap<TaskId, _> = std::mem::take(&mut self.stuck)
             .into_iter()
             .filter_map(|(id, paths)| Some((new.graph.id(old.graph.name(id).as_str())?, paths)))
             .collect();
         self.stuck = stuck;
         self.chain.end();
+        // In terms of the old one; nobody is in that any more who could add to it.
+        let before = self.watching().take_seen();
+        self.note_others(&before);
+        self.paths.extend(before.paths);
+        self.suspect(&before.other);
+        let owed: Vec<TaskId> = names(&mut self.owed.iter());
+        self.owed = owed.into_iter().collect();
         self.session = session.clone();
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = session;
         self.plan = plan;
         let (before, now) = (Arc::clone(&old), Arc::clone(&new));
         let look = move || {
             let (Some(before), Some(watching)) = (before.watching.get(), now.watching.get()) else {
-                return [Seen::default(), Seen::default()];
+                return Seen::default();
             };
             drop(watching.catch_up(&now));
             watching.take_over(before);
-            [before.take_seen(), watching.take_seen()]
+            watching.take_seen()
         };
         // A panic there is one of every look afterwards, too.
-        let [before, now] = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let seen = tokio::task::spawn_blocking(look).await.unwrap_or_default();
         // Everything was read just now: what changed is what is another than when it was looked at last.
         let has_changed = |id: &TaskId| {
             let watching = self.watching();
             watching.has_changed(&self.session.shared, &watching.now(), *id)
         };
-        let changed = self.plan.order().iter().copied().filter(|id| !self.stuck.contains_key(id));
+        let is_wanted = |id: &TaskId| {
+            let given_up = |stood: Stood| stood.outcome == Some(Outcome::Cancelled);
+            !self.stuck.contains_key(id) && !self.watching().standing(*id).is_some_and(given_up)
+        };
+        let changed = self.plan.order().iter().copied().filter(is_wanted);
         let changed: Vec<TaskId> = changed.filter(has_changed).collect();
         self.changed.extend(changed);
-        let owed = before.owed.iter().filter_map(|id| new.graph.id(old.graph.name(*id).as_str()));
-        self.owed.extend(owed.filter(|id| self.plan.scheduled().contains(*id)));
-        self.paths.extend(before.paths.into_iter().chain(now.paths));
-        self.suspect(&before.other);
-        self.suspect(&now.other);
+        self.paths.extend(seen.paths);
+        self.suspect(&seen.other);
         if self.files.is_suspect {
             self.look_in(SOON);
         }

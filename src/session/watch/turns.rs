@@ -245,8 +245,7 @@ impl Turns {
         let seen = self.catch_up().await;
         self.tell_health();
         let users = self.watching().users(&self.session.shared, &seen.sets);
-        self.calls_are_suspect |= seen.executed;
-        self.owed.extend(seen.owed.into_iter().filter(|id| self.plan.scheduled().contains(*id)));
+        self.note_others(&seen);
         let watched: Vec<TaskId> =
             users.into_iter().filter(|id| self.plan.scheduled().contains(*id)).collect();
         let has_changed = |turns: &Self, id: TaskId| {
@@ -254,7 +253,7 @@ impl Turns {
             watching.has_changed(&turns.session.shared, &watching.now(), id)
         };
         self.paths.extend(seen.paths);
-        if !made {
+        if !made && self.run.is_none() {
             watched.iter().for_each(|id| drop(self.stuck.remove(id)));
         }
         self.changed.extend(watched);
@@ -277,6 +276,18 @@ impl Turns {
             false => self.chain.end(),
         }
         self.cycle_or_wait(made);
+    }
+
+    /// Takes note of what others did beside the watch: what they gave up, and what is downstream of what they
+    /// executed and was not theirs, is left to it.
+    pub(super) fn note_others(&mut self, seen: &Seen) {
+        self.calls_are_suspect |= !seen.executed.is_empty();
+        let graph = &self.session.shared.graph;
+        let downstream = seen.executed.iter().flat_map(|(id, theirs)| {
+            self.plan.downstream(graph, *id).map(|edge| edge.task).filter(|id| !theirs.contains(*id))
+        });
+        let owed = downstream.chain(seen.owed.iter().copied());
+        self.owed.extend(owed.filter(|id| self.plan.scheduled().contains(*id)));
     }
 
     /// Looks again after a while, whatever happens.
@@ -355,7 +366,7 @@ impl Turns {
     fn cycle(&mut self, changed: BTreeSet<TaskId>, forced: TaskSet) {
         let shared = &self.session.shared;
         let mut owed: TaskSet = self.standing(Outcome::Cancelled).collect();
-        owed.extend(std::mem::take(&mut self.owed).iter());
+        owed.extend(self.owed.iter());
         let cycle = {
             let standings = self.watching().standings();
             // What others execute just now is waited for: what is downstream of it rests on what comes of that.
@@ -375,6 +386,11 @@ impl Turns {
         // What is forced is forced once.
         let request = Request { cycle: Some(Arc::new(cycle)), force: false, ..self.request.clone() };
         self.start(request);
+        match self.run.is_some() {
+            true => self.owed = TaskSet::new(),
+            // What there was to do still is, when something happens again.
+            false => self.changed.extend(changed),
+        }
     }
 
     fn start(&mut self, request: Request) {
@@ -384,6 +400,7 @@ impl Turns {
             Err(error) => {
                 self.summary.internal_failure = true;
                 self.audience.emit(What::Warning { task: None, message: error.to_string() });
+                self.wait();
             }
         }
     }
