@@ -11,7 +11,9 @@
 //! |---|---|
 //! | `live` | the sets, what they hold, and since when |
 //! | `pending` | what may have changed, until somebody looks |
-//! | `place` | directories, how a walk came to them, and looking at their entries again |
+//! | `place` | directories, how a walk came to them, and which of their entries to look at again |
+//! | `entry` | looking at one of these |
+//! | `reading` | reading what is another now |
 //! | `held` | what one set holds, directory by directory, and the digest of that |
 //! | `whole` | sets that cannot be kept in parts: those that follow links to directories |
 //! | `links` | where a link leads through: what may change without its own directory |
@@ -21,10 +23,12 @@
 //! of is as it was. So whoever feeds it has to say when that is no longer sure ([`Change::Everything`]).
 
 mod attend;
+mod entry;
 mod held;
 mod links;
 mod pending;
 mod place;
+mod reading;
 mod whole;
 
 use std::{
@@ -137,18 +141,13 @@ impl Live {
         self.pending.add(change);
     }
 
-    /// Whether something may have changed that nobody has looked at.
-    #[must_use]
-    pub fn is_pending(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
     /// Whether any of this is about a set: else there is no need to look soon.
     #[must_use]
     pub fn concerns(&self, change: &Change) -> bool {
         match change {
             Change::Everything | Change::Lost(_) => true,
-            Change::Directory(path) => self.is_of_interest(path),
+            // Also one that is watched for what git ignores, or for where a link leads.
+            Change::Directory(path) => self.attended.has(path) || self.is_of_interest(path),
             Change::Entry(path) => {
                 self.grounds.contains(path)
                     || self.links.lead_through(path)
@@ -276,7 +275,8 @@ impl Live {
             || pending.entries().any(|path| self.may_be_ground(&path))
             || self.may_hold_ground(pending.wholes());
         for path in pending.lost() {
-            is_everything |= self.attended.lose(path, self.places.contains_key(path));
+            let has_place = self.places.get(path).is_some_and(|place| place.is_watched);
+            is_everything |= self.attended.lose(path, has_place);
         }
         if is_everything {
             self.begin_anew(scanner, table, attendant, changed);

@@ -148,10 +148,15 @@ impl State {
         self.pending.add_everything();
     }
 
-    /// Everything is about to be watched anew. Says what.
+    /// Everything is about to be watched anew. Says what. Inotify goes on as it is until it is asked for each: to give
+    /// up thousands of watches at once would fill its queue again, and we would never come to an end.
     pub(super) fn renewed(&mut self) -> Vec<PathBuf> {
         let watched = self.places.all_watched();
-        watched.iter().for_each(|name| self.leave(name));
+        for name in &watched {
+            if let Some(Id::Inode(..)) = self.places.watched(Path::new(&**name)) {
+                self.leave(name);
+            }
+        }
         self.pending.add_everything();
         self.generation += 1;
         self.renew = false;
@@ -203,6 +208,21 @@ mod tests {
         assert_eq!(state.take(), [Change::Lost("/real".into())]);
         state.enter(Path::new("/other"), How::Events(Id::Watch(3)));
         assert_eq!(state.idle(), [2]);
+    }
+
+    #[test]
+    fn inotify_is_not_to_give_up_everything_at_once() {
+        let mut native = state(&[("/a", Id::Watch(1)), ("/b", Id::Watch(2))]);
+        native.overflow();
+        let mut watched = native.renewed();
+        watched.sort();
+        assert_eq!(watched, ["/a", "/b"].map(PathBuf::from));
+        assert!(native.idle().is_empty());
+        assert_eq!(native.places.watched(Path::new("/a")), Some(Id::Watch(1)));
+        let mut debounced = state(&[("/a", Id::Inode(1, 1))]);
+        debounced.overflow();
+        assert_eq!(debounced.renewed(), [PathBuf::from("/a")]);
+        assert_eq!(debounced.places.watched(Path::new("/a")), None, "its debouncer is another");
     }
 
     #[test]

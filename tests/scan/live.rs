@@ -312,3 +312,66 @@ fn what_is_told_of_directories_alone_is_enough() {
         assert_eq!(kept.compare(&tree, &[what.to_owned()]), changed, "{what}");
     }
 }
+
+#[test]
+fn a_directory_on_the_way_out_of_the_tree_may_be_another() {
+    let tree = Tree::new(&["src/x.rs=1", "../shared/lib/x.rs=1", "../new/lib/x.rs=2"]);
+    let mut kept = Kept::new(&tree, inputs(&tree, &["src/*.rs", "../shared/lib/*.rs"]));
+    let rename = |from: &str, to: &str| fs::rename(tree.path(from), tree.path(to)).unwrap();
+    tick(&tree);
+    kept.happen(&tree, || rename("../shared", "../old"));
+    assert_eq!(kept.compare(&tree, &["gone".to_owned()]), 1);
+    kept.happen(&tree, || rename("../new", "../shared"));
+    assert_eq!(kept.compare(&tree, &["another is there".to_owned()]), 1);
+    tick(&tree);
+    kept.happen(&tree, || {
+        rename("../shared", "../new");
+        rename("../old", "../shared");
+    });
+    assert_eq!(kept.compare(&tree, &["back".to_owned()]), 1);
+}
+
+/// Attends to directories, but to one of them only when it is asked again: it came a moment too late.
+struct Late<'a>(&'a Watcher, RefCell<Option<PathBuf>>);
+
+impl Attendant for Late<'_> {
+    fn attend(&self, directory: &Path) -> bool {
+        let is_late = self.1.borrow().as_deref() == Some(directory);
+        if is_late {
+            *self.1.borrow_mut() = None;
+        }
+        !is_late && self.0.attend(directory)
+    }
+
+    fn leave(&self, directory: &Path) {
+        self.0.leave(directory);
+    }
+}
+
+#[test]
+fn a_directory_that_came_a_moment_too_late_is_attended_to() {
+    let tree = Tree::new(&["a/x.rs=1"]);
+    let mut kept = Kept::new(&tree, inputs(&tree, &["a/**/*.rs"]));
+    tick(&tree);
+    kept.happen(&tree, || tree.add("a/b/x.rs=1"));
+    let late = Late(&kept.watcher, RefCell::new(Some(tree.path("a/b"))));
+    let refreshed = kept.live.refresh(&tree.scanner(1), &kept.table, &late);
+    assert_eq!((refreshed.sets.len(), late.1.into_inner()), (1, None));
+    kept.happen(&tree, || tree.add("a/b/y.rs=1"));
+    assert_eq!(kept.compare(&tree, &["heard of".to_owned()]), 1);
+}
+
+/// A file system without events may begin where a link leads.
+#[test]
+fn a_directory_that_only_a_link_leads_to_is_of_concern() {
+    let tree = Tree::new(&["src/x.rs=1", "../far/real=1", "../further/real=1"]);
+    tree.link("../../far/real", "src/link.rs");
+    let mut kept = Kept::new(&tree, inputs(&tree, &["src/*.rs"]));
+    tick(&tree);
+    tree.add("../far/real=2");
+    let far = Change::Directory(tree.root.parent().unwrap().join("far"));
+    assert!(kept.live.concerns(&far));
+    assert!(!kept.live.concerns(&Change::Directory(tree.root.parent().unwrap().join("further"))));
+    kept.live.note(far);
+    assert_eq!(kept.compare(&tree, &["written".to_owned()]), 1);
+}

@@ -38,8 +38,21 @@ impl Attended {
         }
     }
 
-    /// A directory is not watched any more. Whether somebody else than its place among those that were walked to had a
-    /// reason to watch it.
+    /// Whether a directory is watched, if there is a reason to: one that came since it was wanted is watched now.
+    pub(super) fn meet(&mut self, directory: &Path, attendant: &dyn Attendant) -> bool {
+        if self.unmet.contains(directory) && attendant.attend(directory) {
+            self.unmet.remove(directory);
+        }
+        !self.unmet.contains(directory)
+    }
+
+    /// Whether there is a reason to watch a directory.
+    pub(super) fn has(&self, directory: &Path) -> bool {
+        self.reasons.contains_key(directory)
+    }
+
+    /// A directory is not watched any more. Whether somebody else than its place among those that were walked to, if
+    /// that was one, had a reason to watch it.
     pub(super) fn lose(&mut self, directory: &Path, has_place: bool) -> bool {
         let reasons = self.reasons.get(directory).copied().unwrap_or_default();
         if reasons > 0 {

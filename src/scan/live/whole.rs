@@ -57,14 +57,16 @@ impl Whole {
         self.is_known = true;
         let before = std::mem::take(&mut self.rests);
         before.iter().for_each(|directory| watch(directory));
-        let mut watched = before;
+        let mut watched = before.clone();
         loop {
             let matched = scanner.walk(&[patterns]).pop().unwrap_or_default();
             self.rests = rests(scanner, patterns, &matched);
             let new: Vec<PathBuf> = self.rests.difference(&watched).cloned().collect();
             if new.is_empty() {
-                // Its content may have changed while nobody watched.
-                matched.entries.iter().for_each(|entry| table.forget(&entry.path));
+                // What was not watched until now may have been written to without a sign.
+                let is_new = |path: &Path| path.parent().is_none_or(|parent| !before.contains(parent));
+                let new = matched.entries.iter().filter(|entry| is_new(&entry.path));
+                new.for_each(|entry| table.forget(&entry.path));
                 let files = table.digest(&matched);
                 self.content = content(&scanner.options().root, &files);
                 self.files = files.into();
