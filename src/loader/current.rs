@@ -61,7 +61,7 @@ impl Loaded {
                 Some(file) if found.is_none() => found = Some(self.project_with(&file)?),
                 _ => {}
             }
-            reaches_root |= is_same(&dir, &self.root);
+            reaches_root |= is_same_place(&dir, &self.root);
         }
         let project = found.filter(|_| reaches_root && self.kind == Kind::Devtask)?;
         Some(self.standpoint_of(Some(project.name.clone())))
@@ -77,7 +77,7 @@ impl Loaded {
     fn project_with(&self, file: &Path) -> Option<&Project> {
         let files = || self.projects.iter().filter_map(|project| Some((project, project.file.as_deref()?)));
         let plainly = files().find(|(_, known)| *known == file);
-        plainly.or_else(|| files().find(|(_, known)| is_same(known, file))).map(|(project, _)| project)
+        plainly.or_else(|| files().find(|(_, known)| is_same_place(known, file))).map(|(project, _)| project)
     }
 
     /// Stands for the tree and its graph, wherever they were loaded from: what has the same is the same. Only one
@@ -91,6 +91,6 @@ impl Loaded {
 }
 
 /// Whether two paths lead to one place.
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same_place(one: &Path, other: &Path) -> bool {
     one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b)
 }

@@ -28,6 +28,7 @@ use crate::{
     diagnostic::{Diagnostic, Sources},
     model::Declaration,
 };
+pub(crate) use current::is_same_place;
 use find::Found;
 pub use find::upward;
 pub use kept::{Keeper, Resolved};

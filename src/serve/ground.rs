@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsStr,
-    fs,
     os::unix::ffi::OsStrExt as _,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -13,7 +12,7 @@ use std::{
 use super::wire::{Attach, Hello, Raw, Refusal, WatchInfo, Welcome, Whence};
 use crate::{
     graph::TaskGraph,
-    loader::Loaded,
+    loader::{Loaded, is_same_place},
     model::{Digest, TaskName},
     plan::{Plan, Standpoint},
     session::{Caller, Request, Session, SessionError, Watch, WatchControl, WatchedSession},
@@ -61,10 +60,11 @@ impl Host for AsLoaded {
     }
 }
 
-/// How long a guest waits for task files that were edited just now to take effect.
-const RELOAD: Duration = Duration::from_secs(5);
+/// How long a guest waits for task files that were edited just now to take effect: less than it waits for an answer.
+/// If they have not by then, a cycle is under way that rests on what they said before, and the guest asks again.
+const RELOAD: Duration = Duration::from_secs(1);
 /// How often it is looked whether they have.
-const GLANCE: Duration = Duration::from_millis(2);
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Serves from what a watch goes on with.
 #[derive(Debug)]
@@ -208,7 +208,7 @@ impl Ground {
         let Some(trees) = value("DEVTASK_TREES") else { return Ok(None) };
         let state_dir = self.session.state_dir();
         let mut trees = trees.as_bytes().split(|byte| *byte == b'\n').rev().map(OsStr::from_bytes);
-        let is_ours = |tree: &OsStr| is_same(Path::new(tree), &state_dir);
+        let is_ours = |tree: &OsStr| is_same_place(Path::new(tree), &state_dir);
         if trees.next().is_some_and(is_ours) {
             let task =
                 value("DEVTASK_TASK").and_then(OsStr::to_str).and_then(|name| TaskName::new(name).ok());
@@ -220,8 +220,4 @@ impl Ground {
         }
         if trees.any(is_ours) { Err(Refusal::Nested) } else { Ok(None) }
     }
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b)
 }

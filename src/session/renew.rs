@@ -28,13 +28,15 @@ pub struct Reloaded {
     pub graph: Arc<TaskGraph>,
     /// From where names are meant.
     pub standpoint: Standpoint,
+    /// What else there is to say of the files.
+    pub warnings: Vec<String>,
 }
 
 impl Reloaded {
     /// This graph, with names meant from nowhere in particular.
     #[must_use]
     pub fn new(graph: impl Into<Arc<TaskGraph>>) -> Self {
-        Self { graph: graph.into(), standpoint: Standpoint::default() }
+        Self { graph: graph.into(), standpoint: Standpoint::default(), warnings: Vec::new() }
     }
 }
 
@@ -81,6 +83,7 @@ impl Session {
 
     /// What a request for this session's own graph would go on with.
     pub(super) fn as_loaded(&self) -> Reloaded {
-        Reloaded { graph: Arc::clone(&self.shared.graph), standpoint: self.shared.standpoint.clone() }
+        let standpoint = self.shared.standpoint.clone();
+        Reloaded { standpoint, ..Reloaded::new(Arc::clone(&self.shared.graph)) }
     }
 }

@@ -308,6 +308,27 @@ fn a_watch_waits_for_a_run_and_then_watches() {
 }
 
 #[test]
+fn a_watch_that_waited_begins_with_what_the_files_say_then() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let file = |word: &str| {
+        format!("name = 'a'\n[tasks.t]\nexec = '{}'\n[tasks.u]\nexec = 'touch {word}'\n", gate.script())
+    };
+    let (old, new) = (file("old"), file("new"));
+    tree.write("devtask.toml", old);
+    let run = tree.devtask(["run", "t"]).start();
+    gate.wait();
+    let mut watch = Shown::start(&tree, "watch", "u");
+    watch.says("Waiting for `devtask run t`");
+    tree.save("devtask.toml", new);
+    gate.open();
+    assert_eq!(run.finish().code, Some(0));
+    watch.says("waiting ");
+    assert!(tree.exists("new") && !tree.exists("old"));
+    assert_eq!(watch.ends_by(INT).signal, Some(INT));
+}
+
+#[test]
 fn a_task_cannot_attach_to_the_watch_it_is_part_of() {
     let tree = Sandbox::new();
     let program = super::support::DEVTASK;

@@ -342,6 +342,20 @@ fn whoever_knows_newer_task_files_waits_for_the_tree() {
 }
 
 #[test]
+fn who_waited_runs_what_the_files_say_then() {
+    let mut tree = Tree::new();
+    let owner = tree.held();
+    // One that waits for its turn, and one that is asked once more in between.
+    let other = start_another(&tree.sandbox, &["run", "fails"]);
+    waits(&tree.sandbox);
+    let text = tree.sandbox.read("devtask.toml").replace("echo one; echo two >&2; exit 7", "touch mended");
+    tree.sandbox.save("devtask.toml", text);
+    assert_eq!(owner.ends(&mut tree).code, Some(0));
+    assert_eq!(other.finish().code, Some(0));
+    assert!(tree.sandbox.exists("mended"));
+}
+
+#[test]
 fn who_wants_the_terminal_waits_for_the_tree() {
     let mut tree = Tree::new();
     let owner = tree.held();

@@ -599,6 +599,26 @@ fn a_program_that_is_a_task_is_watched() {
 }
 
 #[test]
+fn who_knows_newer_task_files_than_a_cycle_is_served_after_it() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let file = format!("name = 'app'\n[tasks.slow]\nexec = '{}'\n", gate.script());
+    tree.write("devtask.toml", &file);
+    let mut watch = Watching::start(&tree, &["slow"]);
+    gate.wait();
+    tree.save("devtask.toml", format!("{file}[tasks.new]\nexec = 'touch new'\n"));
+    let guest = tree.devtask(["run", "new"]).start_with_stderr("told");
+    // It was sent away.
+    eventually("it waits", || tree.read("told").contains("Waiting for `devtask watch slow`"));
+    gate.open();
+    assert_eq!(guest.finish().code, Some(0));
+    assert!(tree.exists("new"));
+    assert_eq!(tree.read("told").matches("Waiting for").count(), 1);
+    watch.waits();
+    watch.end();
+}
+
+#[test]
 fn a_name_that_is_gone_ends_no_watch_and_may_come_back() {
     let tree = Sandbox::new();
     let file = |others: &str| {

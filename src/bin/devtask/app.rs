@@ -50,10 +50,38 @@ pub(crate) struct Tree {
     kept: Option<Digest>,
 }
 
+/// Why there is no tree.
+pub(crate) struct Broken {
+    /// What is wrong in the files, and with the graph as far as it can be known.
+    faults: Vec<Diagnostic>,
+    sources: Sources,
+    /// As far as they are known.
+    settings: Option<Settings>,
+}
+
+impl Broken {
+    pub(crate) fn rendered(&self, color: bool) -> String {
+        diagnostic::render(&self.faults, &self.sources, color)
+    }
+}
+
 impl Tree {
-    /// One that was loaded anew.
-    pub(crate) fn new(loaded: Loaded, graph: TaskGraph) -> Self {
-        Self { loaded, graph: Arc::new(graph), kept: None }
+    /// Loads the task files and builds their graph.
+    pub(crate) fn read(request: &LoadRequest) -> Result<Self, Box<Broken>> {
+        let mut loaded = load(request).map_err(|faults| {
+            let Faults { diagnostics: mut faults, sources, complete, declarations, .. } = *faults;
+            if complete && let Err(more) = TaskGraph::build(declarations) {
+                faults.extend(more);
+            }
+            Box::new(Broken { faults, sources, settings: None })
+        })?;
+        match TaskGraph::build(std::mem::take(&mut loaded.declarations)) {
+            Ok(graph) => Ok(Self { loaded, graph: Arc::new(graph), kept: None }),
+            Err(faults) => {
+                let faults = faults.into_iter().chain(loaded.warnings).collect();
+                Err(Box::new(Broken { faults, sources: loaded.sources, settings: Some(loaded.settings) }))
+            }
+        }
     }
 
     /// Tasks that stand in no file, of a tree whose files are of no account.
@@ -190,9 +218,7 @@ impl App {
         if let Some(tree) = self.recall() {
             return Ok(tree);
         }
-        let mut loaded = load(&self.load_request()).map_err(|_| Exit::Usage)?;
-        let graph = TaskGraph::build(std::mem::take(&mut loaded.declarations)).map_err(|_| Exit::Usage)?;
-        Ok(Tree { loaded, graph: Arc::new(graph), kept: None })
+        Tree::read(&self.load_request()).map_err(|_| Exit::Usage)
     }
 
     /// The projects of the tree and their graph.
@@ -208,35 +234,27 @@ impl App {
 
     /// Loads the task files and builds their graph; every fault is shown at once.
     pub(crate) fn load_anew(&mut self) -> Result<Tree, Exit> {
-        let mut loaded = load(&self.load_request()).map_err(|faults| self.show_faults(*faults))?;
-        self.choose_colors(Some(&loaded.settings));
-        let declarations = std::mem::take(&mut loaded.declarations);
-        match TaskGraph::build(declarations) {
-            Ok(graph) => {
-                eprint!("{}", diagnostic::render(&loaded.warnings, &loaded.sources, self.color_err));
-                Ok(Tree { loaded, graph: Arc::new(graph), kept: None })
-            }
-            Err(faults) => {
-                let all: Vec<Diagnostic> = faults.into_iter().chain(loaded.warnings).collect();
-                eprint!("{}", diagnostic::render(&all, &loaded.sources, self.color_err));
-                Err(Exit::Usage)
-            }
-        }
+        let tree = Tree::read(&self.load_request()).map_err(|broken| self.show(*broken))?;
+        self.choose_colors(Some(&tree.loaded.settings));
+        eprint!("{}", diagnostic::render(&tree.loaded.warnings, &tree.loaded.sources, self.color_err));
+        Ok(tree)
     }
 
-    /// Faults of the files, and those of the graph as far as it can be known.
-    fn show_faults(&self, faults: Faults) -> Exit {
-        let mut all = faults.diagnostics;
-        if faults.complete
-            && let Err(more) = TaskGraph::build(faults.declarations)
-        {
-            all.extend(more);
-        }
-        for fault in all.iter_mut().filter(|fault| fault.code == "no-configuration") {
+    /// The same once more, as the files have changed since.
+    pub(crate) fn load_again(&self) -> Result<Tree, Exit> {
+        Tree::read(&self.load_request()).map_err(|broken| {
+            eprint!("{}", broken.rendered(self.color_err));
+            Exit::Usage
+        })
+    }
+
+    fn show(&mut self, mut broken: Broken) -> Exit {
+        self.choose_colors(broken.settings.as_ref());
+        for fault in broken.faults.iter_mut().filter(|fault| fault.code == "no-configuration") {
             let hints = fault.hint.take().into_iter().chain(self.without_file.map(str::to_owned));
             fault.hint = Some(hints.collect::<Vec<_>>().join("; or "));
         }
-        eprint!("{}", diagnostic::render(&all, &faults.sources, self.color_err));
+        eprint!("{}", broken.rendered(self.color_err));
         Exit::Usage
     }
 

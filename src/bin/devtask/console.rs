@@ -213,7 +213,7 @@ impl Console {
     }
 
     /// Waits for guests whose requests are under way, unless a signal has said or says that all is to end.
-    pub(crate) async fn see_off(&mut self, mut serving: Serving) {
+    pub(crate) async fn see_off(&mut self, mut serving: Serving, session: &Session) {
         serving.close();
         if self.ended_by.is_some() {
             serving.dismiss();
@@ -239,7 +239,7 @@ impl Console {
                         serving.dismiss();
                     }
                     Wish::Stop => {
-                        serving.pause(true);
+                        stand_still(session, Some(&serving)).await;
                         self.clear().await;
                         stop_self();
                         serving.pause(false);

@@ -161,7 +161,7 @@ impl Turns {
             return Ok(());
         }
         self.request.names = names;
-        if let Some(message) = warning {
+        for message in reloaded.warnings.into_iter().chain(warning) {
             self.audience.emit(What::Warning { task: None, message });
         }
         let (old, new) = (Arc::clone(&self.session.shared.graph), Arc::clone(&session.shared.graph));

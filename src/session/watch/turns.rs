@@ -158,6 +158,8 @@ impl Turns {
         self.audience.emit(started);
         self.tell_health();
         self.watch_files();
+        // They may have been edited since they were read, while somebody else held the tree.
+        self.load_files().await;
         match self.options.initial {
             true => self.start(self.request.clone()),
             false => {

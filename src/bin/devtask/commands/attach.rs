@@ -10,6 +10,7 @@ use devtask::{
     event::{Event, What},
     model::{Outcome, TaskName},
     serve::{Attach, Gone, Orders, Refusal, Said, WatchInfo},
+    session::WatchOptions,
 };
 use tokio::sync::mpsc;
 
@@ -148,6 +149,7 @@ fn unheeded(app: &App, args: &WatchArgs) -> Vec<&'static str> {
         ("--poll", args.poll.is_some()),
         ("--watcher", args.watcher.is_some()),
         ("--no-initial", args.no_initial),
+        ("--debounce", args.debounce != WatchOptions::default().quiet),
     ];
     typed.into_iter().filter_map(|(flag, is_typed)| is_typed.then_some(flag)).collect()
 }

@@ -103,6 +103,7 @@ pub(crate) fn be_served(
     let view = View::new(errand.screen(app, settings, shown, HashSet::new()), events);
     let question = errand.question(app, settings);
     let alone = async |mut console: Console| {
+        console.clear().await;
         let tree = app.load()?;
         let stage = Stage { app, tree: &tree, errand };
         console.view().begin_again(stage.screen());

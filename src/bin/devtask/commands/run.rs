@@ -25,7 +25,7 @@ use crate::{
     commands::{
         guest::{self, Question, Served, Visit},
         look,
-        wait::{Waited, may_wait, wait},
+        wait::{Attempts, Waited, may_wait, wait},
     },
     console::{Console, Ended, Events, OwnRun, View},
     exit::Exit,
@@ -190,22 +190,34 @@ impl<'a> Stage<'a> {
 
     /// Runs where another devtask holds the tree: as its guest, else once the tree is free.
     pub(crate) async fn among_others(self, mut console: Console) -> Result<Ended, Exit> {
-        // Who was asked, to no avail.
-        let mut asked = None;
+        let mut attempts = Attempts::default();
+        // What was read again because the files changed while we waited.
+        let mut newer: Option<Tree>;
+        let (mut stage, mut is_new) = (self, false);
         loop {
             console.clear().await;
-            match wait(self, &mut console, asked).await? {
+            let waited = wait(stage, &mut console, &attempts).await?;
+            if !std::mem::take(&mut is_new) && !stage.tree.loaded.is_current() {
+                if let Waited::Free(session) = waited {
+                    let _ = session.close().await;
+                }
+                newer = Some(self.app.load_again()?);
+                (stage, is_new) = (Stage { tree: newer.as_ref().unwrap_or(self.tree), ..self }, true);
+                continue;
+            }
+            match waited {
                 Waited::Free(session) => {
                     console.view().warn(session.notices());
-                    return self.conduct(console, *session, |session| session.start(self.request())).await;
+                    return stage.conduct(console, *session, |session| session.start(stage.request())).await;
                 }
                 Waited::Served(socket) => {
-                    asked = Some(socket);
-                    let Some(visit) = Visit::of_loaded(self.app, self.tree) else { continue };
-                    let question = self.errand.question(self.app, self.settings());
+                    let visit = Visit::of_loaded(stage.app, stage.tree);
+                    attempts.tried(socket);
+                    let Some(visit) = visit else { continue };
+                    let question = stage.errand.question(stage.app, stage.settings());
                     match guest::visit(visit, question, &mut console).await? {
-                        Some(ended) => return guest::conclude(self.errand, console, ended).await,
-                        None => console.view().begin_again(self.screen()),
+                        Some(ended) => return guest::conclude(stage.errand, console, ended).await,
+                        None => console.view().begin_again(stage.screen()),
                     }
                 }
             }
@@ -229,7 +241,7 @@ impl<'a> Stage<'a> {
         let serving = self.serve(&session);
         let ended = console.follow(OwnRun::new(run, &session, serving.as_ref())).await;
         if let Some(serving) = serving {
-            console.see_off(serving).await;
+            console.see_off(serving, &session).await;
         }
         let saved = console.close(session).await;
         let unsaid = ended.as_ref().is_ok_and(|e| e.summary.not_saved.is_none());

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use devtask::{
@@ -47,11 +48,36 @@ pub(crate) fn nested() -> Exit {
     )
 }
 
+/// How long after it sent us away an owner is asked again: the reason may be over. One that is in the midst of a cycle
+/// serves nobody who knows newer task files, until that is over.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What was tried, and said, while the tree was not ours.
+#[derive(Default)]
+pub(crate) struct Attempts {
+    /// The socket that was tried last, to no avail.
+    asked: Option<(SocketMark, Instant)>,
+    /// Whether it was said that we wait.
+    is_told: Arc<AtomicBool>,
+}
+
+impl Attempts {
+    /// This one was tried just now.
+    pub(crate) fn tried(&mut self, socket: SocketMark) {
+        self.asked = Some((socket, Instant::now()));
+    }
+
+    /// We were served.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// What waiting for a tree came to.
 pub(crate) enum Waited {
     /// It is ours.
     Free(Box<Session>),
-    /// There is a socket that has not been tried yet.
+    /// There is a socket that was not tried just now.
     Served(SocketMark),
 }
 
@@ -61,24 +87,27 @@ enum Stopped {
     Impatient(Owner),
 }
 
-/// Waits until the tree is free, or until there is another socket than the one that was `asked`, unless a signal says
-/// not to wait.
+/// Waits until the tree is free, or until there is a socket that was not tried just now, unless a signal says not to
+/// wait.
 pub(crate) async fn wait(
     stage: Stage<'_>,
     console: &mut Console,
-    asked: Option<SocketMark>,
+    attempts: &Attempts,
 ) -> Result<Waited, Exit> {
     let state_dir = stage.state_dir();
     let builder = stage.builder();
     let is_patient = !stage.app.globals.no_wait && !is_nested_in(&state_dir);
     let (stopped, because) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
     let (stop, why) = (Arc::clone(&stopped), Arc::clone(&because));
-    let mut is_told = false;
+    let (asked, is_told) = (attempts.asked, Arc::clone(&attempts.is_told));
     let should_stop = move |owner: &Owner| {
         if stop.load(Ordering::Relaxed) {
             return true;
         }
-        let stopped = match socket(&state_dir).filter(|socket| asked != Some(*socket)) {
+        let was_tried = |socket: &SocketMark| {
+            asked.is_some_and(|(tried, then)| tried == *socket && (!is_patient || then.elapsed() < AGAIN))
+        };
+        let stopped = match socket(&state_dir).filter(|socket| !was_tried(socket)) {
             Some(socket) => Some(Stopped::Served(socket)),
             None => (!is_patient).then(|| Stopped::Impatient(owner.clone())),
         };
@@ -86,7 +115,7 @@ pub(crate) async fn wait(
             *why.lock().unwrap_or_else(PoisonError::into_inner) = stopped;
             return true;
         }
-        if !std::mem::replace(&mut is_told, true) {
+        if !is_told.swap(true, Ordering::Relaxed) {
             eprintln!("Waiting for {}", text::owner(owner));
         }
         false

@@ -9,9 +9,9 @@ use std::{
 use devtask::{
     Request, Session, SessionError, TaskGraph,
     config::Settings,
-    loader::{LoadRequest, Loaded, load},
+    loader::{LoadRequest, Loaded},
     plan::select,
-    serve::{AsWatched, Serving, ServingOptions, SocketMark},
+    serve::{AsWatched, Serving, ServingOptions},
     session::{LiveLines, OnBusy, Reload, Reloaded, Watch, WatchOptions},
     watch::Backend,
 };
@@ -20,7 +20,7 @@ use super::{
     attach::{Left, Other},
     command,
     guest::Visit,
-    wait::{Waited, wait},
+    wait::{Attempts, Waited, wait},
 };
 use crate::{
     app::{App, Tree, build, is_nested_in, misused, refuse, runtime_bases},
@@ -29,7 +29,6 @@ use crate::{
     console::{Console, Events, Hand, OwnWatch, View, has_keys},
     exit::Exit,
     render::{
-        diagnostic,
         screen::Screen,
         watch::{Manner, Watched},
     },
@@ -58,22 +57,23 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
     let view = View::new(screen, events.to);
     within_runtime(async {
         let mut console = Console::new(view, listen()?);
-        // The socket that was tried to no avail.
-        let mut asked = None;
+        let mut attempts = Attempts::default();
         loop {
             turn = match turn {
                 Turn::Others(other) => match other.follow(app, args, errand, &mut console).await? {
                     Left::End(exit) => return Ok(exit),
                     Left::Alone(told) => {
                         if told {
-                            asked = None;
+                            attempts.begin_anew();
                         }
+                        console.clear().await;
                         let own = Own::load(app, args)?;
                         console.view().begin_again(own.screen(app, args, errand));
                         Turn::Own(own)
                     }
                 },
-                Turn::Own(own) => match own.hold(app, args, errand, &mut console, &mut asked).await? {
+                Turn::Own(own) => match own.hold(app, args, errand, &mut console, &mut attempts).await? {
+                    Held::Anew => Turn::Own(Own::load(app, args)?),
                     Held::Ours(session) => return own.watch(app, args, errand, console, *session).await,
                     Held::Others(other) => {
                         console.view().begin_again(other.screen(app, args, errand));
@@ -94,6 +94,8 @@ enum Turn {
 /// Who holds the tree.
 enum Held {
     Ours(Box<Session>),
+    /// Somebody, to be asked once what the files say now is read.
+    Anew,
     Others(Box<Other>),
 }
 
@@ -131,19 +133,25 @@ impl Own {
         args: &WatchArgs,
         errand: Errand<'_>,
         console: &mut Console,
-        asked: &mut Option<SocketMark>,
+        attempts: &mut Attempts,
     ) -> Result<Held, Exit> {
         let stage = Stage { app, tree: &self.tree, errand };
         let is_command = !args.globs.is_empty();
         let session = match stage.builder().open().await {
             Err(SessionError::Held(_)) => loop {
-                match wait(stage, console, *asked).await? {
+                let socket = match wait(stage, console, attempts).await? {
                     Waited::Free(session) => break *session,
-                    Waited::Served(socket) => *asked = Some(socket),
-                }
+                    Waited::Served(socket) => socket,
+                };
+                let is_outdated = !is_command && !self.tree.loaded.is_current();
+                let may_attach = !is_command && !is_outdated && !is_nested_in(&stage.state_dir());
                 let visit = || Visit::of_loaded(app, &self.tree).and_then(Other::of);
-                if let Some(other) = (!is_command && !is_nested_in(&stage.state_dir())).then(visit).flatten()
-                {
+                let other = may_attach.then(visit).flatten();
+                attempts.tried(socket);
+                if is_outdated {
+                    return Ok(Held::Anew);
+                }
+                if let Some(other) = other {
                     return Ok(Held::Others(Box::new(other)));
                 }
             },
@@ -191,7 +199,7 @@ impl Own {
         let watch = OwnWatch::new(watch, serving.as_ref());
         let ended = console.follow_watch(watch, hand, &tree.loaded.root, manner.keys, tasks).await;
         if let Some(serving) = serving {
-            console.see_off(serving).await;
+            console.see_off(serving, &now.get()).await;
         }
         let saved = console.close(now.get()).await;
         if let Err(why) = &saved {
@@ -265,24 +273,6 @@ struct Files {
     loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>,
 }
 
-impl Files {
-    fn load(&self) -> Result<Tree, String> {
-        let mut loaded = load(&self.request).map_err(|faults| {
-            let mut all = faults.diagnostics;
-            if faults.complete
-                && let Err(more) = TaskGraph::build(faults.declarations)
-            {
-                all.extend(more);
-            }
-            diagnostic::render(&all, &faults.sources, self.color)
-        })?;
-        let declarations = std::mem::take(&mut loaded.declarations);
-        let graph = TaskGraph::build(declarations)
-            .map_err(|faults| diagnostic::render(&faults, &loaded.sources, self.color))?;
-        Ok(Tree::new(loaded, graph))
-    }
-}
-
 impl Reload for Files {
     fn places(&self) -> Vec<std::path::PathBuf> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).1.places()
@@ -293,12 +283,14 @@ impl Reload for Files {
     }
 
     fn reload(&mut self) -> Result<Reloaded, String> {
-        let Tree { loaded, graph, .. } = self.load()?;
+        let tree = Tree::read(&self.request).map_err(|broken| broken.rendered(self.color))?;
+        let Tree { loaded, graph, .. } = tree;
         if loaded.root != self.loaded.lock().unwrap_or_else(PoisonError::into_inner).1.root {
             return Err("the root of the tree is another now: start the watch anew\n".to_owned());
         }
         let mut reloaded = Reloaded::new(Arc::clone(&graph));
         reloaded.standpoint = loaded.standpoint();
+        reloaded.warnings = loaded.warnings.iter().map(|warning| warning.message.clone()).collect();
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = (graph, loaded);
         Ok(reloaded)
     }
