@@ -4,10 +4,11 @@
 //! decides nothing itself: order is the scheduler's, freshness is [`judge`]'s, a task's fate is
 //! [`execute`]'s.
 
+mod ends;
+
 use std::{
     collections::{HashMap, HashSet},
     os::unix::ffi::OsStrExt as _,
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -17,10 +18,8 @@ use tokio::{
 };
 
 use super::{
-    calls::failure,
     commons::Standing,
     context::RunContext,
-    crew::Over,
     cycle::Following,
     execute::{Executed, Halt, Orders, Start, execute},
     judge::{self, Judged, Question},
@@ -29,10 +28,10 @@ use super::{
     saver::Saver,
     settled::Settling,
     telling::{Telling, last_success},
-    watching::{Looked, Stood},
+    watching::Stood,
 };
 use crate::{
-    event::{Decided, Finished, What},
+    event::{Decided, What},
     model::{Outcome, Reason, TaskId, TaskSet},
     plan::Plan,
     scan::Contents,
@@ -318,18 +317,6 @@ impl Driver {
         self.run.shared.commons.record(id).or(earlier)
     }
 
-    /// A task without a command is done when its upstream is, and hands that on.
-    fn pass_through(&mut self, id: TaskId) {
-        let result =
-            TaskResult { would_run: self.results.upstream_would_run(id).is_some(), ..TaskResult::default() };
-        self.results.set(id, result);
-        self.note_settled(id, None);
-        self.decide(id, Decided::Skip, None);
-        self.stand(id, Outcome::Skipped, Default::default(), false);
-        self.finish(id, self.ended_as(id, Outcome::Skipped));
-        self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
-    }
-
     fn question(&self, id: TaskId, times: u64) -> Question {
         let request = &self.run.request;
         let arguments = self.run.arguments_of(id).iter().map(|a| a.as_bytes().to_vec()).collect();
@@ -434,26 +421,6 @@ impl Driver {
         }
     }
 
-    fn fresh(&mut self, judged: Judged) {
-        let id = judged.id;
-        self.decide(id, Decided::Cached, Some(&judged));
-        let result = TaskResult { handed: HandedOn::of(judged.fresh.as_ref()), ..TaskResult::default() };
-        self.results.set(id, result);
-        self.note_settled(id, judged.record.as_ref());
-        self.stand(id, Outcome::Cached, (judged.looked, None), false);
-        if self.due.is_none() {
-            self.run.member.tell_over([self.cached(id)]);
-        }
-        self.finish(id, self.ended_as(id, Outcome::Cached));
-        self.scheduler.observe(Observation::Judged(id, Verdict::Fresh));
-    }
-
-    fn note_settled(&mut self, id: TaskId, record: Option<&TaskRecord>) {
-        if let Some(settling) = &mut self.settling {
-            settling.note(id, record.and_then(last_success), &self.results.get(id).handed);
-        }
-    }
-
     fn decide(&self, id: TaskId, action: Decided, judged: Option<&Judged>) {
         let last = judged.and_then(|j| last_success(j.record.as_ref()?));
         let reasons = judged.map(|j| j.reasons.clone()).unwrap_or_default();
@@ -496,103 +463,10 @@ impl Driver {
         self.work.spawn(async move { Done::Executed(Box::new(execute(run, start, heard, tell).await)) });
     }
 
-    /// A dry run: nothing executes, and what would hand on something else makes others run too.
-    fn pretend(&mut self, judged: Judged) {
-        let id = judged.id;
-        let counts = !judged.reasons.iter().any(|r| matches!(r, Reason::AlwaysRuns | Reason::StatusDecides));
-        if counts {
-            self.telling.summary.would_run.push(self.run.shared.graph.name(id).clone());
-        }
-        // What comes through a task that always runs may be something else as well.
-        let judged_upstream = self.results.upstream_would_run(id).is_some();
-        let success = judged.record.as_ref().and_then(|r| r.success.as_ref());
-        let result = TaskResult {
-            handed: HandedOn::of(success),
-            would_run: counts || judged_upstream,
-            assumed: !counts,
-            ..TaskResult::default()
-        };
-        if !counts {
-            Arc::make_mut(&mut self.assumed).insert(id);
-        }
-        self.results.set(id, result);
-        self.scheduler.observe(Observation::Began(id));
-        self.scheduler.observe(Observation::Ended(id, Outcome::Succeeded));
-    }
-
     fn stop(&mut self, id: TaskId) {
         if let Some(orders) = self.running.get(&id) {
             orders.send_modify(|o| o.halt = o.halt.max(Halt::Terminate));
         }
-    }
-
-    fn executed(&mut self, executed: Executed) {
-        let id = executed.id;
-        self.running.remove(&id);
-        let outcome = executed.finished.status;
-        let was_restarted = self.restarting.remove(id) && outcome == Outcome::Cancelled;
-        if was_restarted && self.orders.halt == Halt::No && !self.scheduler.is_cancelled() {
-            return self.begin_anew(executed);
-        }
-        if executed.is_put {
-            self.saver.is_due();
-        }
-        if let Some(batch) = executed.unhurried {
-            self.unhurried.append(batch);
-        }
-        let failure = failure(&executed.finished);
-        self.results.set(id, TaskResult { handed: executed.handed, failure, ..TaskResult::default() });
-        let disturbed = match &executed.finished.not_fresh {
-            Some(Reason::ChangedWhileRunning { path }) => Some(self.run.shared.root.join(path)),
-            _ => None,
-        };
-        self.stand(id, outcome, (executed.looked, disturbed), outcome != Outcome::Cached);
-        // Told before the scheduler knows, so that a fail-fast end is told after its cause.
-        self.finish(id, executed.finished);
-        while let Ok(heard) = self.heard.1.try_recv() {
-            self.scheduler.observe(heard);
-        }
-        self.scheduler.observe(Observation::Ended(id, outcome));
-    }
-
-    fn passed_over(&mut self, id: TaskId, outcome: Outcome) {
-        let mut finished = self.ended_as(id, outcome);
-        let graph = &self.run.shared.graph;
-        finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
-        self.results.set(id, TaskResult { failure: failure(&finished), ..TaskResult::default() });
-        self.stand(id, outcome, Default::default(), false);
-        self.finish(id, finished);
-    }
-
-    /// The family has done it.
-    fn over(&mut self, id: TaskId, over: &Over) {
-        let finished = over.finished(self.telling.name(id));
-        let result = TaskResult {
-            handed: Arc::clone(&over.handed),
-            failure: failure(&finished),
-            ..TaskResult::default()
-        };
-        self.results.set(id, result);
-        if let Some(following) = &mut self.following {
-            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, over.began);
-        }
-        self.finish(id, finished);
-        if over.began {
-            self.scheduler.observe(Observation::Began(id));
-        }
-        self.scheduler.observe(Observation::Judged(id, Verdict::Over(over.outcome)));
-    }
-
-    /// Tells the family what was found fresh before anything executed: until then nobody could ask.
-    fn tell_family(&self) {
-        let order = self.scheduler.plan().order().iter().copied();
-        let cached = order.filter(|id| self.scheduler.outcome(*id) == Some(Outcome::Cached));
-        self.run.member.tell_over(cached.map(|id| self.cached(id)));
-    }
-
-    fn cached(&self, id: TaskId) -> (TaskId, Over) {
-        let (handed, asked) = (Arc::clone(&self.results.get(id).handed), self.run.asked(id));
-        (id, Over { outcome: Outcome::Cached, began: false, handed, finished: None, asked })
     }
 
     pub(super) fn is_scheduled(&self, id: TaskId) -> bool {
@@ -604,64 +478,8 @@ impl Driver {
         self.scheduler.outcome(id).is_some_and(|outcome| outcome != Outcome::Cancelled)
     }
 
-    /// How a task stands, if the tree is watched.
-    fn standing(&self, id: TaskId) -> Option<Stood> {
-        self.run.shared.watching.get()?.standing(id)
-    }
-
-    /// Takes note of how a task stands now.
-    fn stand(
-        &mut self,
-        id: TaskId,
-        outcome: Outcome,
-        (looked, disturbed): (Looked, Option<PathBuf>),
-        was_executed: bool,
-    ) {
-        if let (Some(watching), false) = (self.run.shared.watching.get(), self.run.request.dry_run) {
-            let handed = Arc::clone(&self.results.get(id).handed);
-            let failure = self.results.get(id).failure;
-            watching.stand(id, Stood { outcome: Some(outcome), failure, handed, looked, disturbed });
-            // What a guest began and did not end is left to the watch; what the watch itself ends it knows of.
-            if !self.run.request.by_watch {
-                watching.tell(id, outcome, was_executed, || self.run.member.in_hand());
-            }
-        }
-        if let Some(following) = &mut self.following {
-            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, was_executed);
-        }
-    }
-
-    /// A task that failed was looked at again.
-    fn note_looked(&self, id: TaskId, looked: Looked) {
-        if let (Some(watching), Some(standing)) = (self.run.shared.watching.get(), self.standing(id)) {
-            watching.stand(id, Stood { looked, ..standing });
-        }
-    }
-
-    /// A task that stays as it stands: nothing is told of it.
-    fn stay(&mut self, id: TaskId) {
-        let Stood { outcome, failure, handed, .. } = self.standing(id).unwrap_or_default();
-        self.results.set(id, TaskResult { handed, failure, ..TaskResult::default() });
-        if let Some(following) = &mut self.following {
-            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, false);
-        }
-        // Of one that nobody looked at so far nothing bad is known.
-        let outcome = outcome.unwrap_or(Outcome::Skipped);
-        self.scheduler.observe(Observation::Judged(id, Verdict::Stays(outcome)));
-    }
-
     pub(super) const fn results(&self) -> &Results {
         &self.results
-    }
-
-    fn ended_as(&self, id: TaskId, outcome: Outcome) -> Finished {
-        Finished::without_execution(self.run.shared.graph.name(id).clone(), outcome)
-    }
-
-    /// Tells that a task is over.
-    fn finish(&mut self, id: TaskId, mut finished: Finished) {
-        finished.soft = finished.status == Outcome::Failed && self.scheduler.is_soft(id);
-        self.telling.finished(finished, &self.results.get(id).handed);
     }
 
     fn obey(&mut self, command: Command) {
@@ -691,16 +509,6 @@ impl Driver {
                 running.send_modify(|orders| orders.halt = orders.halt.max(Halt::Terminate));
             }
         }
-    }
-
-    /// Begins a task anew that was ended for that. What it was about is saved as it is: begun.
-    fn begin_anew(&mut self, executed: Executed) {
-        let id = executed.id;
-        if executed.is_put {
-            self.saver.is_due();
-        }
-        self.again.insert(id);
-        self.check(id);
     }
 
     /// Whatever is saved at the end and not before.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::{
     drive::Driver,
     emit::Parcel,
+    followed::Followed,
     run::{Run, RunControl, RunSummary},
 };
 use crate::event::Event;
@@ -92,7 +93,7 @@ impl Pending {
     pub fn go_on(self) -> Run {
         let (commands, heard) = mpsc::unbounded_channel();
         let driver = tokio::spawn(self.driver.drive(heard));
-        Run { events: self.events, commands: RunControl(commands), driver: Some(driver), reading: None }
+        Run { followed: Followed::new(self.events, driver), commands: RunControl(commands) }
     }
 }
 

@@ -6,9 +6,9 @@
 //!
 //! | file | story |
 //! |---|---|
-//! | `open`, `request`, `run` | what who starts runs has to do with |
+//! | `open`, `request`, `run`, `followed` | what who starts runs has to do with |
 //! | `shared`, `context` | what everything in a session, and in a run, looks at |
-//! | `drive` | effects out, observations in: one run from start to summary |
+//! | `drive` | effects out, observations in: one run from start to summary (`drive::ends`: what becomes of its tasks) |
 //! | `judging` | the same without a runtime, as long as nothing has to be executed |
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
 //! | `settled` | the answer to a request that was settled before, as a whole |
@@ -38,6 +38,7 @@ mod drive;
 mod emit;
 mod environment;
 mod execute;
+mod followed;
 mod harvest;
 mod judge;
 mod judging;

@@ -3,12 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    task::JoinHandle,
-};
+use tokio::sync::mpsc;
 
-use super::{SessionError, drive::Command, emit::Parcel};
+use super::{SessionError, drive::Command, followed::Followed};
 use crate::{
     event::{Event, RunStatus},
     model::{Outcome, TaskName, TaskSet},
@@ -17,12 +14,8 @@ use crate::{
 /// A run under way. Dropping it ends the run.
 #[derive(Debug)]
 pub struct Run {
-    pub(super) events: mpsc::UnboundedReceiver<Parcel>,
+    pub(super) followed: Followed<RunSummary>,
     pub(super) commands: RunControl,
-    /// None once it was waited for.
-    pub(super) driver: Option<JoinHandle<RunSummary>>,
-    /// The place of the event that was read last: who comes for the next one is done with it.
-    pub(super) reading: Option<OwnedSemaphorePermit>,
 }
 
 /// Ends or pauses a run from wherever it is held.
@@ -69,10 +62,7 @@ impl Run {
     /// hold up their tasks, unless the request asked for lossy ones. An interactive task does not start
     /// before the event after its `task_started` is asked for: whoever draws on its terminal has time to stop.
     pub async fn next_event(&mut self) -> Option<Event> {
-        self.reading = None;
-        let (event, place) = self.events.recv().await?;
-        self.reading = place;
-        Some(event)
+        self.followed.next_event().await
     }
 
     /// A handle to end it with.
@@ -86,17 +76,13 @@ impl Run {
     /// # Errors
     /// [`SessionError::Internal`] if the library itself failed.
     pub async fn finish(mut self) -> Result<RunSummary, SessionError> {
-        while self.next_event().await.is_some() {}
-        match self.driver.take() {
-            Some(driver) => driver.await.map_err(|error| SessionError::Internal(error.to_string())),
-            None => Err(SessionError::Internal("the run was waited for already".to_owned())),
-        }
+        self.followed.finish().await
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.driver.is_some() {
+        if self.followed.is_under_way() {
             self.commands.interrupt();
         }
     }

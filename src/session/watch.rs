@@ -15,13 +15,15 @@
 //! | file | story |
 //! |---|---|
 //! | `watch` | what who watches has to do with |
-//! | `turns` | the one loop: bursts, cycles, orders |
+//! | `turns` | the one loop: bursts and cycles |
+//! | `orders` | what it is told to do, and what it tells of itself |
 //! | `audience` | who reads what is told: others can attach |
 //! | `chain` | cycles that cause each other, and when that is enough |
 //! | `reload` | task files that are edited meanwhile |
 
 mod audience;
 mod chain;
+mod orders;
 mod reload;
 mod turns;
 
@@ -31,15 +33,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
-    Reloaded, Request, Session, SessionError,
-    emit::{Emitter, Parcel},
-    runlog::RunLog,
+    Reloaded, Request, Session, SessionError, emit::Emitter, followed::Followed, runlog::RunLog,
     watching::Watching,
 };
 use crate::{
@@ -109,11 +106,9 @@ pub trait Reload: Send + Sync + 'static {
 /// A watch under way. Dropping it ends it.
 #[derive(Debug)]
 pub struct Watch {
-    events: mpsc::UnboundedReceiver<Parcel>,
+    followed: Followed<WatchSummary>,
     control: WatchControl,
-    driver: Option<JoinHandle<WatchSummary>>,
     session: Arc<Mutex<Session>>,
-    reading: Option<OwnedSemaphorePermit>,
 }
 
 /// The session of a watch, whichever it is just now.
@@ -246,7 +241,7 @@ impl Session {
         let session = Arc::new(Mutex::new(self.clone()));
         let turns = Turns::new(Arc::clone(&session), request, options, plan, emitter, woken, reload);
         let driver = tokio::spawn(turns.go(orders));
-        Ok(Watch { events, control: WatchControl(control), driver: Some(driver), session, reading: None })
+        Ok(Watch { followed: Followed::new(events, driver), control: WatchControl(control), session })
     }
 
     async fn source(&self, backend: Backend, woken: &Arc<Notify>) -> Result<Source, SessionError> {
@@ -280,10 +275,7 @@ impl Watch {
     /// The next event: those of every cycle, and those of the watch itself; none once it is over. As
     /// [`Run::next_event`](super::Run::next_event).
     pub async fn next_event(&mut self) -> Option<Event> {
-        self.reading = None;
-        let (event, place) = self.events.recv().await?;
-        self.reading = place;
-        Some(event)
+        self.followed.next_event().await
     }
 
     /// The session as it is now: another than the watch was started in once task files were edited. Who starts runs
@@ -304,17 +296,13 @@ impl Watch {
     /// # Errors
     /// [`SessionError::Internal`] if the library itself failed.
     pub async fn finish(mut self) -> Result<WatchSummary, SessionError> {
-        while self.next_event().await.is_some() {}
-        match self.driver.take() {
-            Some(driver) => driver.await.map_err(|error| SessionError::Internal(error.to_string())),
-            None => Err(SessionError::Internal("the watch was waited for already".to_owned())),
-        }
+        self.followed.finish().await
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if self.driver.is_some() {
+        if self.followed.is_under_way() {
             self.control.interrupt();
         }
     }

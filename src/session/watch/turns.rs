@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     event::What,
-    model::{Outcome, TaskId, TaskName, TaskSet},
+    model::{Outcome, TaskId, TaskSet},
     pattern::PatternKind,
     plan::Plan,
     session::{
-        Request, Run, RunControl, Session,
+        Request, Run, Session,
         cycle::Cycle,
         emit::Emitter,
         results::Results,
@@ -52,7 +52,7 @@ pub(super) struct Turns {
     burst: Option<Burst>,
     /// When to look though nothing happens.
     wake: Option<Instant>,
-    run: Option<Run>,
+    pub(super) run: Option<Run>,
     pub(super) files: Files,
     /// What changed since the last cycle began, and not by it.
     pub(super) paths: BTreeSet<PathBuf>,
@@ -61,17 +61,17 @@ pub(super) struct Turns {
     /// Tasks that are others than when they were looked at last.
     pub(super) owed: TaskSet,
     /// A cycle has ended, and nobody has looked since: what changed did so while it ran.
-    made: bool,
+    pub(super) made: bool,
     /// Tasks were executed, which may call others than before.
     pub(super) calls_are_suspect: bool,
     pub(super) chain: Chain,
     /// Tasks that caused themselves too often, and by which files.
     pub(super) stuck: BTreeMap<TaskId, Vec<PathBuf>>,
-    on_hold: bool,
-    ending: bool,
+    pub(super) on_hold: bool,
+    pub(super) ending: bool,
     /// What was told of how well we see.
     pub(super) health: Option<String>,
-    summary: WatchSummary,
+    pub(super) summary: WatchSummary,
 }
 
 /// Events that come one after the other.
@@ -180,18 +180,6 @@ impl Turns {
         shared.table.forget_everything();
     }
 
-    /// What is watched, and for whom.
-    pub(super) fn watch_started(&self) -> What {
-        let (files, directories) = self.watching().now().size();
-        let named = self.plan.roots().len();
-        What::WatchStarted {
-            tasks: self.names(self.plan.roots().iter()),
-            before: self.plan.order().len() - named.min(self.plan.order().len()),
-            files,
-            directories,
-        }
-    }
-
     /// Without a first run nothing has changed since it was looked at first.
     fn stand_still(&self) {
         let (shared, watching) = (&self.session.shared, self.watching());
@@ -236,7 +224,7 @@ impl Turns {
     }
 
     /// Looks, once it is quiet.
-    async fn look(&mut self) {
+    pub(super) async fn look(&mut self) {
         let burst = self.burst.take();
         self.wake = None;
         if let Some(burst) = burst.filter(|burst| burst.began.elapsed() < GIT && self.git_is_at_work()) {
@@ -365,7 +353,7 @@ impl Turns {
     }
 
     /// Begins a cycle for these tasks.
-    fn cycle(&mut self, changed: BTreeSet<TaskId>, forced: TaskSet) {
+    pub(super) fn cycle(&mut self, changed: BTreeSet<TaskId>, forced: TaskSet) {
         let shared = &self.session.shared;
         let mut owed: TaskSet = self.standing(Outcome::Cancelled).collect();
         owed.extend(self.owed.iter());
@@ -428,117 +416,12 @@ impl Turns {
         self.made = true;
         self.calls_are_suspect = true;
     }
-
-    /// Nothing is to be done.
-    fn wait(&mut self) {
-        let waiting = self.waiting();
-        self.audience.emit(waiting);
-    }
-
-    pub(super) fn waiting(&self) -> What {
-        What::Waiting {
-            failed: self.names(self.standing(Outcome::Failed)),
-            stuck: self.names(self.stuck.keys().copied()),
-            on_hold: self.on_hold,
-        }
-    }
-
-    /// Whether it will be told when there is nothing to be done.
-    pub(super) const fn is_busy(&self) -> bool {
-        self.run.is_some() || self.made
-    }
-
-    /// How all tasks stand.
-    pub(super) fn standings(&self) -> What {
-        let (graph, standings) = (&self.session.shared.graph, self.watching().standings());
-        let these = standings.iter().filter(|(id, _)| self.plan.scheduled().contains(**id));
-        let outcomes = these.filter_map(|(id, stood)| Some((graph.name(*id).clone(), stood.outcome?)));
-        What::Standings { outcomes: outcomes.collect(), cycles: self.summary.cycles, is_busy: self.is_busy() }
-    }
-
-    async fn obey(&mut self, order: Order) {
-        match order {
-            Order::End => {
-                self.ending = true;
-                self.control(RunControl::interrupt);
-            }
-            Order::Kill => {
-                self.ending = true;
-                self.control(RunControl::kill);
-            }
-            Order::Pause => self.control(RunControl::pause),
-            Order::Resume => self.control(RunControl::resume),
-            Order::Hold(hold) => {
-                self.on_hold = hold;
-                if self.run.is_none() {
-                    self.look().await;
-                    if self.run.is_none() {
-                        self.wait();
-                    }
-                }
-            }
-            Order::RerunFailed | Order::RerunAll if self.run.is_some() => {}
-            Order::RerunFailed => {
-                let failed: TaskSet =
-                    self.standing(Outcome::Failed).chain(self.stuck.keys().copied()).collect();
-                self.rerun(failed);
-            }
-            Order::RerunAll => self.rerun(self.plan.scheduled().clone()),
-            Order::Attach { wanted, reply } => self.attach(wanted, reply),
-        }
-    }
-
-    fn rerun(&mut self, tasks: TaskSet) {
-        self.stuck.clear();
-        self.chain.end();
-        match tasks.is_empty() {
-            true => self.wait(),
-            false => {
-                // What is on hold stays so.
-                let changed = if self.on_hold { BTreeSet::new() } else { std::mem::take(&mut self.changed) };
-                self.cycle(changed, tasks);
-            }
-        }
-    }
-
-    fn control(&self, order: impl FnOnce(&RunControl)) {
-        if let Some(run) = &self.run {
-            order(&run.control());
-        }
-    }
-
-    /// Tells when we see less than we should, and when that is over.
-    fn tell_health(&mut self) {
-        let health = self.watching().health();
-        let reasons: Vec<String> = health
-            .polled
-            .iter()
-            .map(|polled| format!("{} directories are polled: {}", polled.directories, polled.why))
-            .collect();
-        let health = (!reasons.is_empty()).then(|| reasons.join("; "));
-        if health != self.health {
-            self.health.clone_from(&health);
-            self.audience.emit(What::WatchHealth { degraded: health });
-        }
-    }
-
-    fn standing(&self, outcome: Outcome) -> impl Iterator<Item = TaskId> + use<> {
-        let standings = self.watching().standings();
-        let these = standings.iter().filter(move |(_, standing)| standing.outcome == Some(outcome));
-        let ids: Vec<TaskId> =
-            these.map(|(id, _)| *id).filter(|id| self.plan.scheduled().contains(*id)).collect();
-        ids.into_iter()
-    }
-
-    pub(super) fn names(&self, ids: impl Iterator<Item = TaskId>) -> Vec<TaskName> {
-        ids.map(|id| self.session.shared.graph.name(id).clone()).collect()
-    }
 }
 
 /// The next event of a run; never, if there is none.
 async fn next_event(run: &mut Option<Run>) -> Option<crate::session::emit::Parcel> {
     match run {
-        Some(run) => run.events.recv().await,
+        Some(run) => run.followed.next_parcel().await,
         None => std::future::pending().await,
     }
 }
