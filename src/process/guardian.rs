@@ -228,7 +228,7 @@ fn end_everything(marker: &Marker, Doomed { groups, orphans, .. }: &Doomed) -> b
     };
     let is_member = |p: &proc::Proc| groups.iter().any(|group| group.as_raw_nonzero().get() == p.group);
     // Who descends from whom can be seen only as long as the parents live.
-    let mut family = proc::family(|p| is_member(p) || is_marked(p));
+    let mut family = proc::at_a_stand(|p| is_member(p) || is_marked(p), PATIENCE / 10);
     for group in &groups {
         let _ = kill_process_group(*group, Signal::KILL);
     }

@@ -74,6 +74,7 @@ async fn end_one(path: &Path, marker: &Marker) -> io::Result<bool> {
         return Ok(false);
     }
     if owner.is_none_or(|owner| owner.boot == proc::boot_id()) {
+        sweep::kill_carrying(marker);
         let look = || Rest { groups: Vec::new(), strays: sweep::carrying(marker) };
         let left = sweep::end(Duration::ZERO, look).await;
         if let Some(pid) = left.numbers().first() {

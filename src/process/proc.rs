@@ -1,5 +1,7 @@
 //! Processes as `/proc` shows them. Elsewhere than on Linux there is nothing to see.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process_group};
 
 /// One process, told apart from a later one of the same number by its start time (hazard C13).
@@ -71,6 +73,26 @@ pub(super) fn family(is_seed: impl Fn(&Proc) -> bool) -> Vec<Proc> {
     }
     found.retain(|p| !p.zombie);
     found
+}
+
+/// The same, brought to a stand by SIGSTOP, to be killed next. A look takes its time, and what is killed between two
+/// looks leaves children nobody knows of; what stands still starts nothing more (a fork that a signal finds is not
+/// made), and its children stay its own until they are found, too.
+pub(super) fn at_a_stand(is_seed: impl Fn(&Proc) -> bool, patience: Duration) -> Vec<Proc> {
+    let begin = Instant::now();
+    let mut caught: Vec<Proc> = Vec::new();
+    loop {
+        let is_known = |p: &Proc| caught.iter().any(|known| (known.pid, known.start) == (p.pid, p.start));
+        let new: Vec<Proc> =
+            family(|p| is_known(p) || is_seed(p)).into_iter().filter(|p| !is_known(p)).collect();
+        // Who cannot be stopped starts others faster than we find them: killing has to do.
+        if new.is_empty() || begin.elapsed() > patience {
+            caught.extend(new);
+            return caught;
+        }
+        new.iter().for_each(|process| process.signal(Signal::STOP));
+        caught.extend(new);
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -106,5 +106,15 @@ pub(super) async fn end(grace: Duration, look: impl Fn() -> Rest) -> Rest {
 
 /// All that carries a marker and all that descends from it, ourselves and our ancestors excepted.
 pub(super) fn carrying(marker: &Marker) -> Vec<Proc> {
-    proc::family(|p| proc::session_chain(p.pid).is_some_and(|chain| marker.is_in(&chain)))
+    proc::family(|p| carries(p, marker))
+}
+
+/// SIGKILL to all of it. What is left afterwards is being ended by the system.
+pub(super) fn kill_carrying(marker: &Marker) {
+    let caught = proc::at_a_stand(|p| carries(p, marker), KILLED_GRACE);
+    caught.iter().for_each(|process| process.signal(Signal::KILL));
+}
+
+fn carries(process: &Proc, marker: &Marker) -> bool {
+    proc::session_chain(process.pid).is_some_and(|chain| marker.is_in(&chain))
 }

@@ -20,7 +20,7 @@ struct Shape {
 /// The first process waits for the file `go`, and ends as any shell does when it is asked to.
 const STAY: &str = "while [ ! -e go ]; do sleep 0.02; done";
 
-const SHAPES: [Shape; 8] = [
+const SHAPES: [Shape; 9] = [
     Shape { name: "plain child", script: "sleep 600 & echo > up; STAY", leader_gone: false, unmarked: false },
     Shape {
         name: "child ignores TERM, leader exits",
@@ -59,6 +59,13 @@ const SHAPES: [Shape; 8] = [
                  while [ ! -e up ]; do sleep 0.02; done",
         leader_gone: true,
         unmarked: true,
+    },
+    Shape {
+        name: "env -i daemon that starts one after the other",
+        script: "env -i TOKEN=$TOKEN PATH=\"$PATH\" setsid sh -c \
+                 'echo > up; for n in $(seq 100); do sleep 600 & done; wait' & STAY",
+        leader_gone: false,
+        unmarked: false,
     },
 ];
 
@@ -201,4 +208,5 @@ shapes! {
     a_daemon_without_our_mark = 5;
     a_child_whose_leader_is_gone = 6;
     a_daemon_without_our_mark_whose_leader_is_gone = 7;
+    a_daemon_without_our_mark_that_starts_others = 8;
 }
