@@ -100,7 +100,7 @@ enum State {
 pub struct Refreshed {
     /// The keys of the sets that hold something else than before.
     pub sets: Vec<Digest>,
-    /// What changed in them, in order: presence, kind or content.
+    /// What changed in them, in order: presence, kind or content. Nothing at the first look, when all is new.
     pub paths: BTreeSet<PathBuf>,
 }
 
@@ -169,12 +169,15 @@ impl Live {
         self.clock += 1;
         let pending = std::mem::take(&mut self.pending);
         let before: Vec<Digest> = self.sets.iter().map(Set::content).collect();
-        let mut changed = Changed::default();
+        let mut changed = Changed { is_first: self.clock == 1, ..Changed::default() };
         self.look(scanner, table, attendant, pending, &mut changed);
         self.attended.settle(attendant);
         let now = self.sets.iter().zip(before);
         let sets = now.filter(|(set, before)| set.content() != *before).map(|(set, _)| set.key).collect();
-        self.remember(changed.touched);
+        match changed.is_first {
+            true => self.log_begins = self.clock,
+            false => self.remember(changed.touched),
+        }
         Refreshed { sets, paths: changed.paths }
     }
 
@@ -240,18 +243,19 @@ impl Live {
     /// How many files all sets hold together, and in how many directories they were looked for.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
-        let mut files = HashSet::new();
+        let mut files: HashMap<&Path, HashSet<&[u8]>> = HashMap::new();
         for set in &self.sets {
             match &set.state {
-                State::Parts(held) => held.each(|path, name| {
-                    files.insert((path.to_owned(), name.to_owned()));
-                }),
+                State::Parts(held) => {
+                    held.parts().for_each(|(path, names)| files.entry(path).or_default().extend(names));
+                }
                 State::Whole(whole) => whole.files().entries.iter().for_each(|entry| {
-                    files.insert((entry.parent().to_owned(), entry.name().to_owned()));
+                    files.entry(entry.parent()).or_default().insert(entry.name());
                 }),
             }
         }
-        (files.len(), self.places.values().filter(|place| place.is_listed()).count())
+        let listed = self.places.values().filter(|place| place.is_listed()).count();
+        (files.values().map(HashSet::len).sum(), listed)
     }
 
     fn wholes(&self) -> impl Iterator<Item = &Whole> {
@@ -308,6 +312,8 @@ impl Live {
 /// What came of looking.
 #[derive(Default)]
 struct Changed {
+    /// Nobody looked before: everything would be changed, and to keep all that is of use to nobody.
+    is_first: bool,
     /// Presence, kind or content differs.
     paths: BTreeSet<PathBuf>,
     /// Somebody wrote there.

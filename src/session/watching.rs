@@ -145,11 +145,11 @@ impl Watching {
         if synced == Synced::Unknown {
             live.note(scan::Change::Everything);
         }
-        let Refreshed { sets, paths } =
+        let Refreshed { sets, mut paths } =
             live.refresh(&shared.scanner, &shared.table, &Attending { watching: self, shared });
         let mut seen = lock(&self.seen);
         seen.sets.extend(sets);
-        seen.paths.extend(paths);
+        seen.paths.append(&mut paths);
         live
     }
 

@@ -211,11 +211,9 @@ impl Held {
         FileSet { entries, problems: self.problems(), unmatched: self.unmatched(patterns) }
     }
 
-    /// Shows the directory and the name of everything it holds.
-    pub(super) fn each(&self, mut to: impl FnMut(&Path, &[u8])) {
-        for part in self.parts.values() {
-            part.entries.iter().for_each(|entry| to(&part.path, &entry.name));
-        }
+    /// The names of everything it holds, by directory.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&Path, impl Iterator<Item = &[u8]>)> {
+        self.parts.values().map(|part| (part.path.as_path(), part.entries.iter().map(|entry| &*entry.name)))
     }
 }
 

@@ -129,6 +129,7 @@ impl Changed {
     ) {
         let (differs, is_touched) = match (before, now) {
             (None, None) => (false, false),
+            _ if self.is_first => return,
             (Some(before), Some(now)) => {
                 let differs = before.differs(now);
                 // Of what was new when it was read its stamps do not tell whether it was written since.
@@ -146,6 +147,9 @@ impl Changed {
 
     /// The same for a set in one piece.
     fn compare_whole(&mut self, set: usize, before: &crate::scan::FileSet, now: &crate::scan::FileSet) {
+        if self.is_first {
+            return;
+        }
         let by_path = |files: &crate::scan::FileSet| -> HashMap<PathBuf, _> {
             files.entries.iter().map(|entry| (entry.path.to_path_buf(), entry.clone())).collect()
         };

@@ -232,7 +232,7 @@ impl Turns {
             return self.burst = Some(Burst { first: now, last: now + GIT / 40, ..burst });
         }
         let made = self.run.is_none() && std::mem::take(&mut self.made);
-        let seen = self.catch_up().await;
+        let mut seen = self.catch_up().await;
         self.tell_health();
         let users = self.watching().users(&self.session.shared, &seen.sets);
         self.note_others(&seen);
@@ -242,7 +242,7 @@ impl Turns {
             let watching = turns.watching();
             watching.has_changed(&turns.session.shared, &watching.now(), id)
         };
-        self.paths.extend(seen.paths);
+        self.paths.append(&mut seen.paths);
         if !made && self.run.is_none() {
             watched.iter().for_each(|id| drop(self.stuck.remove(id)));
         }
