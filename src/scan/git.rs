@@ -237,6 +237,15 @@ fn exclude_file(top: &Path) -> (Option<PathBuf>, Vec<(PathBuf, Fact)>) {
     (Some(common.join("info/exclude")), facts)
 }
 
+/// What git holds while it changes files of the repository, or work tree, that a directory is in (hazard B10).
+#[must_use]
+pub fn index_lock(directory: &Path) -> Option<PathBuf> {
+    let top = directory.ancestors().find(|top| top.join(".git").exists())?;
+    let dot_git = top.join(".git");
+    let own = if dot_git.is_dir() { dot_git } else { linked_to(top, &dot_git)? };
+    Some(own.join("index.lock"))
+}
+
 fn linked_to(top: &Path, dot_git: &Path) -> Option<PathBuf> {
     Some(top.join(first_line(dot_git).ok()?.strip_prefix("gitdir:")?.trim()))
 }

@@ -240,6 +240,12 @@ impl Live {
         self.attended.all()
     }
 
+    /// Whether it has asked for a directory.
+    #[must_use]
+    pub fn attends(&self, directory: &Path) -> bool {
+        self.attended.has(directory)
+    }
+
     /// How many files all sets hold together, and in how many directories they were looked for.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {

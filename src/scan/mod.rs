@@ -44,6 +44,7 @@ mod visit;
 mod walk;
 
 pub use compare::same_identities;
+pub use git::index_lock;
 pub use live::{Attendant, Change, Live, Moment, Refreshed};
 pub use name::{directory_key, relative_name};
 pub use regular::{identity_of, identity_of_target, keeps_stamps, read_regular, read_regular_identified};

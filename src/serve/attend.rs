@@ -109,13 +109,17 @@ async fn look_on(
     attach: &Attach,
     standpoint: &Standpoint,
 ) -> Result<(), Gone> {
-    let wanted = match ground.tasks_of(attach, standpoint) {
+    let (named, others) = match ground.tasks_of(attach, standpoint) {
         Ok(wanted) => wanted,
         Err(error) => return guest.mouth.say_last(&Told::Refused(error.into())).await,
     };
-    let mut attachment = match watch.attach(wanted).await {
+    let mut attachment = match watch.attach(named.iter().cloned().chain(others).collect()).await {
         Ok(attachment) => attachment,
-        Err(AttachError::Unwatched { missing, watched }) => {
+        Err(AttachError::Unwatched { mut missing, watched }) => {
+            // What belongs to one that is missing goes without saying.
+            if missing.iter().any(|task| named.contains(task)) {
+                missing.retain(|task| named.contains(task));
+            }
             return guest.mouth.say_last(&Told::Refused(Refusal::Unwatched(missing, watched))).await;
         }
         Err(AttachError::Over) => return guest.mouth.say_last(&Told::WatchOver).await,

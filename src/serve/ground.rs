@@ -13,7 +13,7 @@ use super::wire::{Attach, Hello, Raw, Refusal, WatchInfo, Welcome, Whence};
 use crate::{
     graph::TaskGraph,
     loader::{Loaded, is_same_place},
-    model::{Digest, TaskName},
+    model::{Digest, TaskId, TaskName},
     plan::{Plan, Standpoint},
     session::{Caller, Request, Session, SessionError, Watch, WatchControl, WatchedSession},
 };
@@ -182,20 +182,21 @@ impl Ground {
         }
     }
 
-    /// The tasks that one who wants to attach wants to see kept true: those it names first.
+    /// The tasks that one who wants to attach wants to see kept true: those it names, and what belongs to these.
     pub(crate) fn tasks_of(
         &self,
         attach: &Attach,
         standpoint: &Standpoint,
-    ) -> Result<Vec<TaskName>, SessionError> {
+    ) -> Result<(Vec<TaskName>, Vec<TaskName>), SessionError> {
         if attach.names.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let graph = self.session.graph();
         let roots = self.session.select_from(Some(standpoint), &attach.names)?;
         let plan = Plan::new(graph, roots.iter().copied(), attach.mode);
-        let others = plan.order().iter().filter(|id| !roots.contains(id));
-        Ok(roots.iter().chain(others).map(|id| graph.name(*id).clone()).collect())
+        let mut others = plan.order().iter().filter(|id| !roots.contains(id));
+        let names = |ids: &mut dyn Iterator<Item = &TaskId>| ids.map(|id| graph.name(*id).clone()).collect();
+        Ok((names(&mut roots.iter()), names(&mut others)))
     }
 
     /// The task of this session that asks, if one does. One that does so through another tree cannot be told: its

@@ -81,14 +81,27 @@ impl Following {
     pub(crate) fn stays(&self, graph: &TaskGraph, plan: &Plan, id: TaskId) -> bool {
         let task: &Task = graph.task(id);
         let is_keyed = task.can_be_fresh() && task.status.is_none();
-        let has_cause =
-            || self.is_wanted(id) || plan.upstream(graph, id).any(|edge| self.moved.contains(edge.task));
-        self.cycle.stays.contains(id) || task.has_command() && !is_keyed && !has_cause()
+        let may_stay = || !is_keyed && !self.has_cause(graph, plan, id);
+        self.cycle.stays.contains(id) || task.has_command() && may_stay()
     }
 
-    /// Whether a task that failed stays so, these being the reasons to execute it.
-    pub(crate) fn stays_failed(&self, id: TaskId, reasons: &[Reason], outcome: Option<Outcome>) -> bool {
-        !self.is_wanted(id) && outcome == Some(Outcome::Failed) && matches!(reasons, [Reason::LastRunFailed])
+    /// Whether there is a reason to execute a task that its key does not show.
+    fn has_cause(&self, graph: &TaskGraph, plan: &Plan, id: TaskId) -> bool {
+        self.is_wanted(id) || plan.upstream(graph, id).any(|edge| self.moved.contains(edge.task))
+    }
+
+    /// Whether a task that failed stays so, these being the reasons to execute it. One upstream of which something was
+    /// executed does not: what made it fail may be mended by that, whatever its key says.
+    pub(crate) fn stays_failed(
+        &self,
+        graph: &TaskGraph,
+        plan: &Plan,
+        id: TaskId,
+        reasons: &[Reason],
+        outcome: Option<Outcome>,
+    ) -> bool {
+        let is_as_before = outcome == Some(Outcome::Failed) && matches!(reasons, [Reason::LastRunFailed]);
+        is_as_before && !self.has_cause(graph, plan, id)
     }
 
     fn is_wanted(&self, id: TaskId) -> bool {
@@ -173,7 +186,7 @@ mod tests {
         let lint = graph.id("a:lint").unwrap();
         let stays = |forced: TaskSet, reasons: &[Reason], outcome| {
             let cycle = Cycle::new(&graph, &plan, [lint], forced, TaskSet::new(), &BTreeMap::new());
-            Following::new(Arc::new(cycle)).stays_failed(lint, reasons, outcome)
+            Following::new(Arc::new(cycle)).stays_failed(&graph, &plan, lint, reasons, outcome)
         };
         let failed = Some(Outcome::Failed);
         assert!(stays(TaskSet::new(), &[Reason::LastRunFailed], failed));
@@ -181,5 +194,21 @@ mod tests {
         assert!(!stays(TaskSet::new(), &[Reason::LastRunFailed, Reason::NeverRan], failed));
         assert!(!stays(TaskSet::new(), &[Reason::LastRunInterrupted], failed));
         assert!(!stays(TaskSet::new(), &[Reason::LastRunFailed], None), "this watch never tried");
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_after_an_execution_upstream() {
+        let graph = graph();
+        let plan = Plan::new(&graph, graph.ids(), Mode::Single);
+        let (generator, build) = (graph.id("a:gen").unwrap(), graph.id("a:build").unwrap());
+        for was_executed in [false, true] {
+            let none = TaskSet::new;
+            let cycle = Cycle::new(&graph, &plan, [generator], none(), none(), &BTreeMap::new());
+            let mut following = Following::new(Arc::new(cycle));
+            following.passed(&graph, &plan, generator, was_executed);
+            let reasons = [Reason::LastRunFailed];
+            let stays = following.stays_failed(&graph, &plan, build, &reasons, Some(Outcome::Failed));
+            assert_eq!(stays, !was_executed);
+        }
     }
 }

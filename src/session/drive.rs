@@ -398,7 +398,8 @@ impl Driver {
             return self.launch(judged);
         }
         let outcome = self.standing(id).and_then(|standing| standing.outcome);
-        let stays = |following: &Following| following.stays_failed(id, &judged.reasons, outcome);
+        let (graph, plan) = (&self.run.shared.graph, self.scheduler.plan());
+        let stays = |following: &Following| following.stays_failed(graph, plan, id, &judged.reasons, outcome);
         if self.following.as_ref().is_some_and(stays) {
             self.note_looked(id, judged.looked);
             return self.stay(id);

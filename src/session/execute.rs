@@ -91,6 +91,8 @@ pub(crate) struct Executed {
     pub(crate) unhurried: Option<Batch>,
     /// What its sets held.
     pub(crate) looked: Looked,
+    /// Its family has executed it, and has said how it stands.
+    pub(crate) is_told: bool,
 }
 
 impl Executed {
@@ -101,8 +103,9 @@ impl Executed {
             || Finished::without_execution(name.clone(), Outcome::Cancelled),
             |over| over.finished(name.clone()),
         );
+        let is_told = over.is_some();
         let handed = over.map(|over| over.handed).unwrap_or_default();
-        Self { id, finished, handed, is_put: false, unhurried: None, looked: Looked::default() }
+        Self { id, finished, handed, is_put: false, unhurried: None, looked: Looked::default(), is_told }
     }
 }
 
@@ -138,6 +141,8 @@ pub(super) struct Left {
     pub(super) outputs: Option<FileSet>,
     /// There was nothing to do: its `status` said so, or another run has done it.
     pub(super) was_done: bool,
+    /// What its sets held, if somebody looked before it was clear that nothing was to be done.
+    pub(super) looked: Option<Looked>,
 }
 
 /// One task being executed.
@@ -307,7 +312,7 @@ impl Execution {
         let success = self.start.record.as_ref().and_then(|r| r.success.as_ref());
         let mut handed = success.map(HandedOn::from_record).unwrap_or_default();
         handed.exports = last_of_each(handed.exports.into_iter().chain(exports).collect());
-        Ok(Some(Left { handed, outputs: self.outputs_as_they_are().await?, was_done: true }))
+        Ok(Some(Left { handed, outputs: self.outputs_as_they_are().await?, was_done: true, looked: None }))
     }
 
     /// Points 3 and, as far as it can fail the task, what follows.
@@ -388,7 +393,7 @@ impl Execution {
         let handed =
             harvest(output.as_deref(), exports.as_deref(), listed.as_deref()).map_err(|e| e.to_string())?;
         let outputs = self.outputs().await?;
-        Ok(Left { handed, outputs, was_done: false })
+        Ok(Left { handed, outputs, was_done: false, looked: None })
     }
 
     /// The declared outputs, if it declares any.
@@ -442,8 +447,9 @@ impl Execution {
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());
         let rows = outputs.map(|set| judge::rows(&self.run.shared, set));
         let files = rows.as_deref().map(judge::digest_of_rows);
-        let looked = self.start.snapshot.as_ref().map(|s| s.looked.clone()).unwrap_or_default();
-        let looked = Looked { outputs: files, ..looked };
+        let before = self.start.snapshot.as_ref().map(|s| s.looked.clone()).unwrap_or_default();
+        let found = left.as_ref().and_then(|left| left.looked.clone());
+        let looked = found.unwrap_or(Looked { outputs: files, ..before });
         let record = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
         let mut executed = Executed {
             id: self.id,
@@ -452,6 +458,7 @@ impl Execution {
             is_put: false,
             unhurried: None,
             looked,
+            is_told: false,
         };
         if let Some((record, explanation)) = record {
             let explanation = explanation.map(Arc::new);

@@ -18,11 +18,12 @@
 //! | `turns` | the one loop: bursts and cycles |
 //! | `orders` | what it is told to do, and what it tells of itself |
 //! | `audience` | who reads what is told: others can attach |
-//! | `chain` | cycles that cause each other, and when that is enough |
+//! | `loops`, `chain` | tasks that cause themselves, and when that is enough |
 //! | `reload` | task files that are edited meanwhile |
 
 mod audience;
 mod chain;
+mod loops;
 mod orders;
 mod reload;
 mod turns;

@@ -150,6 +150,11 @@ impl Watching {
         let mut seen = lock(&self.seen);
         seen.sets.extend(sets);
         seen.paths.append(&mut paths);
+        // Whoever asks, what is found here nobody is told of any more.
+        if !seen.is_empty() {
+            self.woken.notify_one();
+        }
+        drop(seen);
         live
     }
 
@@ -169,6 +174,10 @@ impl Watching {
             };
             if is_other {
                 lock(&self.seen).other.push(change.clone());
+            }
+            if let Change::Lost(path) = &change {
+                // If it is wanted still, whoever wants it watches it anew.
+                lock(&self.extra).remove(path);
             }
             let change = match change {
                 Change::Entry(path) => scan::Change::Entry(path),
@@ -206,6 +215,13 @@ impl Watching {
         self.source.watch(directory);
     }
 
+    /// Watches a directory no more, unless patterns say so.
+    pub(crate) fn watch_no_more(&self, directory: &Path) {
+        if lock(&self.extra).remove(directory) && !self.now().attends(directory) {
+            self.source.unwatch(directory);
+        }
+    }
+
     /// The tasks whose sets these are, or who use what these hold.
     pub(crate) fn users(&self, shared: &Shared, sets: &BTreeSet<Digest>) -> BTreeSet<TaskId> {
         let mut users = BTreeSet::new();
@@ -223,21 +239,28 @@ impl Watching {
         users
     }
 
-    /// Whether the sets of a task hold something else than when it was last looked at. A task nobody looked at is
-    /// not changed.
+    /// Whether a task is to be looked at: its sets hold something else than when it was last, or nobody knows what they
+    /// held then. A task nobody looked at is not changed.
     pub(crate) fn has_changed(&self, shared: &Shared, live: &Live, id: TaskId) -> bool {
-        let standings = lock(&self.standings);
-        let Some(standing) = standings.get(&id) else { return false };
-        let now = |id, kind| live.content(shared.set_key(id, kind));
+        let Some(standing) = self.standing(id) else { return false };
+        // Of one that was given up nobody knows what it holds.
+        let is_unknown = standing.outcome == Some(Outcome::Cancelled) || standing.disturbed.is_some();
+        is_unknown || !self.others(shared, live, id).is_empty()
+    }
+
+    /// The sets of a task that hold something else than when it was last looked at: its own, and what it uses of others.
+    pub(crate) fn others(&self, shared: &Shared, live: &Live, id: TaskId) -> Vec<(TaskId, PatternKind)> {
+        let Some(standing) = self.standing(id) else { return Vec::new() };
         let Looked { inputs, outputs, upstream } = &standing.looked;
         // What a failed task left is of no account.
         let counts = standing.outcome.is_some_and(Outcome::is_success);
-        // Of one that was given up nobody knows what it holds.
-        standing.outcome == Some(Outcome::Cancelled)
-            || standing.disturbed.is_some()
-            || inputs.is_some_and(|was| now(id, PatternKind::Inputs) != Some(was))
-            || counts && outputs.is_some_and(|was| now(id, PatternKind::Outputs) != Some(was))
-            || upstream.iter().any(|(made, was)| now(*made, PatternKind::Outputs) != Some(*was))
+        let outputs = outputs.filter(|_| counts);
+        let own = [(PatternKind::Inputs, *inputs), (PatternKind::Outputs, outputs)];
+        let own = own.into_iter().filter_map(|(kind, was)| Some((id, kind, was?)));
+        let upstream = upstream.iter().map(|(made, was)| (*made, PatternKind::Outputs, *was));
+        let is_other =
+            |set: &(TaskId, PatternKind, Digest)| live.content(shared.set_key(set.0, set.1)) != Some(set.2);
+        own.chain(upstream).filter(is_other).map(|(id, kind, _)| (id, kind)).collect()
     }
 
     /// What the sets of a task hold.

@@ -14,26 +14,37 @@ use super::support::{DEVTASK, Output, Running, Sandbox, eventually, gate::Gate, 
 struct Watching {
     run: Option<Running>,
     base: PathBuf,
+    events: PathBuf,
     /// How many events were read.
     read: usize,
 }
 
 impl Watching {
     fn start(tree: &Sandbox, words: &[&str]) -> Self {
+        Self::start_telling(tree, tree.home().join("events"), words)
+    }
+
+    /// The same with its events in this file.
+    fn start_telling(tree: &Sandbox, events: PathBuf, words: &[&str]) -> Self {
         let base = tree.home().to_owned();
-        let events = base.join("events");
         // Those of an earlier watch.
         let _ = fs::remove_file(&events);
         let words = [&["watch", "--events", events.to_str().unwrap()], words].concat();
         let run = tree.devtask(words).start_with_stderr(base.join("stderr"));
-        Self { run: Some(run), base, read: 0 }
+        Self { run: Some(run), base, events, read: 0 }
+    }
+
+    /// The events that were not read yet.
+    fn rest(&self) -> Vec<Value> {
+        let text = fs::read_to_string(&self.events).unwrap();
+        text.lines().skip(self.read).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The events that were not read yet, up to the first of this name.
     fn until(&mut self, name: &str) -> Vec<Value> {
         let mut found = Vec::new();
         eventually(&format!("an event {name}"), || {
-            let text = fs::read_to_string(self.base.join("events")).unwrap_or_default();
+            let text = fs::read_to_string(&self.events).unwrap_or_default();
             // The last line may be half written.
             let whole = text.rfind('\n').map_or("", |end| &text[..end]);
             let mut new =
@@ -309,11 +320,216 @@ fn a_task_that_feeds_itself_is_stopped_and_named() {
     watch.until("task_started");
     watch.waits();
     let output = watch.end();
-    let warning = "Warning           app:loop runs again and again, for each run changes own.txt; it waits until \
-                   something else changes: declare what the task writes in `outputs`, or leave it out of \
+    let warning = "Warning           app:loop runs again and again, for own.txt changes each time it does; it waits for \
+                   another change: declare what the task writes in `outputs`, or leave it out of \
                    `execIfModified` with `!` and its path\n";
     assert!(output.err.contains(warning), "{output}");
     assert!(clockless(&output.err).contains("HH:MM:SS waiting  1 stuck (app:loop)\n"), "{output}");
+}
+
+#[test]
+fn what_rewrites_the_output_of_another_is_stopped() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:gen"]
+        exec = "echo text > gen.txt"
+        execIfModified = ["in.txt"]
+        outputs = ["gen.txt"]
+        [tasks."app:fmt"]
+        after = ["app:gen"]
+        exec = "echo formatted >> gen.txt"
+        execIfModified = ["gen.txt"]
+        "#,
+    );
+    tree.write("in.txt", "");
+    let mut watch = Watching::start(&tree, &["app:fmt"]);
+    watch.until("loop_found");
+    watch.waits();
+    // It does not go on.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(watch.rest().len(), 0, "{:?}", watch.rest());
+    watch.end();
+}
+
+#[test]
+fn a_task_that_begins_itself_anew_is_stopped() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:loop"]
+        exec = "echo x >> own.txt; sleep 0.2; echo end >> ends.txt"
+        execIfModified = ["own.txt"]
+        "#,
+    );
+    tree.write("own.txt", "");
+    let mut watch = Watching::start(&tree, &["app:loop", "--on-busy", "restart"]);
+    watch.until("loop_found");
+    watch.waits();
+    assert!(tree.exists("ends.txt"));
+    watch.end();
+}
+
+#[test]
+fn what_a_stuck_task_rests_on_beside_its_own_files_is_watched_while_others_run() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    let script = gate.script();
+    tree.write(
+        "devtask.toml",
+        format!(
+            "[tasks.\"app:loop\"]\nexec = \"echo x >> own.txt; cp in.txt out.txt\"\nexecIfModified = [\"own.txt\", \
+             \"in.txt\"]\n[tasks.\"app:slow\"]\nexec = '''test ! -e held || {{ {script}; }}'''\nexecIfModified = [\"s.txt\"]\n"
+        ),
+    );
+    ["own.txt", "in.txt", "s.txt"].iter().for_each(|file| tree.write(file, "1"));
+    let mut watch = Watching::start(&tree, &["app:loop", "app:slow"]);
+    watch.until("loop_found");
+    watch.waits();
+    tree.write("held", "");
+    tree.save("s.txt", "2");
+    gate.wait();
+    tree.save("in.txt", "2");
+    gate.open();
+    eventually("it has run", || tree.read("out.txt") == "2");
+    watch.end();
+}
+
+#[test]
+fn a_file_of_events_in_the_tree_ends_no_quiet() {
+    let tree = without_file();
+    let mut watch = Watching::start_telling(&tree, tree.path("events.jsonl"), &["-g", ".", "--", "true"]);
+    watch.until("loop_found");
+    watch.waits();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(watch.rest().len(), 0);
+    watch.end();
+}
+
+#[test]
+fn a_task_that_failed_is_tried_again_after_what_is_upstream() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:migrate"]
+        exec = "cp schema.sql db"
+        execIfModified = ["schema.sql"]
+        [tasks."app:test"]
+        after = ["app:migrate"]
+        exec = "grep -q ok db"
+        execIfModified = ["tests.txt"]
+        "#,
+    );
+    tree.write("schema.sql", "bad");
+    tree.write("tests.txt", "");
+    let mut watch = Watching::start(&tree, &["app:test"]);
+    assert_eq!(failed(&watch.waits()), &serde_json::json!(["app:test"]));
+    tree.save("schema.sql", "ok");
+    let events = watch.waits();
+    assert_eq!((cycle(&events).1, failed(&events)), (set("app:migrate app:test"), &serde_json::json!([])));
+    // Also by another's hand.
+    tree.save("tests.txt", "1");
+    watch.waits();
+    tree.write("db", "bad");
+    tree.save("tests.txt", "2");
+    assert_eq!(failed(&watch.waits()), &serde_json::json!(["app:test"]));
+    tree.write("db", "ok");
+    tree.ok("run app:test");
+    assert_eq!(failed(&watch.waits()), &serde_json::json!([]));
+    watch.end();
+}
+
+#[test]
+fn what_a_guest_and_the_watch_both_wanted_is_watched_on() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    tree.write(
+        "devtask.toml",
+        format!(
+            "[tasks.\"app:slow\"]\nexec = '''{}'''\n[tasks.\"app:x\"]\nexec = \"cp in.txt out.txt\"\n\
+             execIfModified = [\"in.txt\"]\noutputs = [\"out.txt\"]\n",
+            gate.script()
+        ),
+    );
+    tree.write("in.txt", "1");
+    let mut watch = Watching::start(&tree, &["app:x", "-j1"]);
+    watch.waits();
+    let slow = tree.devtask(["run", "app:slow"]).start();
+    gate.wait();
+    // Both wait for the one slot.
+    tree.save("in.txt", "2");
+    watch.until("run_started");
+    let guest = tree.devtask(["run", "app:x"]).start();
+    eventually("it is attended to", || {
+        watch.run.as_ref().unwrap().signal(10);
+        let told = fs::read_to_string(watch.base.join("stderr")).unwrap();
+        told.contains(&format!("(pid {})", guest.pid()))
+    });
+    gate.open();
+    assert_eq!((slow.finish().code, guest.finish().code), (Some(0), Some(0)));
+    eventually("it was done", || tree.read("out.txt") == "2");
+    for text in ["3", "4"] {
+        watch.waits();
+        tree.save("in.txt", text);
+        eventually("it is done again", || tree.read("out.txt") == text);
+    }
+    watch.end();
+}
+
+#[test]
+fn task_files_with_faults_are_told_of_once_and_again_in_order() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["lint"]);
+    watch.waits();
+    let good = tree.read("devtask.toml");
+    tree.save("devtask.toml", format!("{good}x = [\n"));
+    let told = watch.until("reload_failed");
+    assert!(told.last().unwrap()["text"].as_str().unwrap().contains("devtask.toml"), "{told:?}");
+    // What they said before goes on.
+    tree.save("src/lint.txt", "bad\n");
+    assert_eq!(failed(&watch.waits()), &serde_json::json!(["app:lint"]));
+    tree.save("devtask.toml", good.replace("! grep -q bad", "grep -q bad"));
+    watch.until("reloaded");
+    assert_eq!(failed(&watch.waits()), &serde_json::json!([]));
+    tree.save("devtask.toml", "[");
+    watch.until("reload_failed");
+    tree.save("devtask.toml", good.replace("! grep -q bad", "grep -q bad"));
+    assert_eq!(watch.until("reloaded").last().unwrap()["tasks"], serde_json::json!([]));
+    let output = watch.end();
+    let told = output.err.matches("the task files have faults; what they said before goes on").count();
+    assert_eq!(told, 2, "{output}");
+    assert!(output.err.contains("Reloaded          the task files, which are in order again\n"), "{output}");
+}
+
+#[test]
+fn while_git_holds_its_index_changes_gather() {
+    let tree = chain();
+    // The tree is a part of the repository.
+    let git = tree.root().parent().unwrap().join(".git");
+    fs::create_dir_all(&git).unwrap();
+    let mut watch = Watching::start(&tree, &["test"]);
+    watch.waits();
+    fs::write(git.join("index.lock"), "").unwrap();
+    for number in 0..5 {
+        tree.save(format!("lib/{number}.txt"), "new\n");
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+    fs::remove_file(git.join("index.lock")).unwrap();
+    let (changed, events) = (5, watch.waits());
+    assert_eq!(cycle(&events).0.len(), changed, "{events:?}");
+    watch.end();
+}
+
+#[test]
+fn quiet_is_waited_for_as_long_as_it_was_said() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["lint", "--debounce", "700ms"]);
+    watch.waits();
+    // Longer than changes are let gather without it.
+    for number in 0..6 {
+        tree.save("src/lint.txt", format!("{number}\n"));
+        std::thread::sleep(std::time::Duration::from_millis(150));
+    }
+    watch.waits();
+    let output = watch.end();
+    assert_eq!(output.err.matches(" changed ").count(), 1, "{output}");
 }
 
 #[test]
@@ -803,8 +1019,10 @@ fn a_command_can_be_watched_for_without_a_task_file() {
     assert_eq!(cycle(&events), (vec!["src/a.txt"], set("watch:command")));
     assert_eq!(failed(&events), &serde_json::json!(["watch:command"]));
     let output = watch.end();
-    let log = "── watch:command ── exit 3 ── sh -c echo \"$0 says\"; cat src/*.txt; exit 3 a b ── 3 lines ──\n  \
-               a b says\n  more of a\n  skip more\n  full log: ";
+    let said = "[watch:command]  a b says\n[watch:command]  more of a\n[watch:command]  skip more\n";
+    assert!(output.err.contains(said), "what a single command says is shown: {output}");
+    let log =
+        "── watch:command ── exit 3 ── sh -c echo \"$0 says\"; cat src/*.txt; exit 3 a b ──\n  full log: ";
     assert!(output.err.contains(log), "{output}");
     assert!(!output.err.contains("rerun: devtask run"), "nothing could: {output}");
     assert_eq!(list(tree.root()), ["devtask.toml", "src"], "nothing of ours is left in it");
@@ -852,5 +1070,5 @@ fn a_command_that_feeds_itself_is_told_which_pattern_helps() {
     watch.until("loop_found");
     watch.waits();
     let output = watch.end();
-    assert!(output.err.contains("changes: leave the file out with -g '!src/a.txt'\n"), "{output}");
+    assert!(output.err.contains("change: leave the file out with -g '!src/a.txt'\n"), "{output}");
 }

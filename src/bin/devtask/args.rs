@@ -223,7 +223,10 @@ pub(crate) struct RunArgs {
     pub(crate) arguments: Vec<OsString>,
 }
 
+// What has an end is for `run`.
 #[derive(Args, Debug)]
+#[command(mut_arg("dry_run", |arg| arg.hide(true)), mut_arg("outputs", |arg| arg.hide(true)))]
+#[command(mut_arg("exit_code", |arg| arg.hide(true)))]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -231,7 +234,8 @@ pub(crate) struct WatchArgs {
     /// files are of no account; the command is the words behind `--`, or one word for the shell
     #[arg(short = 'g', long = "glob", value_name = "PATTERN")]
     pub(crate) globs: Vec<String>,
-    /// How long nothing may change before tasks are looked at
+    /// How long nothing may change before tasks are looked at. Where changes do not end, they are looked at
+    /// after ten times as long, or half a second if that is longer
     #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration, env = "DEVTASK_DEBOUNCE", hide_env_values = true)]
     pub(crate) debounce: Duration,
     /// What becomes of a running task whose files change
@@ -245,7 +249,7 @@ pub(crate) struct WatchArgs {
     )]
     pub(crate) on_busy: OnBusy,
     /// Look at everything so often instead of relying on the system's events
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "DEVTASK_POLL", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = interval, env = "DEVTASK_POLL", hide_env_values = true)]
     pub(crate) poll: Option<Duration>,
     /// Where events come from
     #[arg(
@@ -378,9 +382,23 @@ pub(crate) struct LogsArgs {
     pub(crate) path: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string());
+/// How often to look at everything: more often than this nothing else would be done.
+fn interval(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_millis(10);
+    match duration(text)? {
+        interval if interval < LEAST => {
+            Err("more often than every 10ms is no use; write for example 1s".to_owned())
+        }
+        interval => Ok(interval),
     }
-    humantime::parse_duration(text).map_err(|e| format!("{e}; write for example 90s or 5m"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    // Longer than anything runs, and short enough to be reckoned with.
+    const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    let duration = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|e| format!("{e}; write for example 90s or 5m")),
+    }?;
+    if duration > MOST { Err("more than a hundred years".to_owned()) } else { Ok(duration) }
 }

@@ -1,6 +1,6 @@
 //! What becomes of the tasks of a run: what is told of it, what is kept of it, and what the scheduler learns.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use super::{Driver, Halt};
 use crate::{
@@ -96,7 +96,10 @@ impl Driver {
             Some(Reason::ChangedWhileRunning { path }) => Some(self.run.shared.root.join(path)),
             _ => None,
         };
-        self.stand(id, outcome, (executed.looked, disturbed), outcome != Outcome::Cached);
+        match executed.is_told {
+            true => self.pass(id, outcome != Outcome::Cached),
+            false => self.stand(id, outcome, (executed.looked, disturbed), outcome != Outcome::Cached),
+        }
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
         while let Ok(heard) = self.heard.1.try_recv() {
@@ -123,9 +126,7 @@ impl Driver {
             ..TaskResult::default()
         };
         self.results.set(id, result);
-        if let Some(following) = &mut self.following {
-            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, over.began);
-        }
+        self.pass(id, over.began);
         self.finish(id, finished);
         if over.began {
             self.scheduler.observe(Observation::Began(id));
@@ -167,6 +168,11 @@ impl Driver {
                 watching.tell(id, outcome, was_executed, || self.run.member.in_hand());
             }
         }
+        self.pass(id, was_executed);
+    }
+
+    /// Takes note, for the cycle, that a task was executed or, if not, looked at.
+    fn pass(&mut self, id: TaskId, was_executed: bool) {
         if let Some(following) = &mut self.following {
             following.passed(&self.run.shared.graph, self.scheduler.plan(), id, was_executed);
         }
@@ -183,9 +189,7 @@ impl Driver {
     pub(super) fn stay(&mut self, id: TaskId) {
         let Stood { outcome, failure, handed, .. } = self.standing(id).unwrap_or_default();
         self.results.set(id, TaskResult { handed, failure, ..TaskResult::default() });
-        if let Some(following) = &mut self.following {
-            following.passed(&self.run.shared.graph, self.scheduler.plan(), id, false);
-        }
+        self.pass(id, false);
         // Of one that nobody looked at so far nothing bad is known.
         let outcome = outcome.unwrap_or(Outcome::Skipped);
         self.scheduler.observe(Observation::Judged(id, Verdict::Stays(outcome)));
@@ -206,6 +210,11 @@ impl Driver {
         let id = executed.id;
         if executed.is_put {
             self.saver.is_due();
+        }
+        for kind in ["log", "status"] {
+            let log = self.run.log_file(id, kind);
+            // What wrote nothing has none. The new one takes its name; that of the last such end is kept.
+            let _ = fs::rename(&log, log.with_added_extension("ended"));
         }
         self.again.insert(id);
         self.check(id);

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use crate::model::TaskId;
@@ -34,6 +35,11 @@ impl Chain {
         self.links.clear();
     }
 
+    /// What a task did is of no account any more.
+    pub(super) fn forget(&mut self, task: TaskId) {
+        self.links.remove(&task);
+    }
+
     /// A task has to run because these files changed while a cycle ran. Some: it has been enough, because of these.
     pub(super) fn extend(&mut self, task: TaskId, paths: BTreeSet<PathBuf>) -> Option<Vec<PathBuf>> {
         let link = self.links.entry(task).or_insert_with(|| Link { times: 0, paths: paths.clone() });
@@ -43,6 +49,38 @@ impl Chain {
             false => *link = Link { times: link.times + 1, paths: same },
         }
         (link.times >= MOST).then(|| link.paths.iter().cloned().collect())
+    }
+}
+
+/// So often a running task begins anew because of the same files, each time within [`SOON`]: whoever saves by hand does
+/// so neither that fast nor that often.
+const MOST_RESTARTS: u32 = 10;
+/// How soon after it began anew a change seems to be a task's own.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Running tasks that began anew.
+#[derive(Debug, Default)]
+pub(super) struct Restarts {
+    links: BTreeMap<TaskId, (Link, Instant)>,
+}
+
+impl Restarts {
+    /// A running task is to begin anew because of these files. Some: it has been enough, because of these.
+    pub(super) fn count(
+        &mut self,
+        task: TaskId,
+        paths: BTreeSet<PathBuf>,
+        now: Instant,
+    ) -> Option<Vec<PathBuf>> {
+        let (link, last) =
+            self.links.entry(task).or_insert_with(|| (Link { times: 0, paths: paths.clone() }, now));
+        let same: BTreeSet<PathBuf> = link.paths.intersection(&paths).cloned().collect();
+        *link = match same.is_empty() || now.duration_since(*last) > SOON {
+            true => Link { times: 1, paths },
+            false => Link { times: link.times + 1, paths: same },
+        };
+        *last = now;
+        (link.times >= MOST_RESTARTS).then(|| link.paths.iter().cloned().collect())
     }
 }
 
@@ -68,6 +106,20 @@ mod tests {
             let last = steps.iter().map(|step| chain.extend(task, paths(step))).last().flatten();
             assert_eq!(last, expected.map(|path| vec![PathBuf::from(path)]), "{steps:?}");
         }
+    }
+
+    #[test]
+    fn who_saves_by_hand_may_begin_anew_as_often_as_he_wants() {
+        let (task, begin) = (TaskId::new(0), Instant::now());
+        for (pause_ms, expected) in [(20, Some(9)), (900, Some(9)), (1_100, None)] {
+            let mut restarts = Restarts::default();
+            let at = |number: u64| begin + Duration::from_millis(number * pause_ms);
+            let stopped = (0..30).find(|number| restarts.count(task, paths(&["a"]), at(*number)).is_some());
+            assert_eq!(stopped, expected, "every {pause_ms} ms");
+        }
+        let mut restarts = Restarts::default();
+        let others = (0..30).find(|n| restarts.count(task, paths(&[&n.to_string()]), begin).is_some());
+        assert_eq!(others, None, "other files each time");
     }
 
     #[test]

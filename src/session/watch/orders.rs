@@ -1,6 +1,6 @@
 //! What a watch is told to do, and what it tells of itself.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{Order, turns::Turns};
 use crate::{
@@ -31,7 +31,11 @@ impl Turns {
                     }
                 }
             }
-            Order::RerunFailed | Order::RerunAll if self.run.is_some() => {}
+            Order::RerunFailed if self.run.is_some() => {}
+            Order::RerunAll if self.run.is_some() => {
+                let all = self.plan.scheduled().clone();
+                self.control(|run| run.restart(all));
+            }
             Order::RerunFailed => {
                 let failed: TaskSet =
                     self.standing(Outcome::Failed).chain(self.stuck.keys().copied()).collect();
@@ -77,6 +81,8 @@ impl Turns {
     pub(super) fn wait(&mut self) {
         let waiting = self.waiting();
         self.audience.emit(waiting);
+        self.told = Some(Instant::now());
+        self.failed = self.standing(Outcome::Failed).collect();
     }
 
     pub(super) fn waiting(&self) -> What {
@@ -106,7 +112,10 @@ impl Turns {
         let reasons: Vec<String> = health
             .polled
             .iter()
-            .map(|polled| format!("{} directories are polled: {}", polled.directories, polled.why))
+            .map(|polled| match polled.directories {
+                1 => format!("{} is polled: {}", polled.example.display(), polled.why),
+                many => format!("{many} directories are polled: {}", polled.why),
+            })
             .collect();
         let health = (!reasons.is_empty()).then(|| reasons.join("; "));
         if health != self.health {

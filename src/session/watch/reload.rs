@@ -2,7 +2,7 @@
 //! watch goes on over another graph, or another part of it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
@@ -26,6 +26,8 @@ use crate::{
 
 /// A file with a fault may be half of one that is being saved: it is loaded once more after this long.
 const AGAIN: Duration = Duration::from_millis(200);
+/// So many new directories are watched for the task files they may get.
+const MOST_NEW: usize = 100;
 /// How long somebody else's run is waited for at a time.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -41,6 +43,8 @@ pub(super) struct Files {
     is_suspect: bool,
     /// The tasks that are files themselves, which are part of their keys (spec section 4.1).
     programs: Vec<(TaskId, PathBuf)>,
+    /// Directories that came since.
+    new: VecDeque<PathBuf>,
     /// When they had a fault for the first time, and what was told of it.
     failed: Option<(Instant, Option<String>)>,
 }
@@ -88,11 +92,17 @@ impl Turns {
         }
         self.files.is_suspect = true;
         for change in changes {
-            // A new directory may get a task file of its own.
+            // A new directory may get a task file of its own. One that has none after many others came does not.
             if let Change::Entry(path) = change
                 && path.is_dir()
+                && !self.files.new.contains(path)
             {
                 self.watching().watch_also(path);
+                self.files.new.push_back(path.clone());
+                if self.files.new.len() > MOST_NEW {
+                    let oldest = self.files.new.pop_front();
+                    oldest.iter().for_each(|directory| self.watching().watch_no_more(directory));
+                }
             }
         }
     }
@@ -119,16 +129,24 @@ impl Turns {
             return self.audience.emit(What::ReloadFailed { text });
         };
         self.files.reload = Some(reload);
-        let put_off = self.files.put_off.take();
-        match loaded.or_else(|| put_off.map(Ok)) {
-            None => self.files.failed = None,
-            Some(Ok(reloaded)) => {
+        if let Some(Err(text)) = loaded {
+            // What was loaded before these had faults is still to be gone on with.
+            self.files.is_suspect |= self.files.put_off.is_some();
+            return self.note_failure(text);
+        }
+        match loaded.and_then(Result::ok).or(self.files.put_off.take()) {
+            None => {
+                // They say again what they said before they had faults.
+                if let Some((_, Some(_))) = self.files.failed.take() {
+                    self.audience.emit(What::Reloaded { tasks: Vec::new() });
+                }
+            }
+            Some(reloaded) => {
                 self.files.failed = None;
                 if let Err(text) = self.go_on_with(reloaded).await {
                     self.audience.emit(What::ReloadFailed { text });
                 }
             }
-            Some(Err(text)) => self.note_failure(text),
         }
         self.watch_files();
     }
@@ -228,6 +246,8 @@ impl Turns {
         let stuck: BTreeMap<TaskId, _> = std::mem::take(&mut self.stuck)
             .into_iter()
             .filter_map(|(id, paths)| Some((new.graph.id(old.graph.name(id).as_str())?, paths)))
+            // Whoever edits it may have mended it.
+            .filter(|(id, _)| is_same(&old.graph, &new.graph, *id))
             .collect();
         self.stuck = stuck;
         self.chain.end();
@@ -264,6 +284,7 @@ impl Turns {
         let changed = self.plan.order().iter().copied().filter(is_wanted);
         let changed: Vec<TaskId> = changed.filter(has_changed).collect();
         self.changed.extend(changed);
+        self.note_others(&seen);
         self.paths.extend(seen.paths);
         self.suspect(&seen.other);
         if self.files.is_suspect {

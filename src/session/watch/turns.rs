@@ -13,13 +13,16 @@ use tokio::{
 };
 
 use super::{
-    OnBusy, Order, Reload, WatchOptions, WatchSummary, audience::Audience, chain::Chain, reload::Files,
+    OnBusy, Order, Reload, WatchOptions, WatchSummary,
+    audience::Audience,
+    chain::{Chain, Restarts},
+    reload::Files,
 };
 use crate::{
     event::What,
     model::{Outcome, TaskId, TaskSet},
-    pattern::PatternKind,
     plan::Plan,
+    scan,
     session::{
         Request, Run, Session,
         cycle::Cycle,
@@ -35,6 +38,9 @@ const NAMED: usize = 20;
 const TICK: Duration = Duration::from_millis(1);
 /// How often to look whether a root that is gone is back.
 const ABSENCE: Duration = Duration::from_millis(500);
+/// What changes so soon after it was said how things stand was changed by whoever heard that, a file of events in the
+/// tree for one, and not by a person.
+const ECHO: Duration = Duration::from_millis(100);
 /// How long git may work on its index before it is not waited for any more (hazard B10).
 const GIT: Duration = Duration::from_secs(2);
 
@@ -62,9 +68,14 @@ pub(super) struct Turns {
     pub(super) owed: TaskSet,
     /// A cycle has ended, and nobody has looked since: what changed did so while it ran.
     pub(super) made: bool,
+    /// When it was said last that nothing is to be done.
+    pub(super) told: Option<Instant>,
+    /// What was said to stand as failed then.
+    pub(super) failed: Vec<TaskId>,
     /// Tasks were executed, which may call others than before.
     pub(super) calls_are_suspect: bool,
     pub(super) chain: Chain,
+    pub(super) restarts: Restarts,
     /// Tasks that caused themselves too often, and by which files.
     pub(super) stuck: BTreeMap<TaskId, Vec<PathBuf>>,
     pub(super) on_hold: bool,
@@ -111,8 +122,11 @@ impl Turns {
             changed: BTreeSet::new(),
             owed: TaskSet::new(),
             made: false,
+            told: None,
+            failed: Vec::new(),
             calls_are_suspect: false,
             chain: Chain::default(),
+            restarts: Restarts::default(),
             stuck: BTreeMap::new(),
             on_hold: false,
             ending: false,
@@ -213,14 +227,18 @@ impl Turns {
     }
 
     /// Looks at what may have changed, and takes note of the tasks it concerns.
-    async fn catch_up(&self) -> Seen {
+    async fn catch_up(&mut self) -> Seen {
         let shared = Arc::clone(&self.session.shared);
         let look = move || {
             let watching = shared.watching.get()?;
             drop(watching.catch_up(&shared));
             Some(watching.take_seen())
         };
-        tokio::task::spawn_blocking(look).await.ok().flatten().unwrap_or_default()
+        let looked = tokio::task::spawn_blocking(look).await;
+        if let Err(error) = &looked {
+            self.fail(&format!("internal failure: {error}; what changed may not have been seen"));
+        }
+        looked.ok().flatten().unwrap_or_default()
     }
 
     /// Looks, once it is quiet.
@@ -231,7 +249,9 @@ impl Turns {
             let now = Instant::now();
             return self.burst = Some(Burst { first: now, last: now + GIT / 40, ..burst });
         }
-        let made = self.run.is_none() && std::mem::take(&mut self.made);
+        let was_running = self.run.is_none() && std::mem::take(&mut self.made);
+        let is_echo = |burst: Burst| self.told.is_some_and(|told| burst.began.duration_since(told) < ECHO);
+        let made = was_running || self.run.is_none() && burst.is_some_and(is_echo);
         let mut seen = self.catch_up().await;
         self.tell_health();
         let users = self.watching().users(&self.session.shared, &seen.sets);
@@ -242,10 +262,9 @@ impl Turns {
             let watching = turns.watching();
             watching.has_changed(&turns.session.shared, &watching.now(), id)
         };
-        self.paths.append(&mut seen.paths);
-        if !made && self.run.is_none() {
-            watched.iter().for_each(|id| drop(self.stuck.remove(id)));
-        }
+        let new = std::mem::take(&mut seen.paths);
+        self.release(&watched, &new, !made && self.run.is_none());
+        self.paths.extend(new.iter().cloned());
         self.changed.extend(watched);
         self.changed.extend(self.disturbed().into_keys());
         let changed = std::mem::take(&mut self.changed);
@@ -253,7 +272,7 @@ impl Turns {
             changed.into_iter().filter(|id| !self.stuck.contains_key(id) && has_changed(self, *id)).collect();
         self.suspect(&seen.other);
         if self.run.is_some() {
-            return self.restart();
+            return self.restart(&new);
         }
         if self.may_reload() {
             self.load_files().await;
@@ -261,11 +280,21 @@ impl Turns {
         if self.calls_are_suspect {
             self.follow_calls().await;
         }
+        let stuck = self.stuck.len();
         match made {
             true => self.find_loops(),
             false => self.chain.end(),
         }
-        self.cycle_or_wait(made);
+        // Somebody else's run may have mended or broken something.
+        let is_other =
+            || !seen.executed.is_empty() && !self.standing(Outcome::Failed).eq(self.failed.iter().copied());
+        let is_news = was_running || self.stuck.len() > stuck || is_other();
+        self.cycle_or_wait(is_news);
+    }
+
+    /// Whether git is in the midst of changing many files.
+    fn git_is_at_work(&self) -> bool {
+        scan::index_lock(&self.session.shared.root).is_some_and(|lock| lock.exists())
     }
 
     /// Takes note of what others did beside the watch: what they gave up, and what is downstream of what they
@@ -286,7 +315,7 @@ impl Turns {
         self.wake = Some(self.wake.map_or(then, |wake| wake.min(then)));
     }
 
-    fn cycle_or_wait(&mut self, was_running: bool) {
+    fn cycle_or_wait(&mut self, is_news: bool) {
         if self.ending {
             return;
         }
@@ -302,54 +331,9 @@ impl Turns {
         if self.changed.is_empty() {
             self.paths.clear();
         }
-        if was_running {
+        if is_news {
             self.wait();
         }
-    }
-
-    /// Whether git is in the midst of changing many files.
-    fn git_is_at_work(&self) -> bool {
-        self.session.shared.root.join(".git/index.lock").exists()
-    }
-
-    /// Running tasks whose files changed begin anew.
-    fn restart(&mut self) {
-        let tasks: TaskSet = self.changed.iter().copied().collect();
-        if let (Some(run), false) = (&self.run, tasks.is_empty()) {
-            run.control().restart(tasks);
-        }
-    }
-
-    /// Tasks that changed while a cycle ran may have been changed by it.
-    fn find_loops(&mut self) {
-        if self.changed.is_empty() {
-            return self.chain.end();
-        }
-        let mut disturbed = self.disturbed();
-        let shared = Arc::clone(&self.session.shared);
-        for id in self.changed.clone() {
-            let patterns = shared.patterns(id);
-            let inputs = patterns.of(PatternKind::Inputs);
-            let mut own: BTreeSet<PathBuf> =
-                self.paths.iter().filter(|path| inputs.matches(path)).cloned().collect();
-            own.extend(disturbed.remove(&id));
-            if own.is_empty() {
-                continue;
-            }
-            if let Some(paths) = self.chain.extend(id, own) {
-                let names = paths.iter().map(|path| shared.display(path)).collect();
-                self.audience.emit(What::LoopFound { task: shared.graph.name(id).clone(), paths: names });
-                self.changed.remove(&id);
-                self.stuck.insert(id, paths);
-            }
-        }
-    }
-
-    /// Tasks that somebody disturbed while they ran, and by what.
-    fn disturbed(&self) -> BTreeMap<TaskId, PathBuf> {
-        let standings = self.watching().standings();
-        let disturbed = standings.iter().filter(|(id, _)| self.plan.scheduled().contains(**id));
-        disturbed.filter_map(|(id, standing)| Some((*id, standing.disturbed.clone()?))).collect()
     }
 
     /// Begins a cycle for these tasks.
@@ -388,11 +372,15 @@ impl Turns {
         match self.session.start(Request { by_watch: true, ..request }) {
             Ok(run) => self.run = Some(run),
             Err(error) => {
-                self.summary.internal_failure = true;
-                self.audience.emit(What::Warning { task: None, message: error.to_string() });
+                self.fail(&error.to_string());
                 self.wait();
             }
         }
+    }
+
+    fn fail(&mut self, message: &str) {
+        self.summary.internal_failure = true;
+        self.audience.emit(What::Warning { task: None, message: message.to_owned() });
     }
 
     async fn run_is_over(&mut self) {
@@ -400,12 +388,9 @@ impl Turns {
         match run.finish().await {
             Ok(summary) => {
                 self.summary.internal_failure |= summary.internal_failure;
-                self.summary.not_saved = summary.not_saved;
+                self.summary.not_saved = summary.not_saved.or(self.summary.not_saved.take());
             }
-            Err(error) => {
-                self.summary.internal_failure = true;
-                self.audience.emit(What::Warning { task: None, message: error.to_string() });
-            }
+            Err(error) => self.fail(&error.to_string()),
         }
         self.session.shared.table.forget_everything();
         // Unless something is happening just now, look at once.

@@ -1,6 +1,10 @@
 //! `devtask watch -g`: a command and its files, without a task file.
 
-use std::{ffi::OsString, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{
+    ffi::OsString,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    path::Path,
+};
 
 use devtask::{
     Task, TaskGraph,
@@ -45,6 +49,11 @@ pub(super) fn tree(app: &mut App, args: &WatchArgs) -> Result<(Tree, Vec<OsStrin
 /// The command: what stands behind `--`, or the other words.
 fn words(args: &WatchArgs) -> Result<Vec<OsString>, Exit> {
     let (names, behind) = (&args.run.names, &args.run.arguments);
+    // As a shell makes it of a pattern without quotes.
+    if let Some(name) = names.first().filter(|name| is_plain_file(Path::new(name))) {
+        let message = format!("`{name}` is a file, and no command");
+        return Err(misused_with(&message, "quote patterns, or the shell replaces them: -g 'src/**/*.rs'"));
+    }
     match (names.as_slice(), behind.as_slice()) {
         ([], []) => Err(misused_with("`-g` needs a command to run", EXAMPLE)),
         ([], words) => Ok(words.to_vec()),
@@ -54,6 +63,11 @@ fn words(args: &WatchArgs) -> Result<Vec<OsString>, Exit> {
             Err(misused_with(message, &format!("leave out `{name}`, or leave out `-g` and watch the tasks")))
         }
     }
+}
+
+/// Whether it is a file that is no program.
+fn is_plain_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 == 0)
 }
 
 /// One word is a line for the shell, several are a program and its arguments.

@@ -34,7 +34,13 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
     };
     let done = match verb {
         Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => run::run(&mut app, &args),
-        Some(Verb::Watch(args)) => watch::watch(&mut app, &args),
+        Some(Verb::Watch(mut args)) => {
+            if !args.globs.is_empty() {
+                // Of a single command people want to see what it says.
+                args.run.show_output.get_or_insert(true);
+            }
+            watch::watch(&mut app, &args)
+        }
         Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
             list::list(&mut app, &args, false)
         }

@@ -43,7 +43,7 @@ pub(crate) fn may_wait(app: &App, tree: &Tree, owner: &Owner) -> Result<(), Exit
 /// The end of a run that waits for itself.
 pub(crate) fn nested() -> Exit {
     misused(
-        "a task cannot wait for the run it is part of: `devtask run` was called by a task of the run that holds this \
+        "a task cannot wait for the run it is part of: `devtask` was called by a task of the run that holds this \
          tree, and cannot be served by it; put the edge into `after` instead",
     )
 }

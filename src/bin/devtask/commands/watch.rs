@@ -299,6 +299,7 @@ impl Reload for Files {
 fn options(args: &WatchArgs) -> WatchOptions {
     let mut options = WatchOptions::default();
     options.quiet = args.debounce;
+    options.longest = options.longest.max(args.debounce * 10);
     options.initial = !args.no_initial;
     options.on_busy = match args.on_busy {
         args::OnBusy::Queue => OnBusy::Queue,

@@ -134,8 +134,12 @@ impl Console {
     fn press(&mut self, key: Key, hands: &mut Hands, watch: &impl Conducted) {
         let is_busy = self.view.is_busy();
         match key {
-            Key::RerunFailed | Key::RerunAll if is_busy => {
-                self.view.say("Busy", "a cycle is under way; try again when it is over");
+            Key::RerunFailed if is_busy => {
+                self.view.say("Busy", "a cycle is under way; R ends what runs and begins it anew");
+            }
+            Key::RerunAll if is_busy => {
+                self.view.say("Restarting", "what runs");
+                hands.hand.rerun_all();
             }
             Key::RerunFailed => hands.hand.rerun_failed(),
             Key::RerunAll => hands.hand.rerun_all(),

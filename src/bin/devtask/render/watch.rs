@@ -29,6 +29,8 @@ const PATHS: usize = 1;
 /// How many tasks a line names.
 const TASKS: usize = 3;
 
+const BROKEN: &str = "the task files have faults; what they said before goes on";
+
 /// How a watch is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
@@ -67,6 +69,8 @@ pub(crate) struct Watched {
     /// How many tasks are kept true.
     tasks: usize,
     degraded: Option<String>,
+    /// Whether the task files have faults just now.
+    is_broken: bool,
     stuck: Vec<TaskName>,
     outcomes: BTreeMap<TaskName, Outcome>,
     /// The tasks that stand as failed, the last one last, with their logs.
@@ -86,6 +90,7 @@ impl Watched {
             size: String::new(),
             tasks: 0,
             degraded: None,
+            is_broken: false,
             stuck: Vec::new(),
             outcomes: BTreeMap::new(),
             failures: Vec::new(),
@@ -110,7 +115,12 @@ impl Watched {
                 self.size = size(*files, *directories);
                 self.tasks = tasks.len() + before;
                 let line = style.status("Watching", &self.started(tasks, *before));
-                Some(if style.quiet { Vec::new() } else { vec![line] })
+                let nothing = match self.manner.command {
+                    true => "no file matches the patterns of `-g` yet",
+                    false => "no file is watched: tasks say by `execIfModified` what they rest on",
+                };
+                let warning = (*files == 0).then(|| style.status("Warning", nothing));
+                Some(if style.quiet { Vec::new() } else { [line].into_iter().chain(warning).collect() })
             }
             What::Standings { outcomes, cycles, is_busy } => {
                 self.is_initial = false;
@@ -135,6 +145,19 @@ impl Watched {
                 self.on_hold = *on_hold;
                 self.stuck.clone_from(stuck);
                 self.failures.retain(|(task, _)| failed.contains(task));
+                // What others executed beside the watch is told only so.
+                for (task, outcome) in &mut self.outcomes {
+                    match (*outcome, failed.contains(task)) {
+                        (Outcome::Failed, false) => *outcome = Outcome::Succeeded,
+                        (outcome, true) if outcome.is_success() => {
+                            self.failures.push((task.clone(), LastLog::Unseen));
+                        }
+                        _ => {}
+                    }
+                }
+                for (task, _) in &self.failures {
+                    self.outcomes.insert(task.clone(), Outcome::Failed);
+                }
                 let color = if failed.is_empty() && stuck.is_empty() { "32" } else { "31" };
                 Some(self.beat(event, style, "waiting", color, &self.waiting(failed)))
             }
@@ -146,19 +169,26 @@ impl Watched {
                     (None, None) => Vec::new(),
                 })
             }
-            What::Reloaded { tasks } if tasks.is_empty() => Some(Vec::new()),
             What::Reloaded { tasks } => {
-                let line =
-                    style.status("Reloaded", &format!("the task files  →  {}", few(tasks, ", ", TASKS, 0)));
-                Some(if style.quiet { Vec::new() } else { vec![line] })
+                let was_broken = std::mem::take(&mut self.is_broken);
+                let line = match (tasks.as_slice(), was_broken) {
+                    ([], false) => None,
+                    ([], true) => Some("the task files, which are in order again".to_owned()),
+                    (tasks, _) => Some(format!("the task files  →  {}", few(tasks, ", ", TASKS, 0))),
+                };
+                Some(
+                    line.filter(|_| !style.quiet)
+                        .map(|line| style.status("Reloaded", &line))
+                        .into_iter()
+                        .collect(),
+                )
             }
             What::ReloadFailed { text } => {
+                self.is_broken = true;
                 // Rendered by this program, though perhaps for another terminal, colours and all.
                 let mut lines: Vec<String> =
                     text.lines().map(|line| output_line(line, style.color)).collect();
-                lines.push(
-                    style.status("Warning", "the task files have faults; what they said before goes on"),
-                );
+                lines.push(style.status("Warning", BROKEN));
                 Some(lines)
             }
             What::LoopFound { task, paths } => Some(vec![style.status("Warning", &self.looped(task, paths))]),
@@ -228,6 +258,9 @@ impl Watched {
         if self.degraded.is_some() {
             stands.push("changes are seen late".to_owned());
         }
+        if self.is_broken {
+            stands.push("task files have faults".to_owned());
+        }
         let hold = self.on_hold.then_some("p go on");
         let retry = (!failed.is_empty() || !self.stuck.is_empty()).then_some("r rerun failed");
         let log = (!failed.is_empty()).then_some("Enter log");
@@ -247,7 +280,7 @@ impl Watched {
         };
         let paths = few(&paths, ", ", TASKS, 0);
         format!(
-            "{task} runs again and again, for each run changes {paths}; it waits until something else changes: {remedy}"
+            "{task} runs again and again, for {paths} changes each time it does; it waits for another change: {remedy}"
         )
     }
 
@@ -307,6 +340,7 @@ impl Watched {
         lines.extend(self.on_hold.then(|| style.status("On hold", "nothing is started for a change")));
         let degraded = |why: &String| style.status("Warning", &format!("changes are seen late: {why}"));
         lines.extend(self.degraded.iter().map(degraded));
+        lines.extend(self.is_broken.then(|| style.status("Warning", BROKEN)));
         lines
     }
 }

@@ -44,10 +44,17 @@ fn the_first_line_says_what_is_watched_for_whom() {
         (started(&["a:t"], 2, 214, 3), true, "214 files in 3 directories for a:t (and 2 before it)"),
         (started(&["a:t", "a:u"], 1, 1, 1), true, "1 file in 1 directory for a:t, a:u (and 1 before them)"),
         (started(&["a:t"], 1, 1, 0), false, "1 file for a:t (and 1 with it)"),
-        (started(&["a:t", "a:u", "a:v", "a:w"], 0, 0, 0), true, "0 files for a:t, a:u, a:v (+1)"),
+        (started(&["a:t", "a:u", "a:v", "a:w"], 0, 2, 0), true, "2 files for a:t, a:u, a:v (+1)"),
     ] {
         let mut watched = Watched::new(Manner { only_before, ..MANNER });
         assert_eq!(tell(&mut watched, what), [format!("Watching          {expected}")]);
+    }
+    for (command, expected) in [
+        (true, "no file matches the patterns of `-g` yet"),
+        (false, "no file is watched: tasks say by `execIfModified` what they rest on"),
+    ] {
+        let told = tell(&mut Watched::new(Manner { command, ..MANNER }), started(&["a:t"], 0, 0, 0));
+        assert_eq!(told, ["Watching          0 files for a:t", &format!("Warning           {expected}")]);
     }
 }
 
@@ -147,8 +154,8 @@ fn a_loop_is_told_with_its_remedy() {
     ] {
         let told = tell(&mut Watched::new(Manner { command, ..MANNER }), found());
         let expected = format!(
-            "Warning           a:t runs again and again, for each run changes gen/x; it waits until something \
-             else changes: {remedy}"
+            "Warning           a:t runs again and again, for gen/x changes each time it does; it waits for another \
+             change: {remedy}"
         );
         assert_eq!(told, [expected]);
     }
