@@ -128,7 +128,7 @@ impl Commons {
     /// Does something that is right only while no files change under the hands of a run.
     pub(crate) fn while_still(&self, work: impl FnOnce()) {
         let crew = self.crew();
-        if crew.is_still() {
+        if crew.nobody_drives() {
             work();
         }
     }
@@ -144,9 +144,9 @@ impl Commons {
         self.crew().executing()
     }
 
-    /// Whether no run is under way.
-    pub(crate) fn is_still(&self) -> bool {
-        self.crew().is_still()
+    /// Whether no run has files change under its hands. One that only looks may be under way.
+    pub(crate) fn nobody_drives(&self) -> bool {
+        self.crew().nobody_drives()
     }
 
     fn was_used(&self) -> bool {

@@ -234,8 +234,8 @@ impl Crew {
         self.is_left
     }
 
-    /// Whether there is no such run.
-    pub(crate) fn is_still(&self) -> bool {
+    /// Whether no run has files change under its hands.
+    pub(crate) fn nobody_drives(&self) -> bool {
         self.runs.values().all(|run| !run.drives)
     }
 

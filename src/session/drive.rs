@@ -207,7 +207,7 @@ impl Driver {
             tokio::select! {
                 Some(done) = self.work.join_next() => self.done(done),
                 () = self.saver.advance() => {}
-                Some(heard) = self.heard.1.recv() => self.scheduler.observe(heard),
+                Some(heard) = self.heard.1.recv() => self.hear(heard),
                 command = commands.recv(), if listening => match command {
                     Some(command) => self.obey(command),
                     // Whoever started the run has let go of it.

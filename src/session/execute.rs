@@ -1,4 +1,4 @@
-//! Executing one task from its snapshot to its record: the record protocol (hazards, section 0).
+//! Executing one task from its snapshot to its record (spec section 4.3).
 //!
 //! 1. Fingerprint the inputs.
 //! 2. Say that it has begun, in a way that neither a kill nor a power cut takes back.
@@ -237,7 +237,7 @@ impl Execution {
         }
     }
 
-    /// Point 1 of the protocol. A snapshot taken for the verdict is good enough only if the task did not
+    /// Step 1. A snapshot taken for the verdict is good enough only if the task did not
     /// have to wait for a slot since.
     async fn take_snapshot(&mut self) -> Result<(), Failure> {
         if self.start.snapshot.is_none() && self.task().is_keyed() {
@@ -251,7 +251,7 @@ impl Execution {
         Ok(())
     }
 
-    /// Point 2: from here on, and until point 5, no one may take the task for fresh. If that cannot be
+    /// Step 2: from here on, and until step 5, no one may take the task for fresh. If that cannot be
     /// made durable the store is gone, and with it the old record.
     async fn say_begun(&mut self) -> Result<(), Failure> {
         if !self.task().is_keyed() || planted::is(Fault::RecordKept) {
@@ -429,7 +429,7 @@ impl Execution {
         Some(Timeout { after, grace: GRACE })
     }
 
-    /// Points 4 and 5, and the event that tells of it all.
+    /// Steps 4 and 5, and the event that tells of it all.
     async fn conclude(mut self, result: Result<Left, Failure>) -> Executed {
         let (outcome, error, left) = match result {
             Ok(left) if left.was_done => (Outcome::Cached, None, Some(left)),
@@ -490,7 +490,7 @@ impl Execution {
         executed
     }
 
-    /// Point 4: an input whose stat identity changed while the task ran (other than a declared output)
+    /// Step 4: an input whose stat identity changed while the task ran (other than a declared output)
     /// keeps its success from being fresh. Identities, not contents: content may have changed and back.
     async fn changed_meanwhile(&mut self) -> Option<Reason> {
         let before = self.start.snapshot.take()?;

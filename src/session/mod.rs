@@ -13,6 +13,7 @@
 //! | `judge` | is a task fresh, and if not, why (spec section 4) |
 //! | `settled` | the answer to a request that was settled before, as a whole |
 //! | `unmatched` | globs that match nothing, and what they would match elsewhere |
+//! | `crew`, `calls` | nested runs: who waits for whom, and what a task has called (spec section 3) |
 //! | `commons`, `ledger` | what runs beside each other have in common: claims, slots, locks; the journal |
 //! | `admit`, `execute` | one task by the record protocol (hazards, section 0) |
 //! | `results` | what is handed on, and who sees it (spec section 3) |

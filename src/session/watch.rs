@@ -57,7 +57,8 @@ use turns::Turns;
 pub struct WatchOptions {
     /// How long nothing may happen before somebody looks; default: 5 ms.
     pub quiet: Duration,
-    /// How long something may go on happening before somebody looks all the same; default: 500 ms.
+    /// How long something may go on happening before somebody looks all the same, even if that is less than `quiet`;
+    /// default: 500 ms.
     pub longest: Duration,
     /// What becomes of a running task whose files change.
     pub on_busy: OnBusy,
@@ -156,12 +157,12 @@ enum Order {
 }
 
 impl WatchControl {
-    /// Tries again what failed.
+    /// Tries again what failed. While a cycle is under way this does nothing.
     pub fn rerun_failed(&self) {
         self.send(Order::RerunFailed);
     }
 
-    /// Runs everything again, fresh or not.
+    /// Runs everything again, fresh or not. While a cycle is under way what executes is ended and begins anew.
     pub fn rerun_all(&self) {
         self.send(Order::RerunAll);
     }
@@ -213,7 +214,9 @@ impl Session {
     /// session watches once at a time.
     ///
     /// # Errors
-    /// Those of [`start`](Self::start); [`SessionError::System`] if nothing can be watched.
+    /// Those of [`start`](Self::start); [`SessionError::Watched`] if this session watches already;
+    /// [`SessionError::ReadOnly`] if it may not write; [`SessionError::Store`] and [`SessionError::System`] if nothing
+    /// can be watched.
     pub async fn watch(&self, request: Request, options: WatchOptions) -> Result<Watch, SessionError> {
         self.watch_reloading(request, options, None).await
     }
@@ -266,7 +269,7 @@ impl Session {
         Ok(self.follow(self.plan(request)?, request.mode).plan)
     }
 
-    /// Everything a watch of these tasks is about: they and what their mode adds.
+    /// Everything the tasks of a watch rest on: they and all that is upstream of them.
     pub(super) fn upstream_of(&self, plan: &Plan) -> Plan {
         Plan::new(&self.shared.graph, plan.scheduled().iter(), Mode::Before)
     }

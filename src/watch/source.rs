@@ -31,7 +31,7 @@ pub enum Backend {
     /// The system's own events, passed on when they are 50 ms old; wakes up some 80 times a second to see
     /// whether they are.
     Debounced,
-    /// No events: every directory is reported so often.
+    /// No events: every directory is reported so often. Less than some milliseconds leaves time for nothing else.
     Polling(Duration),
 }
 

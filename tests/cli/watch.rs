@@ -437,6 +437,30 @@ fn a_task_that_failed_is_tried_again_after_what_is_upstream() {
 }
 
 #[test]
+fn what_has_only_started_is_followed_downstream() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:up"]
+        exec = "sleep 0.05"
+        execIfModified = ["in.txt"]
+        [tasks."app:middle"]
+        after = ["app:up@started"]
+        exec = "true"
+        execIfModified = ["other.txt"]
+        [tasks."app:always"]
+        after = ["app:middle"]
+        exec = "true"
+        "#,
+    );
+    ["in.txt", "other.txt"].iter().for_each(|file| tree.write(file, "1"));
+    let mut watch = Watching::start(&tree, &["app:always"]);
+    watch.waits();
+    tree.save("in.txt", "2");
+    assert_eq!(cycle(&watch.waits()).1, set("app:up app:always"));
+    watch.end();
+}
+
+#[test]
 fn what_a_guest_and_the_watch_both_wanted_is_watched_on() {
     let tree = Sandbox::new();
     let mut gate = Gate::new(tree.home().join("gate"));

@@ -103,9 +103,17 @@ impl Driver {
         // Told before the scheduler knows, so that a fail-fast end is told after its cause.
         self.finish(id, executed.finished);
         while let Ok(heard) = self.heard.1.try_recv() {
-            self.scheduler.observe(heard);
+            self.hear(heard);
         }
         self.scheduler.observe(Observation::Ended(id, outcome));
+    }
+
+    /// Something is told of a task that executes. What is downstream may be judged from now on, not only at its end.
+    pub(super) fn hear(&mut self, heard: Observation) {
+        if let Observation::Began(id) = heard {
+            self.pass(id, true);
+        }
+        self.scheduler.observe(heard);
     }
 
     pub(super) fn passed_over(&mut self, id: TaskId, outcome: Outcome) {

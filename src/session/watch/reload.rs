@@ -109,7 +109,7 @@ impl Turns {
 
     /// Whether the files have to be looked at, and nothing that runs rests on what they said.
     pub(super) fn may_reload(&mut self) -> bool {
-        let is_still = self.session.shared.commons.is_still();
+        let is_still = self.session.shared.commons.nobody_drives();
         if self.files.is_suspect && !is_still {
             self.look_in(SOON);
         }
