@@ -1,5 +1,6 @@
 //! From the end of a save to the start of the task it concerns, with `devtask watch` and, where both are installed,
-//! `inotifywait` with `ninja`; what a watch holds in memory; how often it wakes up while nothing happens.
+//! `inotifywait` with `ninja`; what a watch holds in memory; how often it wakes up while nothing happens; what a
+//! `devtask run` beside it takes.
 //! `cargo bench --bench watch [-- MOST_FILES | TASKS FILES_PER_TASK]`
 
 mod support;
@@ -132,7 +133,30 @@ fn devtask(workspace: &Workspace, edits: usize, smoke: bool) -> Row {
         "devtask watch",
         resident(watch.0.id())
     );
+    let name = format!("{}:build", package(0));
+    let guest = many(workspace, edits, &["run", "-q", &name]);
+    let (guest, start) = (guest.percentile(50), many(workspace, edits, &["--version"]).percentile(50));
+    println!(
+        "  {:<24} {:.2} ms for one task with nothing to do, as a guest; {:.2} ms of that beyond the start of a process",
+        "devtask run",
+        guest.as_secs_f64() * 1000.0,
+        guest.saturating_sub(start).as_secs_f64() * 1000.0
+    );
     row
+}
+
+/// Runs the program so often, and once before.
+fn many(workspace: &Workspace, times: usize, words: &[&str]) -> Row {
+    let once = || {
+        let begun = Instant::now();
+        let mut command = Command::new(DEVTASK);
+        command.args(words).current_dir(&workspace.root).stdin(Stdio::null()).stdout(Stdio::null());
+        let status = command.status();
+        assert!(status.is_ok_and(|status| status.success()), "devtask {words:?}");
+        begun.elapsed()
+    };
+    once();
+    Row { name: words.join(" "), times: (0..times).map(|_| once()).collect() }
 }
 
 fn with_ninja(workspace: &Workspace, edits: usize, ninja: &str, inotifywait: &str) -> Row {

@@ -436,6 +436,91 @@ fn a_task_that_failed_is_tried_again_after_what_is_upstream() {
     watch.end();
 }
 
+/// A repository of ten tasks with a thousand files each, which are others in the branch `other`.
+fn two_branches() -> Sandbox {
+    let task = |number: usize| {
+        format!("[tasks.\"app:t{number}\"]\nexec = \"true\"\nexecIfModified = [\"d{number}/**/*.txt\"]\n")
+    };
+    let tree = Sandbox::with(&(0..10).map(task).collect::<String>());
+    tree.write(".gitignore", ".devtask\n");
+    let write = |word: &str| {
+        for number in 0..10_000 {
+            let (task, directory) = (number % 10, number / 10 % 10);
+            tree.write(format!("d{task}/{directory}/{number}.txt"), format!("{word} {number}\n"));
+        }
+    };
+    let git = |words: &[&str]| git(&tree, words);
+    write("main");
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "main"]);
+    git(&["checkout", "-q", "-b", "other"]);
+    write("other");
+    git(&["commit", "-q", "-a", "-m", "other"]);
+    git(&["checkout", "-q", "main"]);
+    tree
+}
+
+fn git(tree: &Sandbox, words: &[&str]) {
+    let settings = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "gc.auto=0", "-c", "core.fsync=none"];
+    let mut git = std::process::Command::new("git");
+    git.current_dir(tree.root()).args(settings).args(words).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    assert!(git.status().unwrap().success(), "git {words:?}");
+}
+
+#[test]
+fn after_a_checkout_of_ten_thousand_files_each_task_runs_once() {
+    let tree = two_branches();
+    let mut watch = Watching::start(&tree, &[]);
+    watch.waits();
+    git(&tree, &["checkout", "-q", "other"]);
+    let events = watch.waits();
+    let started: Vec<&str> = events
+        .iter()
+        .filter(|event| event["event"] == "task_started")
+        .map(|event| event["task"].as_str().unwrap())
+        .collect();
+    let mut each = started.clone();
+    each.sort_unstable();
+    each.dedup();
+    assert_eq!((started.len(), each.len()), (10, 10), "{started:?}");
+    watch.end();
+}
+
+#[test]
+fn a_checkout_there_and_back_within_one_quiet_time_runs_nothing() {
+    let tree = two_branches();
+    let mut watch = Watching::start(&tree, &["--debounce", "2s"]);
+    watch.waits();
+    git(&tree, &["checkout", "-q", "other"]);
+    git(&tree, &["checkout", "-q", "main"]);
+    // What comes later is about this alone.
+    tree.save("d3/0/3.txt", "new\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["d3/0/3.txt"], set("app:t3")));
+    watch.end();
+}
+
+#[test]
+fn what_somebody_else_writes_all_the_time_is_not_taken_for_a_loop() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."app:t"]
+        exec = "sleep 0.1; cp in.txt out.txt"
+        execIfModified = ["in.txt"]
+        "#,
+    );
+    tree.write("in.txt", "0");
+    let mut watch = Watching::start(&tree, &["app:t"]);
+    watch.waits();
+    for number in 1..=150 {
+        tree.save("in.txt", number.to_string());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    eventually("the last is done", || tree.read("out.txt") == "150");
+    let output = watch.end();
+    assert!(!output.err.contains("again and again"), "{output}");
+}
+
 #[test]
 fn what_has_only_started_is_followed_downstream() {
     let tree = Sandbox::with(

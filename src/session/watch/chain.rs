@@ -13,7 +13,7 @@ use std::{
 use crate::model::TaskId;
 
 /// The cycle of this number, of those in a row that a task's own cycles caused, is not begun.
-const MOST: u32 = 3;
+pub(super) const MOST: u32 = 3;
 
 /// The cycles since something changed that no cycle made.
 #[derive(Debug, Default)]
@@ -40,15 +40,16 @@ impl Chain {
         self.links.remove(&task);
     }
 
-    /// A task has to run because these files changed while a cycle ran. Some: it has been enough, because of these.
-    pub(super) fn extend(&mut self, task: TaskId, paths: BTreeSet<PathBuf>) -> Option<Vec<PathBuf>> {
+    /// A task has to run because these files changed while a cycle ran: for how many times in a row that is, and
+    /// because of which files each time.
+    pub(super) fn extend(&mut self, task: TaskId, paths: BTreeSet<PathBuf>) -> (u32, &BTreeSet<PathBuf>) {
         let link = self.links.entry(task).or_insert_with(|| Link { times: 0, paths: paths.clone() });
         let same: BTreeSet<PathBuf> = link.paths.intersection(&paths).cloned().collect();
         match same.is_empty() {
             true => *link = Link { times: 1, paths },
             false => *link = Link { times: link.times + 1, paths: same },
         }
-        (link.times >= MOST).then(|| link.paths.iter().cloned().collect())
+        (link.times, &link.paths)
     }
 }
 
@@ -103,8 +104,12 @@ mod tests {
             (&[&["a"], &["b"], &["b"], &["b"]], Some("b")),
         ] {
             let mut chain = Chain::default();
-            let last = steps.iter().map(|step| chain.extend(task, paths(step))).last().flatten();
-            assert_eq!(last, expected.map(|path| vec![PathBuf::from(path)]), "{steps:?}");
+            let mut enough = None;
+            for step in steps {
+                let (times, same) = chain.extend(task, paths(step));
+                enough = (times >= MOST).then(|| same.clone());
+            }
+            assert_eq!(enough, expected.map(|path| paths(&[path])), "{steps:?}");
         }
     }
 
@@ -126,12 +131,14 @@ mod tests {
     fn tasks_that_feed_each_other_are_counted_each() {
         let (one, other) = (TaskId::new(0), TaskId::new(1));
         let mut chain = Chain::default();
-        for _ in 0..2 {
-            assert_eq!(chain.extend(one, paths(&["a"])), None);
-            assert_eq!(chain.extend(other, paths(&["b"])), None);
+        for times in 1..=3 {
+            assert_eq!(chain.extend(one, paths(&["a"])), (times, &paths(&["a"])));
+            assert_eq!(chain.extend(other, paths(&["b"])), (times, &paths(&["b"])));
         }
-        assert_eq!(chain.extend(one, paths(&["a"])), Some(vec!["a".into()]));
+        chain.forget(one);
+        assert_eq!(chain.extend(one, paths(&["a"])), (1, &paths(&["a"])));
+        assert_eq!(chain.extend(other, paths(&["b"])).0, 4);
         chain.end();
-        assert_eq!(chain.extend(other, paths(&["b"])), None);
+        assert_eq!(chain.extend(other, paths(&["b"])).0, 1);
     }
 }

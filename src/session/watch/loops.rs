@@ -3,32 +3,51 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use super::turns::Turns;
+use super::{chain, turns::Turns};
 use crate::{
     event::What,
     model::{TaskId, TaskSet},
 };
 
+/// How long nothing runs, to see whether files change then, too: more than there is between the writes of somebody who
+/// writes fifty times a second.
+const PAUSE: Duration = Duration::from_millis(25);
 /// What changes together with more files than this, a checkout perhaps, is no task's doing.
 const MOST: usize = 1_000;
 
 impl Turns {
     /// Tasks that changed while a cycle ran may have been changed by it.
-    pub(super) fn find_loops(&mut self) {
+    pub(super) async fn find_loops(&mut self) {
         if self.changed.is_empty() || self.paths.len() > MOST {
             return self.chain.end();
         }
         let mut disturbed = self.disturbed();
+        let mut suspects = Vec::new();
         for id in self.changed.clone() {
             let mut own = self.of_concern(id, &self.paths);
             own.extend(disturbed.remove(&id));
-            if let Some(paths) =
-                Some(own).filter(|own| !own.is_empty()).and_then(|own| self.chain.extend(id, own))
-            {
-                self.stop(id, paths);
+            if own.is_empty() {
+                continue;
+            }
+            let (times, paths) = self.chain.extend(id, own);
+            if times > 1 {
+                suspects.push((id, times, paths.clone()));
+            }
+        }
+        if suspects.is_empty() {
+            return;
+        }
+        // Somebody else who writes all the time does so while nothing runs, too.
+        tokio::time::sleep(PAUSE).await;
+        let (_, meanwhile) = self.take_in(false).await;
+        for (id, times, paths) in suspects {
+            if !paths.is_disjoint(&meanwhile) {
+                self.chain.forget(id);
+            } else if times >= chain::MOST {
+                self.stop(id, paths.into_iter().collect());
             }
         }
     }

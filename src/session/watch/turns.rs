@@ -252,25 +252,7 @@ impl Turns {
         let was_running = self.run.is_none() && std::mem::take(&mut self.made);
         let is_echo = |burst: Burst| self.told.is_some_and(|told| burst.began.duration_since(told) < ECHO);
         let made = was_running || self.run.is_none() && burst.is_some_and(is_echo);
-        let mut seen = self.catch_up().await;
-        self.tell_health();
-        let users = self.watching().users(&self.session.shared, &seen.sets);
-        self.note_others(&seen);
-        let watched: Vec<TaskId> =
-            users.into_iter().filter(|id| self.plan.scheduled().contains(*id)).collect();
-        let has_changed = |turns: &Self, id: TaskId| {
-            let watching = turns.watching();
-            watching.has_changed(&turns.session.shared, &watching.now(), id)
-        };
-        let new = std::mem::take(&mut seen.paths);
-        self.release(&watched, &new, !made && self.run.is_none());
-        self.paths.extend(new.iter().cloned());
-        self.changed.extend(watched);
-        self.changed.extend(self.disturbed().into_keys());
-        let changed = std::mem::take(&mut self.changed);
-        self.changed =
-            changed.into_iter().filter(|id| !self.stuck.contains_key(id) && has_changed(self, *id)).collect();
-        self.suspect(&seen.other);
+        let (has_executed, new) = self.take_in(!made && self.run.is_none()).await;
         if self.run.is_some() {
             return self.restart(&new);
         }
@@ -282,14 +264,39 @@ impl Turns {
         }
         let stuck = self.stuck.len();
         match made {
-            true => self.find_loops(),
+            true => self.find_loops().await,
             false => self.chain.end(),
         }
         // Somebody else's run may have mended or broken something.
-        let is_other =
-            || !seen.executed.is_empty() && !self.standing(Outcome::Failed).eq(self.failed.iter().copied());
+        let is_other = || has_executed && !self.standing(Outcome::Failed).eq(self.failed.iter().copied());
         let is_news = was_running || self.stuck.len() > stuck || is_other();
         self.cycle_or_wait(is_news);
+    }
+
+    /// Looks, and takes note of what that shows: whether others executed something, and what changed. `by_other_hand`: it was
+    /// not a cycle that changed it.
+    pub(super) async fn take_in(&mut self, by_other_hand: bool) -> (bool, BTreeSet<PathBuf>) {
+        let mut seen = self.catch_up().await;
+        self.tell_health();
+        self.note_others(&seen);
+        let users = self.watching().users(&self.session.shared, &seen.sets);
+        let watched: Vec<TaskId> =
+            users.into_iter().filter(|id| self.plan.scheduled().contains(*id)).collect();
+        let new = std::mem::take(&mut seen.paths);
+        self.release(&watched, &new, by_other_hand);
+        self.paths.extend(new.iter().cloned());
+        self.changed.extend(watched);
+        self.changed.extend(self.disturbed().into_keys());
+        let changed = std::mem::take(&mut self.changed);
+        self.changed = {
+            let (shared, watching) = (&self.session.shared, self.watching());
+            let now = watching.now();
+            let is_due =
+                |id: &TaskId| !self.stuck.contains_key(id) && watching.has_changed(shared, &now, *id);
+            changed.into_iter().filter(is_due).collect()
+        };
+        self.suspect(&seen.other);
+        (!seen.executed.is_empty(), new)
     }
 
     /// Whether git is in the midst of changing many files.
