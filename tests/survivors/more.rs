@@ -1,7 +1,7 @@
 //! Other ways to end, to wait and to be stopped.
 
 use super::{
-    processes::{TOKEN, carrying, guardian, state, token},
+    processes::{TOKEN, carrying, guardian, none_survives, state, token},
     support::{Sandbox, eventually, gate::Gate},
 };
 
@@ -149,4 +149,32 @@ fn sigusr1_says_what_is_running() {
     eventually("it says so again", || tree.read("err").contains("Running           app:long ("));
     gate.open();
     assert_eq!(run.finish().code, Some(0));
+}
+
+#[test]
+fn a_watch_that_is_killed_leaves_nothing_and_the_next_one_is_right() {
+    let tree = tree(
+        r#"
+        [tasks.slow]
+        exec = "echo half > out; setsid sleep 600 & echo > up; while [ ! -e go ]; do sleep 0.02; done; cp in out"
+        execIfModified = ["in"]
+        outputs = ["out"]
+        "#,
+    );
+    tree.write("in", "whole");
+    for way in [KILL, INT] {
+        let _ = std::fs::remove_file(tree.path("up"));
+        let watch = tree.devtask(["watch", "slow"]).start_with_stderr("err");
+        up(&tree);
+        watch.signal(way);
+        assert_eq!(watch.finish().signal, Some(way));
+        none_survives(&token(&tree));
+        assert_eq!(tree.read("out"), "half\n");
+    }
+    tree.write("go", "");
+    let watch = tree.devtask(["watch", "slow"]).start_with_stderr("err");
+    eventually("it is right", || tree.read("out") == "whole" && tree.read("err").contains(" waiting "));
+    watch.signal(INT);
+    watch.finish();
+    assert!(tree.ok("run slow").err.contains("1 Cached"), "nothing is left to be done");
 }
