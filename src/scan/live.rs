@@ -305,7 +305,11 @@ impl Live {
     }
 
     /// The same of any entry of these directories: nobody says that it was not written.
-    fn may_hold_ground<'a>(&self, mut directories: impl Iterator<Item = &'a Path>) -> bool {
+    fn may_hold_ground<'a>(&self, directories: impl Iterator<Item = &'a Path>) -> bool {
+        let mut directories = directories.peekable();
+        if directories.peek().is_none() {
+            return false;
+        }
         let holding: HashSet<&Path> = self.grounds.iter().filter_map(|path| path.parent()).collect();
         directories.any(|directory| {
             let is_there = |name: &str| directory.join(name).symlink_metadata().is_ok();

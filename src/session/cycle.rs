@@ -18,6 +18,8 @@ use crate::{
 /// Which tasks a cycle is about.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cycle {
+    /// The tasks that the watch was asked for.
+    pub(crate) named: TaskSet,
     /// All it schedules.
     pub(crate) scheduled: TaskSet,
     /// Upstream of these, what did not succeed and stays as it is.
@@ -55,7 +57,7 @@ impl Cycle {
         for id in stays.iter() {
             scheduled.insert(id);
         }
-        Self { scheduled, stays, forced, owed }
+        Self { named: plan.roots().clone(), scheduled, stays, forced, owed }
     }
 }
 

@@ -276,11 +276,13 @@ impl Session {
         if self.shared.read_only && !request.dry_run {
             return Err(SessionError::ReadOnly);
         }
-        let roots = self.select_from(request.standpoint.as_ref(), &request.names)?;
-        let mut plan = Plan::new(&self.shared.graph, roots, request.mode);
-        if let Some(cycle) = &request.cycle {
-            plan = Plan::part(&self.shared.graph, plan.roots().clone(), cycle.scheduled.clone());
-        }
+        let plan = match &request.cycle {
+            Some(cycle) => Plan::part(&self.shared.graph, cycle.named.clone(), cycle.scheduled.clone()),
+            None => {
+                let roots = self.select_from(request.standpoint.as_ref(), &request.names)?;
+                Plan::new(&self.shared.graph, roots, request.mode)
+            }
+        };
         self.refuse_processes(&plan, request)?;
         self.refuse_outputs_outside(&plan)?;
         Ok(plan)

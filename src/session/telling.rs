@@ -31,7 +31,7 @@ impl Telling {
         let names = |ids: &mut dyn Iterator<Item = TaskId>| ids.map(|id| self.name(id)).collect();
         self.run.emitter.emit(What::RunStarted {
             run: self.run.id.clone(),
-            roots: names(&mut plan.roots().iter()),
+            roots: names(&mut plan.roots().iter().filter(|id| plan.scheduled().contains(*id))),
             dry_run: self.run.request.dry_run,
         });
         self.run.emitter.emit(What::Plan { tasks: names(&mut plan.order().iter().copied()) });
