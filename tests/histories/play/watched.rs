@@ -52,6 +52,22 @@ impl Watched {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Waits until every thread of it has stopped: the signal is one thread's to take, and the others go on until then.
+    fn stands_still(&self) {
+        let end = Instant::now() + DEADLINE;
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let goes_on = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // After the name in parentheses, which may hold anything.
+            let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+            state.is_some_and(|state| !"TtZX".contains(state))
+        };
+        while fs::read_dir(&tasks).into_iter().flatten().flatten().any(goes_on) {
+            assert!(Instant::now() < end, "the watch does not stop: {}", self.told());
+            thread::sleep(Duration::from_micros(50));
+        }
+    }
+
     /// Reads events until it waits after the task of the mark has ended (`marked`), or at all.
     fn rest(&mut self, marked: bool) -> Came {
         let end = Instant::now() + DEADLINE;
@@ -116,6 +132,9 @@ impl Player {
     pub(super) fn hold_watch(&self, hold: bool) {
         if let Some(watch) = &self.watch {
             watch.signal(if hold { Signal::STOP } else { Signal::CONT });
+            if hold {
+                watch.stands_still();
+            }
         }
     }
 
