@@ -15,6 +15,7 @@
 
 mod edge;
 mod queue;
+pub mod supervise;
 mod wind_down;
 
 use std::{collections::VecDeque, sync::Arc};
