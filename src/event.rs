@@ -179,6 +179,11 @@ pub enum What {
         /// The files.
         paths: Vec<String>,
     },
+    /// A task has waited for some time for another run, which executes it, or had begun to: `devtask watch` for one.
+    HeldUp {
+        /// The task.
+        task: TaskName,
+    },
     /// Task files were edited, and a watch goes on with what they say now.
     Reloaded {
         /// The tasks that are others than before.

@@ -9,7 +9,9 @@ mod ends;
 use std::{
     collections::{HashMap, HashSet},
     os::unix::ffi::OsStrExt as _,
+    pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -38,6 +40,9 @@ use crate::{
     schedule::{Effect, Observation, Options, Scheduler, Verdict},
     store::{Batch, TaskRecord},
 };
+
+/// How long a task may wait for another run's execution of it before that is told.
+const HELD_UP: Duration = Duration::from_millis(500);
 
 /// What a run is told from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,7 +268,11 @@ impl Driver {
         for id in self.held_up.drain(..) {
             let run = Arc::clone(&self.run);
             self.work.spawn(async move {
-                run.member.freed(id).await;
+                let mut freed = pin!(run.member.freed(id));
+                if tokio::time::timeout(HELD_UP, &mut freed).await.is_err() {
+                    run.emitter.emit(What::HeldUp { task: run.shared.graph.name(id).clone() });
+                    freed.await;
+                }
                 Done::Freed(id)
             });
         }

@@ -363,7 +363,25 @@ fn who_wants_the_terminal_waits_for_the_tree() {
     waits(&tree.sandbox);
     assert_eq!(owner.ends(&mut tree).code, Some(0));
     assert_eq!(guest.finish().code, Some(0));
-    assert!(tree.sandbox.read("waits").contains("Succeeded         a:talks"));
+    let told = tree.sandbox.read("waits");
+    assert!(told.contains("Succeeded         a:talks"), "{told}");
+    assert_eq!(
+        told.matches("a:talks wants the terminal, which nobody else can give it").count(),
+        1,
+        "{told}"
+    );
+}
+
+#[test]
+fn who_waits_for_what_another_executes_is_told_so() {
+    let mut tree = Tree::new();
+    let owner = tree.held();
+    let guest = tree.sandbox.devtask(["run", "own"]).start_with_stderr("said");
+    let line = "Waiting           for a:own, which runs for somebody else just now\n";
+    eventually("it is told", || tree.sandbox.exists("said") && tree.sandbox.read("said").contains(line));
+    assert_eq!(owner.ends(&mut tree).code, Some(0));
+    assert_eq!(guest.finish().code, Some(0));
+    assert!(tree.sandbox.read("said").contains("Cached            a:own"));
 }
 
 #[test]

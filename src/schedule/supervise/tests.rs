@@ -268,7 +268,11 @@ fn a_watchdog_wants_to_be_fed() {
         assert_eq!(story.it.due(), (!require_ready).then_some(s(3)));
         story.now += s(2);
         story.tell(Happening::SaysReady);
-        assert_eq!(story.it.due(), Some(if require_ready { s(5) } else { s(3) }), "to be ready feeds nothing");
+        assert_eq!(
+            story.it.due(),
+            Some(if require_ready { s(5) } else { s(3) }),
+            "to be ready feeds nothing"
+        );
         story.tell(Happening::Feeds);
         assert_eq!(story.it.due(), Some(s(5)));
         assert_eq!(story.wait(s(3)), [Deed::Signal(15)]);

@@ -1,6 +1,12 @@
 //! Having whoever holds the tree do it: as a guest of its session (see [`devtask::serve`]).
 
-use std::{collections::HashSet, env, process, sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashSet,
+    env, process,
+    sync::{Arc, Once},
+    thread,
+    time::Duration,
+};
 
 use devtask::{
     Request,
@@ -203,7 +209,14 @@ pub(crate) async fn conclude(errand: Errand<'_>, mut console: Console, ended: En
 pub(super) fn refused(refusal: Refusal) -> Result<(), Exit> {
     match refusal.into_error() {
         Ok(error) => Err(refuse(&error)),
-        Err(Refusal::Interactive(_)) => Ok(()),
+        Err(Refusal::Interactive(task)) => {
+            // However often it asks.
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| {
+                eprintln!("{task} wants the terminal, which nobody else can give it: it waits for the tree")
+            });
+            Ok(())
+        }
         Err(Refusal::Nested) => Err(nested()),
         Err(Refusal::Failed(why)) => Err(internal(&why)),
         Err(other) => Err(internal(&format!("{other:?}"))),

@@ -124,6 +124,9 @@ impl Lines {
             // What concerns the whole run, as results that are not saved, is never kept quiet.
             What::Warning { task: None, message } => vec![self.warning(None, message)],
             What::Warning { task, message } => self.unless_quiet(|s| vec![s.warning(task.as_ref(), message)]),
+            What::HeldUp { task } => self.unless_quiet(|s| {
+                vec![s.status("Waiting", &format!("for {task}, which runs for somebody else just now"))]
+            }),
             What::TaskFinished(finished) => self.finished(finished),
             What::Message { task: _, text } => {
                 self.unless_quiet(|_| text.lines().map(|l| text::output_line(l, false)).collect())
