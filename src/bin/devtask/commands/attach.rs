@@ -15,8 +15,8 @@ use devtask::{
 use tokio::sync::mpsc;
 
 use super::{
+    errand::Errand,
     guest::{Visit, listening, refused},
-    run::Errand,
     watch::manner,
 };
 use crate::{

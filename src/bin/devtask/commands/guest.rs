@@ -20,7 +20,8 @@ use crate::{
     app::{App, Tree, build, home, internal, refuse},
     args::RunArgs,
     commands::{
-        run::{Errand, Stage, listen, within_runtime},
+        errand::Errand,
+        run::{Stage, listen, within_runtime},
         wait::nested,
     },
     console::{Conducted, Console, Ended, View},

@@ -3,6 +3,7 @@
 mod attach;
 mod command;
 mod completions;
+mod errand;
 mod graph;
 mod guest;
 mod list;

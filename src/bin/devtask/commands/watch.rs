@@ -25,7 +25,10 @@ use super::{
 use crate::{
     app::{App, Tree, build, is_nested_in, misused, refuse, runtime_bases},
     args::{self, Mode, Outputs, Ui, WatchArgs, Watcher},
-    commands::run::{Errand, Stage, inputs, listen, within_runtime},
+    commands::{
+        errand::{Errand, inputs},
+        run::{Stage, listen, within_runtime},
+    },
     console::{Console, Events, Hand, OwnWatch, View, has_keys},
     exit::Exit,
     render::{
