@@ -31,6 +31,14 @@ pub enum Fault {
     RouteBlind,
     /// What is settled is believed whatever became of the records since (hazard 0, point 2).
     SettledBlind,
+    /// A watch does not run again what was edited while it ran (hazard C1).
+    DisturbedForgotten,
+    /// A cycle of a watch is about the tasks whose files changed, and not about those downstream of them.
+    DownstreamForgotten,
+    /// A watch takes no note of what others give up, or execute, beside it.
+    OthersUnheard,
+    /// Whoever asks a watch is answered by what it knew before the last writes (hazard B9).
+    AnswersEarly,
 }
 
 impl Fault {
@@ -49,6 +57,14 @@ impl Fault {
         ("route-blind", Self::RouteBlind),
         ("settled-blind", Self::SettledBlind),
     ];
+
+    /// Those of a watch, which only one of them can show.
+    pub const OF_A_WATCH: [(&str, Self); 4] = [
+        ("disturbed-forgotten", Self::DisturbedForgotten),
+        ("downstream-forgotten", Self::DownstreamForgotten),
+        ("others-unheard", Self::OthersUnheard),
+        ("answers-early", Self::AnswersEarly),
+    ];
 }
 
 #[cfg(feature = "planted-faults")]
@@ -60,7 +76,7 @@ static PLANTED: std::sync::OnceLock<Fault> = std::sync::OnceLock::new();
 /// If there is no fault of that name: a test would look for nothing.
 #[cfg(feature = "planted-faults")]
 pub fn plant(name: &str) {
-    let found = Fault::ALL.iter().find(|(known, _)| *known == name);
+    let found = Fault::ALL.iter().chain(&Fault::OF_A_WATCH).find(|(known, _)| *known == name);
     let (_, fault) = found.unwrap_or_else(|| panic!("there is no fault `{name}` to plant"));
     PLANTED.get_or_init(|| *fault);
 }

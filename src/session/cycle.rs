@@ -13,6 +13,7 @@ use crate::{
     graph::TaskGraph,
     model::{Outcome, Reason, Task, TaskId, TaskSet},
     plan::Plan,
+    planted::{self, Fault},
 };
 
 /// Which tasks a cycle is about.
@@ -41,7 +42,8 @@ impl Cycle {
         standings: &BTreeMap<TaskId, Stood>,
     ) -> Self {
         let mut scheduled: TaskSet = changed.into_iter().chain(forced.iter()).chain(owed.iter()).collect();
-        let mut open: Vec<TaskId> = scheduled.iter().collect();
+        let mut open: Vec<TaskId> =
+            scheduled.iter().filter(|_| !planted::is(Fault::DownstreamForgotten)).collect();
         while let Some(id) = open.pop() {
             let downstream: Vec<TaskId> = plan.downstream(graph, id).map(|edge| edge.task).collect();
             open.extend(

@@ -6,6 +6,7 @@ use super::{Driver, Halt};
 use crate::{
     event::{Decided, Finished},
     model::{Outcome, Reason, TaskId},
+    planted::{self, Fault},
     schedule::{Observation, Verdict},
     session::{
         calls::failure,
@@ -93,7 +94,9 @@ impl Driver {
         let failure = failure(&executed.finished);
         self.results.set(id, TaskResult { handed: executed.handed, failure, ..TaskResult::default() });
         let disturbed = match &executed.finished.not_fresh {
-            Some(Reason::ChangedWhileRunning { path }) => Some(self.run.shared.root.join(path)),
+            Some(Reason::ChangedWhileRunning { path }) if !planted::is(Fault::DisturbedForgotten) => {
+                Some(self.run.shared.root.join(path))
+            }
             _ => None,
         };
         match executed.is_told {
@@ -172,7 +175,7 @@ impl Driver {
             let failure = self.results.get(id).failure;
             watching.stand(id, Stood { outcome: Some(outcome), failure, handed, looked, disturbed });
             // What a guest began and did not end is left to the watch; what the watch itself ends it knows of.
-            if !self.run.request.by_watch {
+            if !self.run.request.by_watch && !planted::is(Fault::OthersUnheard) {
                 watching.tell(id, outcome, was_executed, || self.run.member.in_hand());
             }
         }
