@@ -1144,6 +1144,32 @@ fn a_command_can_be_watched_for_without_a_task_file() {
 }
 
 #[test]
+fn what_nobody_watches_any_more_is_forgotten() {
+    let tree = without_file();
+    let states = tree.home().join(".local/state/devtask");
+    let watch = |word: &str| {
+        let mut watch = Watching::start(&tree, &["-g", "src/a.txt", "echo", word]);
+        watch.waits();
+        watch
+    };
+    watch("old").end();
+    let old = states.join(&list(&states)[0]);
+    let two_months_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * 24 * 60 * 60);
+    let age = || fs::File::options().write(true).open(old.join("lock")).unwrap().set_modified(two_months_ago);
+    watch("new").end();
+    assert_eq!(list(&states).len(), 2);
+    // As long as somebody watches it, its age does not count.
+    let held = watch("old");
+    age().unwrap();
+    watch("new").end();
+    assert_eq!(list(&states).len(), 2);
+    held.end();
+    age().unwrap();
+    watch("new").end();
+    assert!(list(&states).len() == 1 && !old.exists());
+}
+
+#[test]
 fn one_word_is_for_the_shell_and_runs_at_once_each_time() {
     let tree = without_file();
     for (words, code) in [(&["--", "cat src/a.txt && exit 4"][..], 4), (&["--", "false"], 1), (&["false"], 1)]

@@ -2,8 +2,10 @@
 
 use std::{
     ffi::OsString,
+    fs::{self, File},
     os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::Path,
+    time::Duration,
 };
 
 use devtask::{
@@ -23,6 +25,8 @@ use crate::{
 
 /// What the task is called that the command becomes.
 pub(super) const NAME: &str = "watch:command";
+/// How long a command that is not watched any more is remembered.
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// An example that fits everywhere.
 const EXAMPLE: &str = "write for example `devtask watch -g 'src/**/*.rs' -- cargo test`";
 
@@ -32,6 +36,7 @@ pub(super) fn tree(app: &mut App, args: &WatchArgs) -> Result<(Tree, Vec<OsStrin
     check(&app.start_dir, &args.globs, app.color_err)?;
     let signature = signature(&app.start_dir, &args.globs, &words);
     let dir = private_state_dir(&format!("watch-{:016x}", xxh3_64(&signature)));
+    forget_old(&dir);
     app.globals.state_dir.get_or_insert(dir);
     let (action, arguments) = action(words);
     let task = Task::shell(NAME, "")
@@ -61,6 +66,24 @@ fn words(args: &WatchArgs) -> Result<Vec<OsString>, Exit> {
         ([name, ..], _) => {
             let message = "`-g` is for a command without a task file, and takes no names of tasks";
             Err(misused_with(message, &format!("leave out `{name}`, or leave out `-g` and watch the tasks")))
+        }
+    }
+}
+
+/// Removes what is remembered of commands that nobody has watched for a month, beside the state of this one.
+fn forget_old(own: &Path) {
+    let states = own.parent().and_then(|states| states.read_dir().ok());
+    for state in states.into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path != own) {
+        let is_watch = state.file_name().is_some_and(|name| name.as_bytes().starts_with(b"watch-"));
+        let lock = File::open(state.join("lock"));
+        let is_old = lock.as_ref().is_ok_and(|lock| {
+            let used = lock.metadata().and_then(|found| found.modified());
+            used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > MONTH))
+        });
+        // Whoever watches has it locked, however long ago that began.
+        if is_watch && is_old && lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_dir_all(state);
         }
     }
 }
