@@ -66,6 +66,7 @@ impl Epoch {
 #[cfg(test)]
 impl Epoch {
     /// The same, but of another boot or mount.
+    #[cfg(target_os = "linux")]
     pub(super) fn elsewhere(mut self, boot: bool) -> Self {
         if boot {
             self.boot.push('x');

@@ -166,6 +166,7 @@ fn first_result(frames: &[u8]) -> Option<(Vec<Change>, &[u8])> {
 #[cfg(test)]
 impl Progress {
     /// The same, but of another boot or mount.
+    #[cfg(target_os = "linux")]
     pub(super) fn elsewhere(mut self, boot: bool) -> Self {
         self.epoch = self.epoch.elsewhere(boot);
         self

@@ -15,7 +15,7 @@ use super::health::Why;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Id {
     /// The number inotify gave it.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no inotify"))]
+    #[cfg_attr(not(any(target_os = "linux", test)), expect(dead_code, reason = "there is no inotify"))]
     Watch(i32),
     /// Device and inode.
     Inode(u64, u64),

@@ -126,7 +126,7 @@ impl State {
     }
 
     /// The watches that inotify is to give up.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no inotify"))]
+    #[cfg_attr(not(any(target_os = "linux", test)), expect(dead_code, reason = "there is no inotify"))]
     pub(super) fn idle(&mut self) -> Vec<i32> {
         std::mem::take(&mut self.idle)
     }

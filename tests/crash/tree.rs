@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::support::{Output, Sandbox, set};
+#[cfg(target_os = "linux")]
+use super::support::set;
+use super::support::{Output, Sandbox};
 
 /// Files and a value are handed on; one task leaves half of its work when it is killed, and does not declare
 /// what it makes, so nothing but its record can tell.
@@ -36,6 +38,7 @@ outputs = ["still.out"]
 "#;
 
 /// The tasks that [`edit`] makes stale.
+#[cfg(target_os = "linux")]
 pub(crate) const EDITED: &str = "a:gen a:use a:free";
 
 /// The workspace, run once.
@@ -73,6 +76,7 @@ pub(crate) fn run(tree: &Sandbox, what: &str) -> (BTreeSet<String>, Output) {
 }
 
 /// Nothing is left to do.
+#[cfg(target_os = "linux")]
 pub(crate) fn assert_settled(tree: &Sandbox, what: &str) {
     let (executed, output) = run(tree, what);
     assert_eq!(executed, set(""), "{what}: {output}");

@@ -1,8 +1,6 @@
 //! What a program gets to see, and why it could not be started.
 
-use std::{
-    collections::BTreeMap, ffi::OsString, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc,
-};
+use std::{collections::BTreeMap, ffi::OsString, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use devtask::process::{Command, Launch, SESSION_VARIABLE, SpawnError, Warden, WardenOptions};
 
@@ -70,11 +68,11 @@ async fn what_a_command_sets_itself_wins_over_what_it_shares() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_shared_variable_may_be_too_large_only_if_it_is_not_passed() {
-    let shared: Arc<BTreeMap<OsString, OsString>> =
-        Arc::new([("LARGE".into(), "x".repeat(131_072).into())].into());
+    let shared: std::sync::Arc<BTreeMap<OsString, OsString>> =
+        std::sync::Arc::new([("LARGE".into(), "x".repeat(131_072).into())].into());
     let command = |own: Option<&str>| {
         let mut launch = launch("echo $LARGE");
-        launch.command.ambient = Arc::clone(&shared);
+        launch.command.ambient = std::sync::Arc::clone(&shared);
         own.into_iter().for_each(|own| launch.env_push("LARGE", own.to_owned()));
         launch
     };

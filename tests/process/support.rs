@@ -62,10 +62,12 @@ pub(crate) fn sleepers(token: &str) -> usize {
 }
 
 /// Waits until something is so.
+#[cfg(target_os = "linux")]
 pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
     until_or(|| what.to_owned(), holds);
 }
 
+#[cfg(target_os = "linux")]
 /// Waits until something is so; if that never comes, `what` tells what there is instead.
 pub(crate) fn until_or(what: impl Fn() -> String, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);

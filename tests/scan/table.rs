@@ -288,8 +288,7 @@ fn a_file_that_became_another_kind_is_unstable() {
     let tree = Tree::new(&["a=1", "b=2", "c=3"]);
     let matched = tree.walk("*");
     fs::remove_file(tree.path("a")).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, tree.path("a"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
-        .unwrap();
+    tree.fifo("a");
     fs::remove_file(tree.path("b")).unwrap();
     tree.link("b", "b");
     let set = Ahead::default().table(&tree, NoMemory).digest(&matched);
