@@ -13,6 +13,8 @@ pub enum Reason {
     AlwaysRuns,
     /// The user asked for it (`--force`, `--refresh-task-cache`).
     Forced,
+    /// It executes just now, for another run of the session; what comes of that nobody knows yet.
+    Executing,
     /// Its `status` command decides, when it is asked.
     StatusDecides,
     /// Its `status` command said that there is work to do.

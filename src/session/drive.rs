@@ -300,6 +300,10 @@ impl Driver {
         let times = match self.run.member.standing(id, || self.run.asked(id)) {
             Standing::Free(times) => times,
             // It only looks: it says what is known now.
+            Standing::Executing if self.run.request.dry_run => {
+                let record = self.record(id);
+                return self.judged(Judged::without_files(id, Reason::Executing, record, 0));
+            }
             _ if self.run.request.dry_run => 0,
             Standing::Executing => return self.held_up.push(id),
             Standing::Over(over) => return self.over(id, &over),

@@ -244,9 +244,9 @@ fn who_looks_is_answered_by_the_owner() {
     let owner = tree.held();
     let list = tree.sandbox.ok("list own fails");
     assert_eq!(list.err, "", "{list}");
-    assert!(list.out.contains("a:own    stale") && list.out.contains("a:fails  always runs"), "{list}");
+    assert!(list.out.contains("a:own    running") && list.out.contains("a:fails  always runs"), "{list}");
     let why = tree.sandbox.ok("why own");
-    assert!(why.out.starts_with("a:own would run"), "{why}");
+    assert!(why.out.starts_with("a:own would run") && why.out.contains("it runs just now"), "{why}");
     let dry = tree.sandbox.expect(5, "run other --dry-run");
     assert!(dry.err.contains("Would run         a:other   because no earlier run is known"), "{dry}");
     assert!(dry.err.contains("1 Would Run (dry run)"), "{dry}");

@@ -35,6 +35,7 @@ impl Decision {
             (Decided::Cached, _) => "fresh",
             (Decided::Skip, _) => "no command",
             (_, [Reason::AlwaysRuns]) => "always runs",
+            (_, [Reason::Executing]) => "running",
             (_, [Reason::StatusDecides]) => "asks its status",
             _ => "stale",
         }

@@ -18,6 +18,7 @@ pub(crate) fn row(reason: &Reason) -> Row {
     match reason {
         Reason::AlwaysRuns => row("always", "", "has neither execIfModified nor outputs nor status"),
         Reason::Forced => row("forced", "", "asked for on the command line"),
+        Reason::Executing => row("history", "", "it runs just now"),
         Reason::StatusDecides => row("status", "", "is asked when it is run"),
         Reason::StatusSaidNo { exit_code: Some(code) } => {
             row("status", "", &format!("was asked and exited with {code}"))
