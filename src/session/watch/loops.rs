@@ -12,9 +12,9 @@ use crate::{
     model::{TaskId, TaskSet},
 };
 
-/// How long nothing runs, to see whether files change then, too: more than there is between the writes of somebody who
-/// writes fifty times a second.
-const PAUSE: Duration = Duration::from_millis(25);
+/// How long nothing runs, to see whether files change then, too: several times what there is between the writes of
+/// somebody who writes fifty times a second.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What changes together with more files than this, a checkout perhaps, is no task's doing.
 const MOST: usize = 1_000;
 
