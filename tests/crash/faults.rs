@@ -113,6 +113,10 @@ fn assert_no_remains(state: &Path, what: &str) {
     assert!(bad.is_empty(), "{what}: {bad:?}");
 }
 
+/// So many calls there are at least, however much is written together: that depends on how quickly tasks follow each
+/// other.
+const LEAST: usize = 5;
+
 /// Tries some faults at all calls; returns how many there were.
 fn try_all(faults: Range<usize>, prepare: impl Fn(&Sandbox)) -> usize {
     let tree = tree::new();
@@ -139,28 +143,28 @@ fn without_state(tree: &Sandbox) {
 #[test]
 fn killed_at_any_call_nothing_counts_as_done_that_is_not() {
     if can_trace() {
-        assert!(try_all(0..1, nothing) > 10);
+        assert!(try_all(0..1, nothing) > LEAST);
     }
 }
 
 #[test]
 fn killed_at_any_call_while_the_state_is_made() {
     if can_trace() {
-        assert!(try_all(0..1, without_state) > 10);
+        assert!(try_all(0..1, without_state) > LEAST);
     }
 }
 
 #[test]
 fn whatever_call_fails_results_are_saved_or_it_is_told() {
     if can_trace() {
-        assert!(try_all(1..5, nothing) > 40);
+        assert!(try_all(1..5, nothing) > 4 * LEAST);
     }
 }
 
 #[test]
 fn whatever_call_fails_while_the_state_is_made() {
     if can_trace() {
-        assert!(try_all(1..5, without_state) > 40);
+        assert!(try_all(1..5, without_state) > 4 * LEAST);
     }
 }
 
