@@ -219,7 +219,7 @@ fn a_look_does_not_wait_for_what_executes() {
     assert_eq!(look(), (1, Decided::WouldRun, Some(Reason::NeverRan)));
     let run = host.run("a:work");
     gate.wait();
-    assert_eq!(look(), (1, Decided::WouldRun, Some(Reason::LastRunInterrupted)));
+    assert_eq!(look(), (1, Decided::WouldRun, Some(Reason::Executing)));
     gate.open();
     run.finish();
     assert_eq!(look(), (0, Decided::Cached, None));
