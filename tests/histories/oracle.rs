@@ -314,7 +314,7 @@ impl Books {
             let trace = traces.get(&task.id).copied().unwrap_or_default();
             let most = match world.freshness(task.id) {
                 // Who asks has what its files do not decide done upstream of it, when the watch has run it already.
-                Freshness::Keyed if rests_on_more_than_files(world, task.id) => most + 1,
+                Freshness::Keyed if rests_on_more_than_files(world, traces, task.id) => most + 1,
                 Freshness::Keyed => most,
                 // What rests on no key is run for everybody who asks.
                 _ => 3,
@@ -387,10 +387,13 @@ fn has_cause(world: &World, seen: &Seen<'_>, id: usize) -> bool {
     world.edges(id).any(|edge| ran(edge.to) || has_cause(world, seen, edge.to))
 }
 
-/// Whether something upstream of a task is run, or asked, whatever its files are.
-fn rests_on_more_than_files(world: &World, id: usize) -> bool {
+/// Whether something upstream of a task was executed for another reason than its files.
+fn rests_on_more_than_files(world: &World, traces: &BTreeMap<usize, Trace>, id: usize) -> bool {
+    let ran = |id: usize| traces.get(&id).is_some_and(|trace| trace.starts > 0);
     let decides = |id: usize| !matches!(world.freshness(id), Freshness::Keyed | Freshness::Door);
-    world.edges(id).any(|edge| decides(edge.to) || rests_on_more_than_files(world, edge.to))
+    world
+        .edges(id)
+        .any(|edge| decides(edge.to) && ran(edge.to) || rests_on_more_than_files(world, traces, edge.to))
 }
 
 /// The lines in which two keys differ.
