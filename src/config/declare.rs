@@ -14,13 +14,13 @@ use super::{
     patterns,
     process::ProcessFields,
     resolve::Resolver,
-    rules,
+    rules, spec,
     table::Both,
     tables::{Common, File, Task as TaskFields, Type},
 };
 use crate::{
     diagnostic::{Diagnostic, SourceId},
-    model::{Action, Declaration, Interpreter, Task, TaskKind, TaskName, Written},
+    model::{Action, Declaration, Interpreter, PROCESSES, Task, TaskName, Written},
     pattern::{PatternKind, PatternSet},
 };
 
@@ -34,7 +34,8 @@ pub(super) fn declare(
     let mut resolver = Resolver::new(source, Some(scope));
     let mut file_env: BTreeMap<String, Written<String>> =
         dotenv.iter().map(|(k, v)| (k.clone(), Written::plain(v.clone()))).collect();
-    file_env.extend(resolver.variables(file.env.as_ref(), Kind::Plain));
+    file_env.extend(resolver.variables(file.env.as_ref(), Kind::Started));
+    let ports_of_file = resolver.take_ports();
     let mut declarer = Declarer { resolver, scope, project: scope.project.into(), file_env };
     let mut list = Vec::new();
     for (name, fields) in file.tasks.iter().flat_map(|t| &t.value.0) {
@@ -42,6 +43,10 @@ pub(super) fn declare(
     }
     for (name, fields) in file.processes.iter().flat_map(|p| &p.value.0) {
         list.extend(declarer.process(name, &fields.value));
+    }
+    // They mean the same in each task of the file, so one of these is enough to have them judged.
+    if let Some(first) = list.first_mut() {
+        first.ports.splice(0..0, ports_of_file);
     }
     (list, declarer.resolver.faults)
 }
@@ -58,12 +63,12 @@ impl Declarer<'_> {
         let Both(common, own) = fields;
         let name = self.resolver.name(key, Some(self.scope.project))?;
         let is_process = own.kind.as_ref().is_some_and(|k| k.value == Type::Process);
-        let kind = if is_process { Kind::Process } else { Kind::Plain };
+        let kind = if is_process { Kind::Process } else { Kind::Started };
         let mut task = self.common(name, common, kind);
         if is_process {
             rules::only_for_tasks(own, &mut self.resolver);
             let table = own.process.as_ref().map(|p| p.value.clone()).unwrap_or_default();
-            task.kind = TaskKind::Process(Box::new(table.spec(&mut self.resolver)));
+            self.own_of_process(&mut task, key, &table);
         } else {
             rules::check(key, common, own, &mut self.resolver);
             self.own(&mut task, own);
@@ -83,13 +88,13 @@ impl Declarer<'_> {
             return None;
         }
         let namespace = if self.scope.is_root {
-            "devenv:processes".to_owned()
+            PROCESSES.to_owned()
         } else {
-            format!("devenv:processes:{}", self.scope.project)
+            format!("{PROCESSES}:{}", self.scope.project)
         };
         let name = self.resolver.name(key, Some(&namespace))?;
         let mut task = self.common(name, common, Kind::Process);
-        task.kind = TaskKind::Process(Box::new(own.spec(&mut self.resolver)));
+        self.own_of_process(&mut task, key, own);
         Some(self.declaration(key, common, task))
     }
 
@@ -100,10 +105,11 @@ impl Declarer<'_> {
             place: Some(self.resolver.place(&key.span)),
             after: self.resolver.references(common.after.as_ref(), namespace),
             before: self.resolver.references(common.before.as_ref(), namespace),
+            ports: self.resolver.take_ports(),
         }
     }
 
-    /// The fields tasks and processes share. A process may refer to ports in them.
+    /// The fields tasks and processes share. Those that are used when it is started may refer to ports.
     fn common(&mut self, name: TaskName, common: &Common, kind: Kind) -> Task {
         let cwd = self.cwd(common.cwd.as_ref());
         let resolver = &mut self.resolver;
@@ -128,10 +134,20 @@ impl Declarer<'_> {
         )
     }
 
+    /// The fields only processes have.
+    fn own_of_process(&mut self, task: &mut Task, key: &Spanned<String>, own: &ProcessFields) {
+        if !task.has_command() {
+            let message = format!("process `{}` has no `exec`", key.value);
+            let hint = "add `exec`, the command that keeps running";
+            self.resolver.fault("process-without-exec", &key.span, message, hint);
+        }
+        spec::fill(task, own, &mut self.resolver);
+    }
+
     /// The fields only tasks that end by themselves have.
     fn own(&mut self, task: &mut Task, own: &TaskFields) {
         let resolver = &mut self.resolver;
-        task.status = own.status.as_ref().map(|s| Action::Script(resolver.text(s)));
+        task.status = own.status.as_ref().map(|s| Action::Script(resolver.text_of(s, Kind::Started)));
         task.exec_if_modified = resolver.patterns(own.exec_if_modified.as_ref());
         task.outputs = resolver.patterns(own.outputs.as_ref());
         task.track_env = plain(own.track_env.as_ref());

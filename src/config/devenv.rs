@@ -16,6 +16,7 @@ use super::{
     patterns,
     process::ProcessFields,
     resolve::Resolver,
+    spec,
     table::table,
     tables::Type,
     types::{Dict, JsonTable, List},
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, SourceId},
-    model::{Action, Declaration, Task, TaskKind, Written},
+    model::{Action, Declaration, Task, Written},
     pattern::PatternKind,
 };
 
@@ -117,6 +118,7 @@ impl Reader<'_> {
             place: Some(self.resolver.place(&key.span)),
             after: self.resolver.references(fields.after.as_ref(), None),
             before: self.resolver.references(fields.before.as_ref(), None),
+            ports: Vec::new(),
         })
     }
 
@@ -140,7 +142,7 @@ impl Reader<'_> {
         task.show_output = fields.show_output.as_ref().is_some_and(|s| s.value);
         if fields.kind.as_ref().is_some_and(|k| k.value == Type::Process) {
             let table = fields.process.as_ref().map(|p| p.value.clone()).unwrap_or_default();
-            task.kind = TaskKind::Process(Box::new(table.spec(resolver)));
+            spec::fill(task, &table, resolver);
         }
     }
 }

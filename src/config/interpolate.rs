@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Scope;
-use crate::{diagnostic::did_you_mean, pattern::escape};
+use crate::{diagnostic::did_you_mean, model::PortRef, pattern::escape};
 
 /// A reference that cannot be substituted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +20,25 @@ pub(super) struct Problem {
 /// What a text is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Anything without rules of its own.
+    /// Anything without rules of its own. No port is known when it is read.
     Plain,
-    /// Of a process: it may refer to ports.
-    Process,
-    /// A glob: what is substituted means itself there.
+    /// A glob: what is substituted means itself there. No port is known when it is read.
     Pattern,
+    /// Of what is started: it may refer to ports of processes.
+    Started,
+    /// Of a process that is started: it may refer to its own ports, too.
+    Process,
+}
+
+impl Kind {
+    /// Whether a text of this kind may refer to the port.
+    pub(super) const fn may_refer_to(self, port: &PortRef) -> bool {
+        match self {
+            Self::Plain | Self::Pattern => false,
+            Self::Started => port.process.is_some(),
+            Self::Process => true,
+        }
+    }
 }
 
 const KNOWN: [&str; 3] = ["root", "project", "git.root"];
@@ -38,7 +51,7 @@ pub(super) fn interpolate(text: &str, scope: &Scope<'_>, kind: Kind) -> (String,
         let after = &rest[start + 2..];
         let Some(end) = after.find('}') else { break };
         result.push_str(&rest[..start]);
-        match value(&after[..end], scope, kind == Kind::Process) {
+        match value(&after[..end], scope, kind) {
             Ok(Some(value)) if kind == Kind::Pattern => result.push_str(&escape(value)),
             Ok(Some(value)) => result.push_str(value),
             Ok(None) => result.push_str(&rest[start..start + 2 + end + 1]),
@@ -54,7 +67,7 @@ pub(super) fn interpolate(text: &str, scope: &Scope<'_>, kind: Kind) -> (String,
 }
 
 /// What a name stands for; `None` if it is not ours.
-fn value<'a>(name: &str, scope: &Scope<'a>, ports: bool) -> Result<Option<&'a str>, Problem> {
+fn value<'a>(name: &str, scope: &Scope<'a>, kind: Kind) -> Result<Option<&'a str>, Problem> {
     match name {
         "root" => path(name, scope.root).map(Some),
         "project" => Ok(Some(scope.project)),
@@ -66,7 +79,7 @@ fn value<'a>(name: &str, scope: &Scope<'a>, ports: bool) -> Result<Option<&'a st
                 hint: "use `${root}`, the directory of the root's task file, or run `git init`".to_owned(),
             }),
         },
-        _ if is_ours(name) => other(name, ports),
+        _ if is_ours(name) => other(name, kind),
         _ => Ok(None),
     }
 }
@@ -74,33 +87,43 @@ fn value<'a>(name: &str, scope: &Scope<'a>, ports: bool) -> Result<Option<&'a st
 /// Whether a name can only be meant for us. A dot is not legal in a name of the shell's, but scripts of
 /// other languages have such references too: only our own first words count.
 fn is_ours(name: &str) -> bool {
-    let is_path = name.split('.').all(|part| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-    });
     let first = name.split('.').next().unwrap_or_default();
+    // The name of a process may have its project's in front.
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c) || c == ':' && first == "ports";
+    let is_path = name.split('.').all(|part| !part.is_empty() && part.chars().all(is_legal));
     is_path
         && name.contains('.')
         && (["git", "root", "project", "ports"].contains(&first) || name == "config.git.root")
 }
 
-fn other<'a>(name: &str, ports: bool) -> Result<Option<&'a str>, Problem> {
-    let parts = name.split('.').count();
-    if name.starts_with("ports.") && parts <= 3 {
-        return if ports { Ok(None) } else { Err(no_ports_here(name)) };
+fn other<'a>(name: &str, kind: Kind) -> Result<Option<&'a str>, Problem> {
+    if let Some(port) = PortRef::parse(name) {
+        return if kind.may_refer_to(&port) { Ok(None) } else { Err(no_port_here(&port, kind)) };
     }
     let last = name.rsplit_once("config.").map_or(name, |(_, last)| last);
     let hint = did_you_mean(last, KNOWN).map_or_else(
-        || "there are `${root}`, `${project}`, `${git.root}` and `${ports.<name>}`".to_owned(),
+        || "there are `${root}`, `${project}`, `${git.root}` and `${ports.<process>.<name>}`".to_owned(),
         |near| format!("did you mean `${{{near}}}`?"),
     );
     Err(Problem { code: "unknown-substitution", message: format!("`${{{name}}}` means nothing here"), hint })
 }
 
-fn no_ports_here(name: &str) -> Problem {
+fn no_port_here(port: &PortRef, kind: Kind) -> Problem {
+    if kind == Kind::Started {
+        return Problem {
+            code: "port-without-process",
+            message: format!("`{port}` does not say whose port it is"),
+            hint: format!(
+                "write `${{ports.<process>.{}}}`: the short form is for a process itself",
+                port.name
+            ),
+        };
+    }
     Problem {
-        code: "ports-not-supported",
-        message: format!("`${{{name}}}` is known to processes only"),
-        hint: "ports reach tasks in a later version; write the number".to_owned(),
+        code: "no-ports-here",
+        message: format!("`{port}` has no value here: a port is known once something is started"),
+        hint: "ports can stand in `exec`, `status`, `env`, `input`, and what a process asks or listens to"
+            .to_owned(),
     }
 }
 
@@ -136,7 +159,10 @@ mod tests {
             ("${git.rot}", "${git.rot}", Some("unknown-substitution")),
             ("${config.git.root}", "${config.git.root}", Some("unknown-substitution")),
             ("${root.dir}", "${root.dir}", Some("unknown-substitution")),
-            ("${ports.http}", "${ports.http}", Some("ports-not-supported")),
+            ("${ports.http}", "${ports.http}", Some("no-ports-here")),
+            ("${ports.web:api.http}", "${ports.web:api.http}", Some("no-ports-here")),
+            ("${ports.web:http}", "${ports.web:http}", Some("unknown-substitution")),
+            ("${root:a.b}", "${root:a.b}", None),
             ("${ports.a.b.c}", "${ports.a.b.c}", Some("unknown-substitution")),
         ] {
             let (result, problems) = interpolate(text, &scope, Kind::Plain);
@@ -157,10 +183,20 @@ mod tests {
     fn ports_are_kept_for_later_where_they_are_known() {
         let root = Path::new("/r");
         let scope = Scope { project: "web", is_root: true, dir: root, root, git_root: None };
-        assert_eq!(
-            interpolate("${ports.http} ${ports.web.http}", &scope, Kind::Process),
-            ("${ports.http} ${ports.web.http}".to_owned(), Vec::new())
-        );
+        let text = "${ports.http} ${ports.web.http} ${ports.a:web.http}";
+        for (kind, codes) in [
+            (Kind::Process, vec![]),
+            (Kind::Started, vec!["port-without-process"]),
+            (Kind::Plain, vec!["no-ports-here"; 3]),
+            (Kind::Pattern, vec!["no-ports-here"; 3]),
+        ] {
+            let (result, problems) = interpolate(text, &scope, kind);
+            assert_eq!(
+                (result.as_str(), problems.iter().map(|p| p.code).collect()),
+                (text, codes),
+                "{kind:?}"
+            );
+        }
         assert_eq!(interpolate("${git.root}", &scope, Kind::Process).1[0].code, "no-git-root");
         assert_eq!(
             interpolate("${config.git.root}", &scope, Kind::Process).1[0].hint,

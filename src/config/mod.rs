@@ -5,6 +5,7 @@
 //! It must never know where a text comes from: no file is opened here, no variable is read. Finding,
 //! reading and joining files is the loader's.
 
+mod address;
 mod declare;
 mod decode;
 mod devenv;
@@ -18,11 +19,13 @@ mod process;
 mod read;
 mod resolve;
 mod rules;
+mod spec;
 mod table;
 mod tables;
 mod toml;
 mod types;
 mod value;
+mod watch;
 
 pub use devenv::parse_devenv;
 pub use dotenv::parse_dotenv;

@@ -46,7 +46,7 @@ fn as_written(pattern: &Written<String>, span: Range<usize>) -> Option<Range<usi
 
 /// The place of a part of a string: the whole string where escapes or long quotes make it hard to tell,
 /// which is when what stands in the file is longer than its value and a pair of quotes.
-fn within(text: &Spanned<String>, part: Option<Range<usize>>) -> Range<usize> {
+pub(super) fn within(text: &Spanned<String>, part: Option<Range<usize>>) -> Range<usize> {
     let is_plain = text.span.len() == text.value.len() + 2;
     match part.filter(|part| is_plain && !part.is_empty() && part.end <= text.value.len()) {
         Some(part) => text.span.start + 1 + part.start..text.span.start + 1 + part.end,

@@ -1,17 +1,17 @@
-//! The tables of a process (spec section 6), and what becomes of them.
+//! The tables of a process (spec section 6). What becomes of them stands in `spec`.
 
-use std::{borrow::Cow, path::PathBuf, time::Duration};
+use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::{
-    decode::{Decode, Decoder, Spanned},
-    resolve::Resolver,
+    address::{Address, PortText, TcpTarget},
+    decode::{Decode, Decoder},
     table::table,
-    types::{Dict, FileMode, Limit, List, PortText, Seconds, SignalNumber, TcpTarget, inline_schema, words},
+    types::{Dict, FileMode, Limit, List, Seconds, SignalNumber, inline_schema, words},
     value::{Data, Node},
+    watch::Watch,
 };
-use crate::model::{self, ListenKind, Port, Probe, ProbeKind, ProcessSpec, WatchFiles};
 
 table! {
     /// A long-running process.
@@ -24,13 +24,13 @@ table! {
         "restart" => restart: Restart;
         /// How it is stopped.
         "shutdown" => shutdown: Shutdown;
-        /// Files whose change restarts it.
+        /// Files whose change restarts it, relative to `cwd`.
         "watch" => watch: Watch;
         /// Sockets that are opened for it (socket activation).
         "listen" => listen: List<Listen>;
         /// The watchdog it has to feed.
         "watchdog" => watchdog: Watchdog;
-        /// Ports allocated for it, by name.
+        /// Ports allocated for it, by name: letters, digits, `-` and `_`.
         "ports" => ports: Dict<PortEntry>;
     }
 }
@@ -54,26 +54,26 @@ table! {
         "tcp" => tcp: TcpTarget;
         /// Whether it says `READY=1` on `$NOTIFY_SOCKET`.
         "notify" => notify: bool;
-        /// A pattern that a line of its output matches.
+        /// A regular expression that is searched for in each line of its output. It may refer to ports.
         "log" => log: String;
         /// Seconds before the first probe. Default: 0.
         "initial_delay" => initial_delay: Seconds;
-        /// Seconds between probes. Default: 10.
+        /// Seconds between probes, more than 0. Default: 10.
         "period" => period: Seconds;
-        /// Seconds one probe may take. Default: 1.
+        /// Seconds one probe may take, more than 0. Default: 1.
         "probe_timeout" => probe_timeout: Seconds;
-        /// Seconds until it must have become ready. Default: for ever.
+        /// Seconds until it must have become ready, more than 0. Default: for ever.
         "timeout" => timeout: Seconds;
-        /// Successes in a row that make it ready. Default: 1.
+        /// Successes in a row that make it ready: at least 1. Default: 1.
         "success_threshold" => success_threshold: u32;
-        /// Failures in a row that make it unhealthy. Default: 3.
+        /// Failures in a row that make it unhealthy: at least 1. Default: 3.
         "failure_threshold" => failure_threshold: u32;
     }
 }
 
 /// A `ready` that asks exactly one thing.
 #[derive(Clone, Debug)]
-pub(super) struct OneProbe(Ready);
+pub(super) struct OneProbe(pub Ready);
 
 inline_schema!([] OneProbe, |generator| generator.subschema_for::<Ready>());
 
@@ -164,26 +164,14 @@ table! {
 }
 
 table! {
-    /// Files whose change restarts it.
-    struct Watch called "`watch`" {
-        /// Files and directories.
-        "paths" => paths: List<String>;
-        /// Extensions that count, without the dot. Default: all.
-        "extensions" => extensions: List<String>;
-        /// Globs that do not count.
-        "ignore" => ignore: List<String>;
-    }
-}
-
-table! {
     /// A socket that is opened before it starts.
     struct Listen called "an entry of `listen`" {
-        /// Its name in `$LISTEN_FDNAMES`.
+        /// Its name in `$LISTEN_FDNAMES`: without colons, and no other of the process is called so.
         "name" => name: String, required;
         /// Its kind.
         "kind" => kind: SocketKind, required;
-        /// The address of a `tcp` socket: `host:port`.
-        "address" => address: String;
+        /// The address of a `tcp` socket: `host:port`, an IPv6 host in brackets.
+        "address" => address: Address;
         /// The path of a `unix_stream` socket.
         "path" => path: String;
         /// The permission bits of a `unix_stream` socket.
@@ -204,7 +192,7 @@ words! {
 table! {
     /// A watchdog.
     struct Watchdog called "`watchdog`" {
-        /// The longest silence, in microseconds.
+        /// The longest silence, in microseconds: at least 1.
         "usec" => usec: u64, required;
         /// Whether it is armed only once the process is ready. Default: true.
         "require_ready" => require_ready: bool;
@@ -221,7 +209,7 @@ table! {
 
 /// A port: a table, or in the lists of devenv the port it has allocated already.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PortEntry(Option<u16>);
+pub(super) struct PortEntry(pub Option<u16>);
 
 inline_schema!([] PortEntry, |generator| generator.subschema_for::<PortTable>());
 
@@ -229,143 +217,12 @@ impl Decode for PortEntry {
     const EXPECTED: &'static str = "a table such as `{ allocate = 8080 }`";
 
     fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        match node.data {
-            Data::Integer(_) if decoder.lenient => u16::decode(node, decoder).map(|p| Self(Some(p))),
-            Data::Table(_) => PortTable::decode(node, decoder).map(|t| Self(t.allocate.map(|p| p.value))),
-            _ => decoder.wrong_type(node),
-        }
-    }
-}
-
-fn or<T: Clone>(field: &Option<Spanned<T>>, default: T) -> T {
-    field.as_ref().map_or(default, |f| f.value.clone())
-}
-
-fn seconds(field: &Option<Spanned<Seconds>>, default: u64) -> Duration {
-    field.as_ref().map_or(Duration::from_secs(default), |f| f.value.0)
-}
-
-/// The table at a field, or its defaults.
-fn table<T: Default + Clone>(field: &Option<Spanned<T>>) -> T {
-    or(field, T::default())
-}
-
-impl ProcessFields {
-    /// The declaration these fields make, with every default filled in.
-    pub(super) fn spec(&self, resolver: &mut Resolver<'_>) -> ProcessSpec {
-        ProcessSpec {
-            autostart: or(&table(&self.start).enable, true),
-            ready: self.ready.as_ref().and_then(|ready| probe(&ready.value.0, resolver)),
-            restart: table(&self.restart).policy(),
-            shutdown: table(&self.shutdown).policy(),
-            watch: table(&self.watch).files(resolver),
-            listen: table(&self.listen).0.iter().filter_map(|l| socket(l, resolver)).collect(),
-            watchdog: self.watchdog.as_ref().and_then(|w| watchdog(&w.value)),
-            ports: table(&self.ports)
-                .0
-                .into_iter()
-                .filter_map(|(name, port)| Some((name.value, Port { allocate: port.value.0? })))
-                .collect(),
-        }
-    }
-}
-
-fn probe(table: &Ready, resolver: &mut Resolver<'_>) -> Option<Probe> {
-    Some(Probe {
-        kind: probe_kind(table, resolver)?,
-        initial_delay: seconds(&table.initial_delay, 0),
-        period: seconds(&table.period, 10),
-        probe_timeout: seconds(&table.probe_timeout, 1),
-        timeout: table.timeout.as_ref().map(|t| t.value.0),
-        success_threshold: or(&table.success_threshold, 1).max(1),
-        failure_threshold: or(&table.failure_threshold, 3).max(1),
-    })
-}
-
-/// What is asked; the first of several in the lists of devenv.
-fn probe_kind(table: &Ready, resolver: &mut Resolver<'_>) -> Option<ProbeKind> {
-    let get = table.http.as_ref().and_then(|http| http.value.get.as_ref());
-    if let Some(exec) = &table.exec {
-        Some(ProbeKind::Exec(resolver.process_text(exec)))
-    } else if let Some(get) = get {
-        http_probe(get, resolver)
-    } else if let Some(tcp) = &table.tcp {
-        let port = Spanned { value: tcp.value.port.clone(), span: tcp.span.clone() };
-        Some(ProbeKind::Tcp { host: tcp.value.host.clone(), port: resolver.process_text(&port) })
-    } else if table.notify.as_ref().is_some_and(|n| n.value) {
-        Some(ProbeKind::Notify)
-    } else {
-        table.log.as_ref().map(|log| ProbeKind::Log(log.value.clone()))
-    }
-}
-
-fn http_probe(get: &Spanned<HttpGet>, resolver: &mut Resolver<'_>) -> Option<ProbeKind> {
-    let table = &get.value;
-    let port = table.port.as_ref()?;
-    let scheme = match or(&table.scheme, Scheme::Http) {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    };
-    Some(ProbeKind::Http {
-        host: or(&table.host, "127.0.0.1".to_owned()),
-        port: resolver.process_text(&Spanned { value: port.value.0.clone(), span: port.span.clone() }),
-        path: or(&table.path, "/".to_owned()),
-        scheme: scheme.to_owned(),
-    })
-}
-
-impl Restart {
-    fn policy(&self) -> model::Restart {
-        let on = match or(&self.on, RestartOn::OnFailure) {
-            RestartOn::Never => model::RestartOn::Never,
-            RestartOn::Always => model::RestartOn::Always,
-            RestartOn::OnFailure => model::RestartOn::OnFailure,
+        let number = match node.data {
+            Data::Integer(_) if decoder.lenient => u16::decode(node, decoder),
+            Data::Table(_) => PortTable::decode(node, decoder).and_then(|t| t.allocate.map(|p| p.value)),
+            _ => decoder.wrong_type::<Self>(node).and_then(|port| port.0),
         };
-        let max = self.max.as_ref().map_or(Some(5), |m| m.value.0);
-        model::Restart { on, max, window: self.window.as_ref().map(|w| w.value.0) }
+        // One at fault is still declared, so that what refers to it is none.
+        Some(Self(number))
     }
-}
-
-impl Shutdown {
-    fn policy(&self) -> model::Shutdown {
-        let signal = self.signal.as_ref().map_or(rustix::process::Signal::TERM.as_raw(), |s| s.value.0);
-        model::Shutdown { signal, grace: seconds(&self.grace, 5) }
-    }
-}
-
-impl Watch {
-    fn files(&self, resolver: &mut Resolver<'_>) -> WatchFiles {
-        let plain = |list: &Option<Spanned<List<String>>>| -> Vec<String> {
-            table(list).0.into_iter().map(|s| s.value).collect()
-        };
-        WatchFiles {
-            paths: table(&self.paths).0.iter().map(|p| resolver.process_text(p)).collect(),
-            extensions: plain(&self.extensions),
-            ignore: plain(&self.ignore),
-        }
-    }
-}
-
-fn watchdog(table: &Watchdog) -> Option<model::Watchdog> {
-    let interval = Duration::from_micros(table.usec.as_ref()?.value);
-    Some(model::Watchdog { interval, require_ready: or(&table.require_ready, true) })
-}
-
-fn socket(listen: &Spanned<Listen>, resolver: &mut Resolver<'_>) -> Option<model::Listen> {
-    let table = &listen.value;
-    let name = table.name.as_ref()?.value.clone();
-    let kind = match table.kind.as_ref()?.value {
-        SocketKind::Tcp => {
-            table.address.as_ref().map(|a| ListenKind::Tcp { address: resolver.process_text(a) })
-        }
-        SocketKind::UnixStream => table.path.as_ref().map(|path| ListenKind::UnixStream {
-            path: PathBuf::from(resolver.process_text(path).value),
-            mode: table.mode.as_ref().map(|m| m.value.0),
-        }),
-    };
-    if kind.is_none() {
-        let message = "a socket needs the place it is bound to";
-        resolver.fault("missing-key", &listen.span, message, "`address` for tcp, `path` for unix_stream");
-    }
-    Some(model::Listen { name, kind: kind? })
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Place, SourceId, did_you_mean},
-    model::{Condition, EdgeRef, NameFault, TaskName, Written},
+    model::{Condition, EdgeRef, NameFault, PortUse, TaskName, Written, port_refs},
 };
 
 /// Resolves the values of one text.
@@ -23,12 +23,24 @@ pub(super) struct Resolver<'a> {
     scope: Option<&'a Scope<'a>>,
     /// Every fault so far.
     pub faults: Vec<Diagnostic>,
+    /// The ports the texts so far refer to.
+    ports: Vec<PortUse>,
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver for our own files with a scope, and for those of others without one.
     pub(super) fn new(source: SourceId, scope: Option<&'a Scope<'a>>) -> Self {
-        Self { source, scope, faults: Vec::new() }
+        Self { source, scope, faults: Vec::new(), ports: Vec::new() }
+    }
+
+    /// Whether it is for our own files.
+    pub(super) fn is_ours(&self) -> bool {
+        self.scope.is_some()
+    }
+
+    /// The references to ports since the last call.
+    pub(super) fn take_ports(&mut self) -> Vec<PortUse> {
+        std::mem::take(&mut self.ports)
     }
 
     /// The place of a span.
@@ -69,10 +81,20 @@ impl<'a> Resolver<'a> {
         for Problem { code, message, hint } in problems {
             self.fault(code, span, message, &hint);
         }
+        self.note_ports(text, span, kind);
         if value.contains('\0') {
             self.fault("bad-value", span, "a NUL character cannot be handed to a program", "remove it");
         }
         Written { written: text.to_owned(), value }
+    }
+
+    /// Notes the references to ports in a text of this kind.
+    pub(super) fn note_ports(&mut self, text: &str, span: &Range<usize>, kind: Kind) {
+        if self.is_ours() {
+            let place = self.place(span);
+            let ports = port_refs(text).map(|(_, port)| port).filter(|port| kind.may_refer_to(port));
+            self.ports.extend(ports.map(|port| PortUse { port, place: Some(place.clone()) }));
+        }
     }
 
     /// Texts with their substitutions made.

@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::{
-    process::{HttpGet, Listen, ProcessFields, Ready, Restart, Shutdown, Start, Watch, Watchdog},
+    process::{HttpGet, Listen, ProcessFields, Ready, Restart, Shutdown, Start, Watchdog},
     table::{Both, Fields, table},
     types::{Anything, CommandLine, Dict, JsonTable, List, Seconds, words},
+    watch::Watch,
 };
 
 table! {

@@ -136,60 +136,6 @@ impl Decode for Seconds {
     }
 }
 
-/// A port as written: a number, or text that holds a substitution.
-#[derive(Clone, Debug)]
-pub(super) struct PortText(pub String);
-
-inline_schema!([] PortText, |_generator| {
-    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string" }] })
-});
-
-impl Decode for PortText {
-    const EXPECTED: &'static str = "a port";
-
-    fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        let text = match &node.data {
-            Data::Integer(i) => i.to_string(),
-            Data::String(s) => s.clone(),
-            _ => return decoder.wrong_type(node),
-        };
-        let known = text.contains("${") || text.parse::<u16>().is_ok_and(|port| port > 0);
-        if !known {
-            decoder.bad_value(node, "is no port", "a port is a number from 1 to 65535");
-        }
-        known.then_some(Self(text))
-    }
-}
-
-/// Where a TCP probe connects to: a port, or `host:port`.
-#[derive(Clone, Debug)]
-pub(super) struct TcpTarget {
-    /// The host.
-    pub host: String,
-    /// The port.
-    pub port: String,
-}
-
-inline_schema!([] TcpTarget, |generator| generator.subschema_for::<PortText>());
-
-impl Decode for TcpTarget {
-    const EXPECTED: &'static str = "a port or text such as \"127.0.0.1:5432\"";
-
-    fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        let split = match &node.data {
-            Data::String(s) => s.rsplit_once(':').filter(|(_, port)| !port.contains('}')),
-            Data::Integer(_) => None,
-            _ => return decoder.wrong_type(node),
-        };
-        let (host, port) = match split {
-            Some((host, port)) => (host, Node { data: Data::String(port.to_owned()), ..node.clone() }),
-            None => ("127.0.0.1", node.clone()),
-        };
-        let PortText(port) = PortText::decode(&port, decoder)?;
-        Some(Self { host: host.to_owned(), port })
-    }
-}
-
 /// A signal, by number or by name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SignalNumber(pub i32);

@@ -7,7 +7,7 @@ use std::{
 
 use petgraph::{Direction, graph::DiGraph};
 
-use super::{Conditions, ENTER_SHELL, ENTER_TEST, TaskGraph, cycle, default_condition, node};
+use super::{Conditions, ENTER_SHELL, ENTER_TEST, TaskGraph, cycle, default_condition, node, ports};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Place, nearest},
     model::{Condition, Declaration, EdgeRef, NameFault, Task, TaskId, TaskKind, TaskName},
@@ -27,6 +27,7 @@ pub(super) fn build(declarations: Vec<Declaration>) -> Result<TaskGraph, Vec<Dia
     let declarations = with_events(declarations);
     let by_name = index_names(&declarations, &mut faults);
     let edges = resolve_edges(&declarations, &by_name, &mut faults);
+    faults.extend(ports::faults(&declarations, &by_name));
     let graph = join(declarations.len(), &edges);
     faults.extend(cycle::faults(&graph, &declarations, &edges));
     if !faults.is_empty() {
@@ -49,6 +50,7 @@ fn with_events(mut declarations: Vec<Declaration>) -> Vec<Declaration> {
                 place: None,
                 after: Vec::new(),
                 before: Vec::new(),
+                ports: Vec::new(),
             }));
         }
     }
@@ -335,6 +337,7 @@ mod draft {
                     place: None,
                     after,
                     before: Vec::new(),
+                    ports: Vec::new(),
                 }),
                 Ok(_) => Err(faults),
                 Err((written, fault)) => {

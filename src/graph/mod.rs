@@ -1,11 +1,13 @@
 //! The task graph: proof that a set of declarations is sound.
 //!
 //! Floor 3, pure. A [`TaskGraph`] can only be had from [`TaskGraph::build`], which reports every fault of
-//! the edges at once (spec section 2): duplicates, unknown names, states that cannot be reached, cycles.
+//! the edges at once (spec section 2): duplicates, unknown names, states that cannot be reached, cycles; and
+//! every reference to a port that no process has.
 //! Whoever holds one may rely on its being acyclic. It knows nothing of what is selected or running.
 
 mod build;
 mod cycle;
+mod ports;
 pub mod render;
 mod stored;
 

@@ -5,7 +5,7 @@ use crate::{
     diagnostic::SourceId,
     model::{
         EdgeRef, Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown,
-        TaskKind, WatchFiles,
+        TaskKind,
     },
 };
 
@@ -25,7 +25,6 @@ pub(crate) fn process(probe: bool) -> TaskKind {
         }),
         restart: Restart { on: RestartOn::Never, max: None, window: None },
         shutdown: Shutdown { signal: 15, grace: second },
-        watch: WatchFiles::default(),
         listen: Vec::new(),
         watchdog: None,
         ports: BTreeMap::new(),
@@ -54,6 +53,7 @@ fn declare(number: usize, name: &str, after: &[&str], before: &[&str]) -> Declar
         place: place(0),
         after: after.iter().enumerate().map(edge).collect(),
         before: before.iter().enumerate().map(|(at, text)| edge((at + after.len(), text))).collect(),
+        ports: Vec::new(),
     }
 }
 

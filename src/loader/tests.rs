@@ -106,14 +106,13 @@ fn where_nothing_is_found_the_fault_says_where_it_was_looked_for() {
     );
 }
 
-const WEB: &str =
-    "[tasks.build]\nexec = 'x'\nafter = ['install', 'lib:build']\n[tasks.install]\n[processes.dev]";
+const WEB: &str = "[tasks.build]\nexec = 'x'\nafter = ['install', 'lib:build']\n[tasks.install]\n[processes.dev]\nexec = 'x'";
 
 fn monorepo() -> Place {
     tree(&[
         (
             "devtask.toml",
-            "name = 'top'\ninclude = ['apps/*', 'lib']\n[tasks.all]\n[processes.db]\n[settings]\njobs = 2",
+            "name = 'top'\ninclude = ['apps/*', 'lib']\n[tasks.all]\n[processes.db]\nexec = 'x'\n[settings]\njobs = 2",
         ),
         ("apps/web/devtask.toml", WEB),
         ("apps/api/devtask.json", r#"{"tasks": {"build": {}}, "include": ["../../lib"]}"#),

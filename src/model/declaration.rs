@@ -1,6 +1,6 @@
 //! A task together with its edges as they were written: what a graph is built from.
 
-use super::{Condition, Task, TaskName};
+use super::{Condition, PortRef, Task, TaskName};
 use crate::diagnostic::Place;
 
 /// A task with its edges, as one file declares it.
@@ -14,6 +14,17 @@ pub struct Declaration {
     pub after: Vec<EdgeRef>,
     /// Tasks it runs before.
     pub before: Vec<EdgeRef>,
+    /// The ports its texts refer to, and at one task of a file those of the file's own texts.
+    pub ports: Vec<PortUse>,
+}
+
+/// A reference to a port, where it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortUse {
+    /// The reference.
+    pub port: PortRef,
+    /// The text it stands in.
+    pub place: Option<Place>,
 }
 
 /// One entry of `after` or `before`, its local name made global, its suffix split off.

@@ -9,22 +9,25 @@ mod declaration;
 mod digest;
 mod file;
 mod id;
+mod line;
 mod name;
 mod outcome;
+mod ports;
 mod process;
 mod reason;
 mod task;
 
 pub use condition::Condition;
-pub use declaration::{Declaration, EdgeRef};
+pub use declaration::{Declaration, EdgeRef, PortUse};
 pub use digest::Digest;
 pub use file::{DirRecord, FileKind, Files, Learnt, Stamp, StatIdentity};
 pub use id::{TaskId, TaskSet};
-pub use name::{NameFault, TaskName};
+pub use line::{LinePattern, LinePatternFault};
+pub use name::{NameFault, PROCESSES, TaskName};
 pub use outcome::Outcome;
+pub use ports::{PortRef, input_with_ports, is_port_name, port_refs, with_ports};
 pub use process::{
-    Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, WatchFiles,
-    Watchdog,
+    Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, Watchdog,
 };
 pub use reason::{Compared, FileChange, Reason, UpstreamChange};
 pub use task::{Action, Interpreter, Task, TaskKind, Written};

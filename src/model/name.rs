@@ -4,6 +4,10 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+/// The namespace of processes: `[processes.<n>]` is the task `devenv:processes:<n>` in the root project and
+/// `devenv:processes:<project>:<n>` in an included one (spec section 1.2).
+pub const PROCESSES: &str = "devenv:processes";
+
 /// The global name of a task: ASCII letters, digits, `:`, `-`, `_`, with at least one colon, none at
 /// either end and no two in a row (spec section 1.1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

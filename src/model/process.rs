@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Written;
 
-/// The declaration of a process, beside the fields it shares with every task.
+/// The declaration of a process, beside the fields it shares with every task. Its `watch` is among these: it
+/// is the process's [`Task::exec_if_modified`](super::Task::exec_if_modified).
+///
+/// Texts may hold references to ports, which [`with_ports`](super::with_ports) substitutes when it is started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// Whether `up` without names starts it (`start.enable`).
@@ -18,8 +21,6 @@ pub struct ProcessSpec {
     pub restart: Restart,
     /// How it is stopped.
     pub shutdown: Shutdown,
-    /// Files whose change restarts it.
-    pub watch: WatchFiles,
     /// Sockets opened for it (socket activation).
     pub listen: Vec<Listen>,
     /// The watchdog it has to feed.
@@ -66,7 +67,7 @@ pub enum ProbeKind {
     Http {
         /// Host to ask.
         host: String,
-        /// Port to ask; as written, since it may be a substituted port.
+        /// Port to ask: a number from 1 to 65535, or one reference to a port.
         port: Written<String>,
         /// Path to ask for.
         path: String,
@@ -77,12 +78,13 @@ pub enum ProbeKind {
     Tcp {
         /// Host to connect to.
         host: String,
-        /// Port to connect to.
+        /// Port to connect to: a number from 1 to 65535, or one reference to a port.
         port: Written<String>,
     },
     /// It says `READY=1` on its notify socket.
     Notify,
-    /// A line of its log matches this pattern.
+    /// A line of its output has this in it: a [`LinePattern`](super::LinePattern) once its references to ports
+    /// are substituted, which are all that is substituted in it.
     Log(String),
 }
 
@@ -117,17 +119,6 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
-/// Files whose change restarts a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WatchFiles {
-    /// Paths to look at.
-    pub paths: Vec<Written<String>>,
-    /// Extensions that count; empty: all.
-    pub extensions: Vec<String>,
-    /// Patterns that do not count.
-    pub ignore: Vec<String>,
-}
-
 /// A socket opened for a process before it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
@@ -140,9 +131,9 @@ pub struct Listen {
 /// What a listening socket is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListenKind {
-    /// A TCP address, `host:port`.
+    /// A TCP address.
     Tcp {
-        /// The address.
+        /// `host:port`: the port a number from 1 to 65535 or one reference to a port, an IPv6 host in brackets.
         address: Written<String>,
     },
     /// A unix stream socket.

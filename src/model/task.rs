@@ -130,7 +130,8 @@ pub struct Task {
     /// What says with exit 0 that there is nothing to do: script text, or an executable in devenv's JSON.
     /// Never [`Action::None`].
     pub status: Option<Action>,
-    /// Files, directories, globs, `!`negations whose change makes it run (spec section 4.4).
+    /// Files, directories, globs, `!`negations whose change makes it run (spec section 4.4). Of a process: what
+    /// restarts it; there the pattern that was made from an entry of `watch` is the value of what was written.
     pub exec_if_modified: Vec<Written<String>>,
     /// Directories relative patterns of `exec_if_modified` are looked up from: the task's `cwd`, and in
     /// devenv's JSON also the directory devtask was started in.

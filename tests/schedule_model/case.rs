@@ -6,7 +6,7 @@ use devtask::{
     TaskGraph,
     model::{
         Condition, Declaration, EdgeRef, Outcome, Probe, ProbeKind, ProcessSpec, Restart, RestartOn,
-        Shutdown, Task, TaskKind, TaskName, WatchFiles,
+        Shutdown, Task, TaskKind, TaskName,
     },
     plan::Mode,
 };
@@ -240,7 +240,7 @@ impl Sketch {
         if let Some(probe) = self.process {
             task.kind = TaskKind::Process(Box::new(process(probe)));
         }
-        Declaration { task, place: None, after: Vec::new(), before: Vec::new() }
+        Declaration { task, place: None, after: Vec::new(), before: Vec::new(), ports: Vec::new() }
     }
 }
 
@@ -259,7 +259,6 @@ fn process(probe: bool) -> ProcessSpec {
         }),
         restart: Restart { on: RestartOn::Never, max: None, window: None },
         shutdown: Shutdown { signal: 15, grace: second },
-        watch: WatchFiles::default(),
         listen: Vec::new(),
         watchdog: None,
         ports: std::collections::BTreeMap::new(),

@@ -15,7 +15,9 @@ fn a_list_of_devenv_is_read_with_its_own_rules() {
         { "name": "app:plain", "command": null, "status": "/s", "exec_if_modified": ["src"], "input": null, "cwd": null },
         { "name": "devenv:processes:db", "type": "process", "command": "/c", "process": {
             "ports": { "main": 5432 }, "restart": { "on": "never", "max": null, "window": null },
-            "ready": { "exec": null, "http": { "get": null }, "notify": true, "timeout": null },
+            "ready": { "exec": null, "http": { "get": null }, "notify": true, "timeout": null,
+                       "period": 0, "success_threshold": 0 },
+            "watchdog": { "usec": 0 }, "watch": { "paths": ["/nix/[a]/x"], "extensions": [], "ignore": ["*.log"] },
         } },
     ])
     .to_string();
@@ -37,7 +39,11 @@ fn a_list_of_devenv_is_read_with_its_own_rules() {
     assert_eq!((plain.task.cwd.as_path(), plain.task.pattern_bases.len()), (Path::new("/start"), 1));
     let TaskKind::Process(spec) = &db.task.kind else { panic!("no process") };
     assert_eq!((spec.ports["main"], spec.restart.max), (Port { allocate: 5432 }, None));
-    assert_eq!(spec.ready.as_ref().map(|r| r.kind.clone()), Some(ProbeKind::Notify));
+    let ready = spec.ready.as_ref().unwrap();
+    assert_eq!((&ready.kind, ready.period.as_secs(), ready.success_threshold), (&ProbeKind::Notify, 10, 1));
+    assert!(spec.watchdog.is_none(), "none at all, rather than one nobody can feed");
+    let watched: Vec<&str> = db.task.exec_if_modified.iter().map(|p| p.value.as_str()).collect();
+    assert_eq!(watched, [r"/nix/\[a\]/{x/**,[x]}", "!**/*.log", r"!/nix/\[a\]/x/**/*.log"]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use crate::model::{
 };
 
 fn process(text: &str) -> ProcessSpec {
-    match one(text).task.kind {
+    let text = text.replacen("[processes.a]", "[processes.a]\nexec = 'x'", 1);
+    match one(&text).task.kind {
         TaskKind::Process(spec) => *spec,
         TaskKind::OneShot => panic!("no process: {text}"),
     }
@@ -15,6 +16,7 @@ fn process(text: &str) -> ProcessSpec {
 /// A declaration without places, which differ between formats.
 fn placeless(mut declaration: Declaration) -> Declaration {
     declaration.place = None;
+    declaration.ports.iter_mut().for_each(|used| used.place = None);
     for edge in declaration.after.iter_mut().chain(&mut declaration.before) {
         edge.place = None;
     }
@@ -93,7 +95,7 @@ fn dotenv_is_beneath_env() {
 
 #[test]
 fn processes_are_named_by_their_project_unless_it_is_the_root() {
-    let file = parse_toml(SOURCE, "[processes.db]\nafter = ['db']");
+    let file = parse_toml(SOURCE, "[processes.db]\nexec = 'x'\nafter = ['db']");
     let inner = declared(&file, &scope()).0.remove(0);
     assert_eq!(inner.task.name.as_str(), "devenv:processes:web:db");
     assert_eq!(inner.after[0].task.as_str(), "web:db", "a local reference never means a process");
@@ -134,7 +136,10 @@ fn the_fields_of_a_process_are_read() {
         ("80", "127.0.0.1", "80"),
         ("'::1:80'", "::1", "80"),
         ("'${ports.a}'", "127.0.0.1", "${ports.a}"),
-        ("'h:${ports.a}'", "127.0.0.1", "h:${ports.a}"),
+        ("'[::1]:80'", "::1", "80"),
+        ("'h:${ports.a}'", "h", "${ports.a}"),
+        ("'127.0.0.1:${ports.web:api.a}'", "127.0.0.1", "${ports.web:api.a}"),
+        ("'${ports.web:api.a}'", "127.0.0.1", "${ports.web:api.a}"),
     ] {
         let expected = ProbeKind::Tcp { host: host.to_owned(), port: port.into() };
         assert_eq!(kind(&format!("{{ tcp = {tcp} }}")), expected, "{tcp}");
@@ -148,13 +153,13 @@ fn the_fields_of_a_process_are_read() {
     let kinds: Vec<_> = process(listen).listen.into_iter().map(|l| l.kind).collect();
     let unix = ListenKind::UnixStream { path: "s".into(), mode: Some(0o600) };
     assert_eq!(kinds, [ListenKind::Tcp { address: "h:1".into() }, unix]);
-    let spec = process(
-        "[processes.a]\nwatchdog.usec = 5\nports.a.allocate = 1\nwatch = { paths = ['src'], extensions = ['rs'] }",
-    );
+    let spec = process("[processes.a]\nwatchdog.usec = 5\nports.a.allocate = 1");
     let watchdog = spec.watchdog.unwrap();
     assert_eq!((watchdog.interval, watchdog.require_ready), (Duration::from_micros(5), true));
     assert_eq!(spec.ports["a"], Port { allocate: 1 });
-    assert_eq!((spec.watch.paths.len(), spec.watch.extensions.len()), (1, 1));
+    let http = kind("{ http.get = { host = '${project}', port = 80, path = '/${project}' } }");
+    let (port, scheme) = ("80".into(), "http".to_owned());
+    assert_eq!(http, ProbeKind::Http { host: "web".to_owned(), port, path: "/web".to_owned(), scheme });
 }
 
 #[test]

@@ -2,6 +2,7 @@ mod devenv;
 mod faults;
 mod fields;
 mod hostile;
+mod processes;
 mod schema;
 
 use std::{collections::BTreeMap, path::Path};
@@ -52,6 +53,21 @@ fn seen<'a>(text: &'a str, faults: &'a [Diagnostic]) -> Vec<(&'static str, &'a s
             (f.code, at, f.hint.as_deref().unwrap_or(""))
         })
         .collect()
+}
+
+/// Each text has exactly one fault, with this code, this text at its first place, and a hint that begins so.
+fn each_is_told(cases: &[(&str, &str, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (text, code, at, hint) in cases {
+        let (_, faults) = toml(text);
+        let seen = seen(text, &faults);
+        let fits =
+            matches!(seen.as_slice(), [one] if (one.0, one.1) == (*code, *at) && one.2.starts_with(hint));
+        if !fits {
+            wrong.push(format!("{text}\n    {seen:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 const BOTH_TOML: &str = r#"

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use super::*;
-use crate::model::{WatchFiles, Written};
+use crate::model::Written;
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -19,7 +19,6 @@ fn spec() -> ProcessSpec {
         ready: None,
         restart: Restart { on: RestartOn::OnFailure, max: Some(5), window: None },
         shutdown: Shutdown { signal: 15, grace: s(5) },
-        watch: WatchFiles::default(),
         listen: Vec::new(),
         watchdog: None,
         ports: BTreeMap::new(),
