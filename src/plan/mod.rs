@@ -7,7 +7,7 @@ mod modes;
 mod select;
 
 pub use modes::{Mode, Plan};
-pub use select::{SelectFault, Standpoint, default_selection, select};
+pub use select::{SelectFault, Standpoint, default_selection, processes_to_start, select, select_processes};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     diagnostic::nearest,
     graph::TaskGraph,
-    model::{TaskId, TaskSet},
+    model::{PROCESSES, TaskId, TaskKind, TaskName, TaskSet},
 };
 
 /// A name that selects nothing.
@@ -15,6 +15,8 @@ pub struct SelectFault {
     pub typed: String,
     /// Up to three names that may have been meant, nearest first.
     pub suggestions: Vec<String>,
+    /// The task of that name, where only a process will do and it is none.
+    pub no_process: Option<TaskName>,
 }
 
 /// From where names are meant.
@@ -38,28 +40,114 @@ pub fn select(
     project: Option<&str>,
     names: &[impl AsRef<str>],
 ) -> Result<Vec<TaskId>, Vec<SelectFault>> {
-    let mut seen = TaskSet::new();
-    let mut selected = Vec::new();
-    let mut faults = Vec::new();
-    for name in names {
-        let typed = name.as_ref().trim();
-        let found = one(graph, project, typed);
-        if found.is_empty() {
-            faults.push(SelectFault { typed: typed.to_owned(), suggestions: suggestions(graph, typed) });
+    let fault = |typed: &str| SelectFault {
+        typed: typed.to_owned(),
+        suggestions: suggestions(graph.ids().map(|id| graph.name(id).as_str()), typed),
+        no_process: None,
+    };
+    all(names, |typed| {
+        Some(one(graph, project, typed)).filter(|found| !found.is_empty()).ok_or_else(|| fault(typed))
+    })
+}
+
+/// The processes the names select, each once, in the order they were named: for `up` and for what is done to
+/// processes.
+///
+/// `project` is the project of the working directory. A name is tried as the full name of a process; as a local name:
+/// `api` is a process of that project, or else of the root (as in [`TaskGraph::process`]); then as a namespace and
+/// as a pattern, of which the processes are taken. Each also counts where `devenv:processes:` is left out: `web:api`
+/// is the process `api` of project `web`, and `web` all its processes.
+///
+/// # Errors
+/// Every name that selects no process, with suggestions among processes.
+pub fn select_processes(
+    graph: &TaskGraph,
+    project: Option<&str>,
+    names: &[String],
+) -> Result<Vec<TaskId>, Vec<SelectFault>> {
+    let is_process = |id: &TaskId| graph.task(*id).is_process();
+    all(names, |typed| {
+        let found = some_processes(graph, project, typed);
+        if !found.is_empty() {
+            return Ok(found);
         }
-        selected.extend(found.into_iter().filter(|id| seen.insert(*id)));
+        let processes = graph.ids().filter(is_process).map(|id| graph.name(id).as_str());
+        Err(SelectFault {
+            typed: typed.to_owned(),
+            suggestions: suggestions(processes, typed),
+            no_process: exactly(graph, project, typed).map(|id| graph.name(id).clone()),
+        })
+    })
+}
+
+/// The processes that `up` starts without names: those with `start.enable`, of `project` or of all (`None`).
+#[must_use]
+pub fn processes_to_start(graph: &TaskGraph, project: Option<&str>) -> Vec<TaskId> {
+    let is_started = |id: &TaskId| {
+        let task = graph.task(*id);
+        matches!(&task.kind, TaskKind::Process(spec) if spec.autostart)
+            && project.is_none_or(|project| &*task.project == project)
+    };
+    graph.ids().filter(is_started).collect()
+}
+
+/// What the names select, each task once.
+fn all(
+    names: &[impl AsRef<str>],
+    one: impl Fn(&str) -> Result<Vec<TaskId>, SelectFault>,
+) -> Result<Vec<TaskId>, Vec<SelectFault>> {
+    let mut seen = TaskSet::new();
+    let (mut selected, mut faults) = (Vec::new(), Vec::new());
+    for name in names {
+        match one(name.as_ref().trim()) {
+            Ok(found) => selected.extend(found.into_iter().filter(|id| seen.insert(*id))),
+            Err(fault) => faults.push(fault),
+        }
     }
     if faults.is_empty() { Ok(selected) } else { Err(faults) }
 }
 
-fn one(graph: &TaskGraph, project: Option<&str>, typed: &str) -> Vec<TaskId> {
-    if typed.is_empty() || typed.starts_with(':') || typed.contains("::") {
+/// Whether a name can mean nothing at all.
+fn is_void(typed: &str) -> bool {
+    typed.is_empty() || typed.starts_with(':') || typed.contains("::")
+}
+
+/// The task with that full name, or that local name.
+fn exactly(graph: &TaskGraph, project: Option<&str>, typed: &str) -> Option<TaskId> {
+    graph.id(typed).or_else(|| graph.id(&format!("{}:{typed}", project?)))
+}
+
+fn some_processes(graph: &TaskGraph, project: Option<&str>, typed: &str) -> Vec<TaskId> {
+    if is_void(typed) {
         return Vec::new();
     }
     if let Some(id) = graph.id(typed) {
+        return Some(id).filter(|id| graph.task(*id).is_process()).into_iter().collect();
+    }
+    // Nobody's project is called nothing: without a project only the root's processes are local.
+    if let Some(id) = graph.process(project.unwrap_or_default(), typed) {
         return vec![id];
     }
-    if let Some(id) = project.and_then(|project| graph.id(&format!("{project}:{typed}"))) {
+    let among = |taken: &dyn Fn(&TaskName, &str) -> bool, text: &str| -> Vec<TaskId> {
+        let long = format!("{PROCESSES}:{text}");
+        let is_taken = |id: &TaskId| {
+            let name = graph.name(*id);
+            graph.task(*id).is_process() && (taken(name, text) || taken(name, &long))
+        };
+        graph.ids().filter(is_taken).collect()
+    };
+    let under = among(&TaskName::is_under, typed.strip_suffix(':').unwrap_or(typed));
+    if !under.is_empty() || !typed.contains('*') {
+        return under;
+    }
+    among(&|name, pattern| matches(pattern, name.as_str()), typed)
+}
+
+fn one(graph: &TaskGraph, project: Option<&str>, typed: &str) -> Vec<TaskId> {
+    if is_void(typed) {
+        return Vec::new();
+    }
+    if let Some(id) = exactly(graph, project, typed) {
         return vec![id];
     }
     let namespace = typed.strip_suffix(':').unwrap_or(typed);
@@ -83,8 +171,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// Names near what was typed: whole names, or names whose last part is near.
-fn suggestions(graph: &TaskGraph, typed: &str) -> Vec<String> {
-    let names: Vec<&str> = graph.ids().map(|id| graph.name(id).as_str()).collect();
+fn suggestions<'a>(names: impl Iterator<Item = &'a str>, typed: &str) -> Vec<String> {
+    let names: Vec<&str> = names.collect();
     let mut near: Vec<String> =
         nearest(typed, names.iter().copied(), 3).into_iter().map(str::to_owned).collect();
     let last = |name: &str| name.rsplit(':').next().unwrap_or(name).to_owned();

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     graph::{TaskDraft, TaskGraph},
-    model::{Condition, Task, TaskId},
+    model::{Condition, Task, TaskId, TaskKind},
 };
 
 /// A task of the project its name begins with.
@@ -95,10 +95,138 @@ fn what_selects_nothing_is_told_with_suggestions() {
     for (typed, expected) in cases {
         let faults = select(&graph, None, &[*typed]).unwrap_err();
         let suggestions = expected.iter().map(|name| (*name).to_owned()).collect();
-        assert_eq!(faults, [SelectFault { typed: typed.trim().into(), suggestions }], "{typed:?}");
+        assert_eq!(
+            faults,
+            [SelectFault { typed: typed.trim().into(), suggestions, no_process: None }],
+            "{typed:?}"
+        );
     }
     let both = select(&graph, None, &["nope-1", "web:build", "nope-2"]).unwrap_err();
     assert_eq!(both.iter().map(|f| f.typed.as_str()).collect::<Vec<_>>(), ["nope-1", "nope-2"]);
+}
+
+/// A process of the project its name begins with, or of `top` beneath `devenv:processes`.
+fn process(name: &str, project: &str, autostart: bool) -> TaskDraft {
+    Task::shell(name, "serve").with(|task| {
+        task.project = project.into();
+        task.kind = crate::graph::tests::process(true);
+        if let TaskKind::Process(spec) = &mut task.kind {
+            spec.autostart = autostart;
+        }
+    })
+}
+
+/// The root `top` and the projects `web` and `lib`, with processes and tasks.
+fn servers() -> TaskGraph {
+    TaskGraph::builder()
+        .task(process("devenv:processes:api", "top", true))
+        .task(process("devenv:processes:db", "top", true))
+        .task(process("devenv:processes:web:api", "web", true))
+        .task(process("devenv:processes:web:ui", "web", false))
+        .task(process("web:dev", "web", true))
+        .task(task("web:build", &[]))
+        .task(task("web:db", &[]))
+        .task(task("lib:build", &[]))
+        .task(process("lib:build:watch", "lib", true))
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn names_select_processes() {
+    let cases: &[(Option<&str>, &[&str], &[&str])] = &[
+        // full names
+        (None, &["devenv:processes:web:api"], &["devenv:processes:web:api"]),
+        (Some("lib"), &["web:dev"], &["web:dev"]),
+        // local names: of the own project, then of the root; a task of that name is in nobody's way
+        (Some("web"), &["api"], &["devenv:processes:web:api"]),
+        (Some("web"), &["dev"], &["web:dev"]),
+        (Some("web"), &["db"], &["devenv:processes:db"]),
+        (Some("top"), &["api"], &["devenv:processes:api"]),
+        (Some("lib"), &["api"], &["devenv:processes:api"]),
+        (None, &["api"], &["devenv:processes:api"]),
+        // of another project
+        (None, &["web:api"], &["devenv:processes:web:api"]),
+        // namespaces
+        (None, &["web"], &["devenv:processes:web:api", "devenv:processes:web:ui", "web:dev"]),
+        (None, &["web:"], &["devenv:processes:web:api", "devenv:processes:web:ui", "web:dev"]),
+        (None, &["lib"], &["lib:build:watch"]),
+        (None, &["lib:build:"], &["lib:build:watch"]),
+        (
+            None,
+            &["devenv:processes"],
+            &[
+                "devenv:processes:api",
+                "devenv:processes:db",
+                "devenv:processes:web:api",
+                "devenv:processes:web:ui",
+            ],
+        ),
+        // patterns
+        (None, &["*:api"], &["devenv:processes:web:api"]),
+        (None, &["web:*"], &["devenv:processes:web:api", "devenv:processes:web:ui", "web:dev"]),
+        (None, &["*"], &["devenv:processes:api", "devenv:processes:db"]),
+        // each once, in the order they are named, after trimming
+        (Some("web"), &[" db ", "*:api", "db"], &["devenv:processes:db", "devenv:processes:web:api"]),
+        (None, &[], &[]),
+    ];
+    let graph = servers();
+    for (project, typed, expected) in cases {
+        let typed: Vec<String> = typed.iter().map(|name| (*name).to_owned()).collect();
+        let selected = select_processes(&graph, *project, &typed).map(|ids| names(&graph, ids));
+        assert_eq!(selected.as_deref(), Ok(*expected), "{project:?} {typed:?}");
+    }
+}
+
+#[test]
+fn what_selects_no_process_is_told_with_suggestions_among_processes() {
+    type Case = (Option<&'static str>, &'static str, &'static [&'static str], Option<&'static str>);
+    let cases: &[Case] = &[
+        (None, "", &[], None),
+        (None, "::", &[], None),
+        (None, "apii", &["devenv:processes:api", "devenv:processes:web:api"], None),
+        (None, "web:buidl", &[], None),
+        (None, "web:deb", &["web:dev", "devenv:processes:db"], None),
+        (None, "web:build", &[], Some("web:build")),
+        (Some("web"), "build", &[], Some("web:build")),
+        (Some("top"), "build", &[], None),
+        (None, "lib:build", &[], Some("lib:build")),
+        (None, "devenv:enterShell", &[], Some("devenv:enterShell")),
+        (None, "*:build", &[], None),
+    ];
+    let graph = servers();
+    for (project, typed, expected, no_process) in cases {
+        let faults = select_processes(&graph, *project, &[(*typed).to_owned()]).unwrap_err();
+        let fault = SelectFault {
+            typed: (*typed).to_owned(),
+            suggestions: expected.iter().map(|name| (*name).to_owned()).collect(),
+            no_process: no_process.map(|name| graph.name(graph.id(name).unwrap()).clone()),
+        };
+        assert_eq!(faults, [fault], "{project:?} {typed:?}");
+    }
+}
+
+#[test]
+fn without_names_up_starts_what_is_enabled() {
+    let graph = servers();
+    let cases: &[(Option<&str>, &[&str])] = &[
+        (Some("web"), &["devenv:processes:web:api", "web:dev"]),
+        (Some("top"), &["devenv:processes:api", "devenv:processes:db"]),
+        (Some("nobody"), &[]),
+        (
+            None,
+            &[
+                "devenv:processes:api",
+                "devenv:processes:db",
+                "devenv:processes:web:api",
+                "web:dev",
+                "lib:build:watch",
+            ],
+        ),
+    ];
+    for (project, expected) in cases {
+        assert_eq!(names(&graph, processes_to_start(&graph, *project)), *expected, "{project:?}");
+    }
 }
 
 /// `a -> b -> c -> d`, `x -> c`, `b -> y`, `far -> x`, all "is needed by".

@@ -451,7 +451,7 @@ impl Refusal {
     pub fn into_error(self) -> Result<SessionError, Self> {
         match self {
             Self::Unknown(faults) => {
-                let fault = |(typed, suggestions)| SelectFault { typed, suggestions };
+                let fault = |(typed, suggestions)| SelectFault { typed, suggestions, no_process: None };
                 Ok(SessionError::Unknown(faults.into_iter().map(fault).collect()))
             }
             Self::NeedsProcess(task) => Ok(SessionError::NeedsProcess(task)),
