@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::model::{
     Action, Compared, Digest, FileChange, FileKind, Reason, Task, TaskName, UpstreamChange, Written,
+    input_with_ports, with_ports,
 };
 
 /// Everything a manifest is made from, with one field changed by each case.
@@ -177,6 +178,30 @@ fn every_part_of_the_key_is_seen_and_named() {
         assert_eq!(compare(&before, &now), expected, "{case}");
         assert_eq!(before.key() == now.key(), expected.is_empty(), "key: {case}");
     }
+}
+
+#[test]
+fn the_numbers_of_ports_are_no_part_of_the_key() {
+    // As when it is started: what is written stays, and the numbers stand in the values only.
+    let key = |reference: &str, number: u16| {
+        let text = |written: String| {
+            let value = with_ports(&written, |_| Some(number)).into_owned();
+            assert_ne!(written, value);
+            Written { written, value }
+        };
+        let mut world = world();
+        world.task.action = Action::Script(text(format!("curl localhost:{reference}")));
+        world.task.status = Some(Action::Script(text(reference.to_owned())));
+        world.task.env.insert("URL".into(), text(format!("http://localhost:{reference}/")));
+        world.task.file_env.insert("PORT".into(), text(reference.to_owned()));
+        world.input = json!({ "port": reference });
+        let value = input_with_ports(world.input.as_object().unwrap(), &mut |_| Some(number));
+        let written = world.input.as_object().unwrap().clone();
+        world.task.input = Some(Written { written, value });
+        world.manifest().key()
+    };
+    assert_eq!(key("${ports.api.http}", 8080), key("${ports.api.http}", 8081));
+    assert_ne!(key("${ports.api.http}", 8080), key("${ports.api.admin}", 8080));
 }
 
 #[test]
