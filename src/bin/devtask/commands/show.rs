@@ -89,7 +89,14 @@ fn describe(tree: &Tree, id: TaskId) -> String {
     row("exec", &action(&task.action));
     row("package", if task.has_command() { &task.interpreter.package.value } else { "" });
     row("status", &task.status.as_ref().map(action).unwrap_or_default());
-    row("execIfModified", &values(&task.exec_if_modified).join("\n"));
+    if task.is_process() {
+        let mut watched: Vec<&str> = task.exec_if_modified.iter().map(|p| p.written.as_str()).collect();
+        // An entry of `ignore` may have become several patterns.
+        watched.dedup();
+        row("watch", &watched.join("\n"));
+    } else {
+        row("execIfModified", &values(&task.exec_if_modified).join("\n"));
+    }
     row("outputs", &values(&task.outputs).join("\n"));
     row("trackEnv", &task.track_env.join("\n"));
     row("exports", &task.exports.join("\n"));
