@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
+    io,
     os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{self, Stdio},
@@ -11,39 +12,63 @@ use std::{
 
 use rustix::fs::{Access, access};
 
+use super::{
+    ActivationSocket,
+    activation::{self, Prepared},
+};
+
 /// A program with everything it gets to see. Nothing is added but the session's marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     /// The program's absolute path; see [`find_program`].
     pub program: PathBuf,
-    /// The name it is called by; none: its path.
+    /// The name it is called by; none: its path, as also if it has sockets.
     pub name: Option<OsString>,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,
     /// Its environment; of several values for one name the last counts.
     pub env: Vec<(OsString, OsString)>,
-    /// More of its environment, which many commands may share: what `env` does not have.
+    /// More of its environment, which many commands may share: what `env` does not have. `LISTEN_FDS` and
+    /// its like are left out: the sockets they speak of are not passed on.
     pub ambient: Arc<BTreeMap<OsString, OsString>>,
     /// Its working directory, absolute.
     pub cwd: PathBuf,
     /// Whether it talks to the terminal itself: it gets our stdin, stdout and stderr, stays in our
     /// process group so that the terminal lets it read, and nothing it writes is captured.
     pub foreground: bool,
+    /// Sockets it finds as descriptors 3, 4 and so on, with `LISTEN_FDS`, `LISTEN_FDNAMES` and `LISTEN_PID`
+    /// as `sd_listen_fds(3)` wants them. It is started by way of `/bin/sh` then, which may add variables of
+    /// its own (`PWD`, `SHLVL`), may leave out those whose names no shell can use, and takes an executable
+    /// that the system does not know for a script.
+    pub sockets: Vec<ActivationSocket>,
 }
 
 impl Command {
-    /// For `std`, in a form it can start without copying this process: absolute program, group,
-    /// directory and environment are all within its fast path (`pre_exec` would not be).
-    pub(super) fn to_std(&self) -> process::Command {
+    /// For `std`. Without sockets in a form it can start without copying this process: absolute program,
+    /// group, directory and environment are all within its fast path (`pre_exec`, which sockets need, is
+    /// not).
+    pub(super) fn prepare(&self) -> io::Result<Prepared> {
+        if !self.sockets.is_empty() {
+            return Prepared::with_sockets(self);
+        }
         let mut command = process::Command::new(&self.program);
-        command.arg0(self.name.as_deref().unwrap_or(self.program.as_os_str()));
+        command.arg0(self.name.as_deref().unwrap_or(self.program.as_os_str())).args(&self.args);
+        self.surround(&mut command);
+        Ok(Prepared::plain(command))
+    }
+
+    /// Environment, directory, group and pipes.
+    pub(super) fn surround(&self, command: &mut process::Command) {
         let own = self.env.iter().map(|(name, value)| (name, value));
-        command.args(&self.args).env_clear().envs(&*self.ambient).envs(own);
-        command.current_dir(&self.cwd);
+        command.env_clear().envs(&*self.ambient);
+        for name in activation::VARIABLES {
+            // Those of the sockets we may have got ourselves, which nobody else has.
+            command.env_remove(name);
+        }
+        command.envs(own).current_dir(&self.cwd);
         if !self.foreground {
             command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         }
-        command
     }
 }
 

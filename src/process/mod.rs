@@ -12,6 +12,7 @@
 //! What cannot be had on every system: markers, adoption and descent are read from `/proc` and exist
 //! on Linux only; elsewhere process groups are all there is.
 
+mod activation;
 mod children;
 mod command;
 mod control;
@@ -20,6 +21,7 @@ mod files;
 mod guardian;
 mod job;
 mod leader;
+mod listen;
 mod log;
 mod marker;
 mod output;
@@ -29,6 +31,7 @@ mod proc;
 mod socket;
 mod spawn_error;
 mod sweep;
+mod unix_socket;
 mod warden;
 
 pub use command::{Command, find_program};
@@ -37,6 +40,7 @@ pub use ended::{Ended, EndedBy, Exit, Launch, Timeout};
 pub use files::{FileFault, RuntimeDir, TaskFiles};
 pub use guardian::{GUARDIAN_ARGUMENT, guardian_main};
 pub use job::Job;
+pub use listen::{ActivationSocket, ListenFault, ListenOn};
 pub use log::{DEFAULT_LOG_CAP, LogTarget};
 pub use marker::SESSION_VARIABLE;
 pub use output::{LineSink, Piece, SinkMode};

@@ -1,20 +1,19 @@
 //! Stream sockets, closed on exec from their beginning where the system can do that.
 
-use std::io;
-
 use rustix::{
     fd::OwnedFd,
+    io::Errno,
     net::{AddressFamily, SocketType},
 };
 
 #[cfg(target_os = "linux")]
-pub(super) fn stream(family: AddressFamily) -> io::Result<OwnedFd> {
+pub(super) fn stream(family: AddressFamily) -> Result<OwnedFd, Errno> {
     use rustix::net::{SocketFlags, socket_with};
-    Ok(socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+    socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn stream(family: AddressFamily) -> io::Result<OwnedFd> {
+pub(super) fn stream(family: AddressFamily) -> Result<OwnedFd, Errno> {
     use rustix::io::{FdFlags, fcntl_setfd};
     // A child that is started between the two calls would get it: nobody starts one now.
     let _nobody_starts = super::children::nobody_starts();

@@ -10,7 +10,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::Command;
+use super::{Command, activation::SHELL};
 
 /// Why a program could not be started.
 #[derive(Debug, Error)]
@@ -101,8 +101,26 @@ impl SpawnError {
         let mut too_long = items(command).filter(|&(_, size)| cfg!(target_os = "linux") && size > ITEM_LIMIT);
         match too_long.find(|(item, _)| is_handed(command, *item)) {
             Some((item, size)) => Err(Self::ItemTooLarge { what: item.to_string(), size, limit: ITEM_LIMIT }),
+            // Once the shell that brings the sockets is started, only its exit code would tell.
+            None if !command.sockets.is_empty() => Self::foresee_program(command),
             None => Ok(()),
         }
+    }
+
+    fn foresee_program(command: &Command) -> Result<(), Self> {
+        let program = &command.program;
+        let fault = match fs::metadata(program) {
+            Err(e) => Some(e.kind()),
+            Ok(found) if !found.is_file() => Some(io::ErrorKind::PermissionDenied),
+            Ok(_) if rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_err() => {
+                Some(io::ErrorKind::PermissionDenied)
+            }
+            Ok(_) if interpreter_of(program).is_some_and(|interpreter| !interpreter.exists()) => {
+                Some(io::ErrorKind::NotFound)
+            }
+            Ok(_) => None,
+        };
+        fault.map_or(Ok(()), |kind| Err(Self::explain(command, kind.into())))
     }
 
     /// Finds out what the system meant.
@@ -114,6 +132,9 @@ impl SpawnError {
         match source.kind() {
             io::ErrorKind::ArgumentListTooLong => too_large(command),
             io::ErrorKind::NotFound if !program.exists() => Self::MissingProgram { program },
+            io::ErrorKind::NotFound if !command.sockets.is_empty() && !Path::new(SHELL).exists() => {
+                Self::MissingProgram { program: SHELL.into() }
+            }
             io::ErrorKind::NotFound => {
                 Self::MissingInterpreter { interpreter: interpreter_of(&program), program }
             }

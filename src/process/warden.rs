@@ -123,8 +123,8 @@ impl Warden {
         let chain = self.0.marker.chain(self.0.options.outer_session.as_deref(), id);
         launch.command.env.push((SESSION_VARIABLE.into(), chain));
         let grouped = !launch.command.foreground;
-        let leader = Leader::start(&mut launch.command.to_std(), grouped)
-            .map_err(|source| SpawnError::explain(&launch.command, source))?;
+        let started = launch.command.prepare().and_then(|mut it| Leader::start(&mut it.command, grouped));
+        let leader = started.map_err(|source| SpawnError::explain(&launch.command, source))?;
         state.run(id, Running { leader: leader.pid(), grouped, paused: false });
         drop((state, starting));
         let program = launch.command.program.clone();

@@ -4,6 +4,7 @@ mod files;
 mod output;
 #[cfg(target_os = "linux")]
 mod shapes;
+mod sockets;
 mod spawn;
 mod stop;
 mod support;
