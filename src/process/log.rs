@@ -1,190 +1,110 @@
-//! The log file of one job: raw bytes as they came, capped with head and tail kept (hazard C8).
+//! Where a job's output is kept: a log of one execution, or one that goes on from start to start.
 //!
-//! The first half of the cap goes straight into the file. What follows goes round and round in an
-//! unlinked file beside it, as large as the other half, and is appended at the end. A log that
-//! cannot be written is noted once and never disturbs the job.
+//! A log that cannot be written is noted once and never disturbs the job.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
+use super::{capped::Capped, rotated::Rotated};
+
 /// The cap of a log file if nothing else is asked for, in bytes (spec section 3).
 pub const DEFAULT_LOG_CAP: u64 = 64 * 1024 * 1024;
+/// The size from which on the log of a long-running process is rotated, in bytes (spec section 6).
+pub const PROCESS_LOG_SIZE: u64 = 16 * 1024 * 1024;
+/// How many files the log of a long-running process has at most, the newest included (spec section 6).
+pub const PROCESS_LOG_FILES: u32 = 4;
 
 /// Where a job's output is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogTarget {
-    /// The file; created (0600) at the first byte, and must not exist before.
+    /// The file; created (0600) at the first byte.
     pub path: PathBuf,
-    /// Bytes kept, half of them from the beginning and half from the end.
-    pub cap: u64,
+    /// What of the output is kept.
+    pub keep: Keep,
+}
+
+impl LogTarget {
+    /// The log of one execution, of [`DEFAULT_LOG_CAP`].
+    #[must_use]
+    pub const fn of_task(path: PathBuf) -> Self {
+        Self { path, keep: Keep::HeadAndTail(DEFAULT_LOG_CAP) }
+    }
+
+    /// The log of a long-running process, of [`PROCESS_LOG_FILES`] files of [`PROCESS_LOG_SIZE`].
+    #[must_use]
+    pub const fn of_process(path: PathBuf) -> Self {
+        Self { path, keep: Keep::Latest { size: PROCESS_LOG_SIZE, files: PROCESS_LOG_FILES } }
+    }
+}
+
+/// What of an output is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// That many bytes of one execution, half of them from the beginning and half from the end. The file
+    /// must not exist before.
+    HeadAndTail(u64),
+    /// What was written last, over all executions: bytes are appended, and each is in the file as soon as it
+    /// was read. When the file would become too large it is renamed to `path.1`, what was there to `path.2`
+    /// and so on, between two lines where that is possible. No link is followed, and a file that exists
+    /// already must be a regular one of the user's own.
+    Latest {
+        /// Bytes of one file; a line that does not fit may make it up to 64 KiB larger.
+        size: u64,
+        /// Files at most, the newest included; 0 counts as 1.
+        files: u32,
+    },
 }
 
 /// A log being written.
 #[derive(Debug)]
-pub(super) struct Log {
-    target: LogTarget,
-    head: Option<File>,
-    ring: Option<Ring>,
-    /// Bytes in the head.
-    written: u64,
-    fault: Option<io::Error>,
+pub(super) enum Log {
+    Capped(Capped),
+    Rotated(Rotated),
 }
 
 impl Log {
-    pub(super) fn new(target: LogTarget) -> Self {
-        Self { target, head: None, ring: None, written: 0, fault: None }
+    pub(super) fn new(LogTarget { path, keep }: LogTarget) -> Self {
+        match keep {
+            Keep::HeadAndTail(cap) => Self::Capped(Capped::new(path, cap)),
+            Keep::Latest { size, files } => Self::Rotated(Rotated::new(path, size, files)),
+        }
     }
 
-    /// Takes bytes. After a fault it takes no more.
+    /// Takes bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        if self.fault.is_none() {
-            self.fault = self.try_write(bytes).err();
+        match self {
+            Self::Capped(log) => log.write(bytes),
+            Self::Rotated(log) => log.write(bytes),
         }
     }
 
-    fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let half = self.target.cap / 2;
-        let room = usize::try_from(half - self.written).unwrap_or(usize::MAX);
-        let (head, rest) = bytes.split_at(room.min(bytes.len()));
-        if self.head.is_none() {
-            self.head = Some(create(&self.target.path)?);
+    /// Completes the log: its path, if there is one, and what kept it from being complete.
+    pub(super) fn close(self) -> (Option<PathBuf>, Option<io::Error>) {
+        match self {
+            Self::Capped(log) => log.close(),
+            Self::Rotated(log) => log.close(),
         }
-        if let Some(file) = self.head.as_mut().filter(|_| !head.is_empty()) {
-            file.write_all(head)?;
-            self.written += head.len() as u64;
-        }
-        if rest.is_empty() {
-            return Ok(());
-        }
-        if self.ring.is_none() {
-            self.ring = Some(Ring::beside(&self.target.path, self.target.cap - half)?);
-        }
-        self.ring.as_mut().map_or(Ok(()), |ring| ring.write(rest))
-    }
-
-    /// Completes the file: its path, if there is one, and what kept it from being complete.
-    pub(super) fn close(mut self) -> (Option<PathBuf>, Option<io::Error>) {
-        if let (Some(head), Some(ring), None) = (&mut self.head, &mut self.ring, &self.fault) {
-            self.fault = ring.append_to(head).err();
-        }
-        (self.head.map(|_| self.target.path), self.fault)
     }
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    // A new file only: what lies there, or where a link there leads, is not ours to write into.
-    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match (create(), path.parent()) {
+/// Opens a file, in a directory that is made if it is what is missing.
+pub(super) fn in_its_directory<T>(path: &Path, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match (open(), path.parent()) {
         (Err(e), Some(parent)) if e.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(parent)?;
-            create()
+            open()
         }
         (result, _) => result,
     }
 }
 
-/// The last bytes of a stream, in a file of fixed size.
-#[derive(Debug)]
-struct Ring {
-    file: File,
-    size: u64,
-    /// Bytes ever taken.
-    taken: u64,
-}
-
-impl Ring {
-    fn beside(path: &Path, size: u64) -> io::Result<Self> {
-        let file = tempfile::tempfile_in(path.parent().unwrap_or(Path::new("/")))?;
-        Ok(Self { file, size, taken: 0 })
+/// The name an older file of a rotated log has: the higher the number, the older; 0 is the newest.
+pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    if number > 0 {
+        name.push(format!(".{number}"));
     }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for piece in bytes.chunks(64 * 1024) {
-            let mut piece = piece;
-            while !piece.is_empty() {
-                let at = self.taken % self.size;
-                let (now, later) = piece.split_at(piece.len().min((self.size - at) as usize));
-                self.file.write_all_at(now, at)?;
-                self.taken += now.len() as u64;
-                piece = later;
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends what is kept, in order, behind a line that says how much is not.
-    fn append_to(&mut self, file: &mut File) -> io::Result<()> {
-        let left_out = self.taken.saturating_sub(self.size);
-        if left_out == 0 {
-            self.file.seek(SeekFrom::Start(0))?;
-            return io::copy(&mut self.file, file).map(drop);
-        }
-        writeln!(file, "\n… {left_out} bytes left out …")?;
-        let oldest = self.taken % self.size;
-        self.file.seek(SeekFrom::Start(oldest))?;
-        io::copy(&mut self.file, file)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        io::copy(&mut (&mut self.file).take(oldest), file).map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-
-    use super::*;
-
-    fn logged(cap: u64, chunks: &[&str]) -> String {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/er/log");
-        let mut log = Log::new(LogTarget { path: path.clone(), cap });
-        for chunk in chunks {
-            log.write(chunk.as_bytes());
-        }
-        let (found, fault) = log.close();
-        assert!(fault.is_none(), "{fault:?}");
-        assert_eq!(found, Some(path.clone()));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::read_to_string(path).unwrap()
-    }
-
-    #[test]
-    fn head_and_tail_are_kept() {
-        let cases: [(u64, &[&str], &str); 8] = [
-            (8, &["abc"], "abc"),
-            (8, &["abcd", "efgh"], "abcdefgh"),
-            (8, &["abcdefg"], "abcdefg"),
-            (8, &["abcdefghi"], "abcd\n… 1 bytes left out …\nfghi"),
-            (8, &["ab", "cdef", "ghijkl"], "abcd\n… 4 bytes left out …\nijkl"),
-            (8, &["abcdefgh", "ijklmnopqrstuvwxyz"], "abcd\n… 18 bytes left out …\nwxyz"),
-            (9, &["abcdefghijk"], "abcd\n… 2 bytes left out …\nghijk"),
-            (2, &["a", "b", "c", "d"], "a\n… 2 bytes left out …\nd"),
-        ];
-        for (cap, chunks, expected) in cases {
-            assert_eq!(logged(cap, chunks), expected, "{chunks:?} in {cap}");
-        }
-    }
-
-    #[test]
-    fn nothing_written_makes_no_file_and_a_link_is_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, secret) = (dir.path().join("log"), dir.path().join("secret"));
-        let target = LogTarget { path: path.clone(), cap: 100 };
-        let (found, fault) = Log::new(target.clone()).close();
-        assert!(found.is_none() && fault.is_none() && !path.exists());
-
-        fs::write(&secret, "kept").unwrap();
-        symlink(&secret, &path).unwrap();
-        let mut log = Log::new(target);
-        log.write(b"one");
-        log.write(b"two");
-        let (found, fault) = log.close();
-        assert!(found.is_none());
-        assert_eq!(fault.unwrap().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(secret).unwrap(), "kept");
-    }
+    name.into()
 }

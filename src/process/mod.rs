@@ -13,21 +13,25 @@
 //! on Linux only; elsewhere process groups are all there is.
 
 mod activation;
+mod capped;
 mod children;
 mod command;
 mod control;
 mod ended;
 mod files;
+mod follow;
 mod guardian;
 mod job;
 mod leader;
 mod listen;
 mod log;
+mod log_file;
 mod marker;
 mod output;
 mod port;
 mod predecessors;
 mod proc;
+mod rotated;
 mod socket;
 mod spawn_error;
 mod sweep;
@@ -38,10 +42,11 @@ pub use command::{Command, find_program};
 pub use control::JobControl;
 pub use ended::{Ended, EndedBy, Exit, Launch, Timeout};
 pub use files::{FileFault, RuntimeDir, TaskFiles};
+pub use follow::LogFollower;
 pub use guardian::{GUARDIAN_ARGUMENT, guardian_main};
 pub use job::Job;
 pub use listen::{ActivationSocket, ListenFault, ListenOn};
-pub use log::{DEFAULT_LOG_CAP, LogTarget};
+pub use log::{DEFAULT_LOG_CAP, Keep, LogTarget, PROCESS_LOG_FILES, PROCESS_LOG_SIZE};
 pub use marker::SESSION_VARIABLE;
 pub use output::{LineSink, Piece, SinkMode};
 pub use port::{HeldPort, PortHolder, PortTaken, port_holder};

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::Action,
-    process::{Command, DEFAULT_LOG_CAP, Launch, LogTarget, TaskFiles, find_program},
+    process::{Command, Launch, LogTarget, TaskFiles, find_program},
 };
 
 /// The file the `exports` hook writes.
@@ -46,7 +46,7 @@ impl Execution {
         command.env = env.own.into_iter().collect();
         command.cwd.clone_from(&self.task().cwd);
         command.foreground = self.task().interactive;
-        let log = LogTarget { path: self.run.log_file(self.id, log), cap: DEFAULT_LOG_CAP };
+        let log = LogTarget::of_task(self.run.log_file(self.id, log));
         Ok(Launch { command, log: Some(log), ..Launch::default() })
     }
 

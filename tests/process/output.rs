@@ -4,7 +4,7 @@ use std::fs;
 
 use devtask::{
     event::Stream,
-    process::{Launch, LineSink, LogTarget, Piece, SinkMode},
+    process::{Keep, Launch, LineSink, LogTarget, Piece, SinkMode},
 };
 use tokio::sync::mpsc;
 
@@ -43,7 +43,7 @@ async fn the_log_has_everything_up_to_its_cap() {
     ];
     for (at, (lines, cap, expected)) in cases.into_iter().enumerate() {
         let path = dir.path().join(format!("{at}.log"));
-        let log = Some(LogTarget { path: path.clone(), cap });
+        let log = Some(LogTarget { path: path.clone(), keep: Keep::HeadAndTail(cap) });
         let job = warden().spawn(Launch { log, ..launch(&format!("seq -f %07.0f {lines}")) }).unwrap();
         let ended = job.finish().await;
         assert_eq!(ended.log, Some(path.clone()));
@@ -59,7 +59,7 @@ async fn a_log_that_cannot_be_written_disturbs_nothing() {
         targets.push("/dev/full/log");
     }
     for target in targets {
-        let log = Some(LogTarget { path: target.into(), cap: 1000 });
+        let log = Some(LogTarget { path: target.into(), keep: Keep::HeadAndTail(1000) });
         let ended = warden().spawn(Launch { log, ..launch("seq 100000") }).unwrap().finish().await;
         assert!(ended.exit.is_success() && ended.log.is_none() && ended.log_fault.is_some(), "{ended:?}");
         assert_eq!(ended.lines, 100_000);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use devtask::process::{EndedBy, LineSink, LogTarget, SinkMode, Warden, WardenOptions};
+use devtask::process::{EndedBy, Keep, LineSink, LogTarget, SinkMode, Warden, WardenOptions};
 
 use super::support::{launch, names, running, sleepers, token, until, until_async, until_or};
 
@@ -251,7 +251,7 @@ fn nothing_is_left(token: &str) {
 
 async fn flood(warden: &Warden, script: &str, dir: &Path) {
     let before = resident();
-    let log = LogTarget { path: dir.join("log"), cap: 1024 * 1024 };
+    let log = LogTarget { path: dir.join("log"), keep: Keep::HeadAndTail(1024 * 1024) };
     let (to, _from) = tokio::sync::mpsc::channel(10);
     let lines = Some(LineSink { to, mode: SinkMode::Lossy });
     let mut launch = launch(script);
