@@ -75,15 +75,20 @@ impl LogFollower {
                     return Ok(bytes);
                 }
             }
-            if self.next.is_empty() {
-                if self.is_newest() || !self.look_for_newer()? {
-                    return Ok(Vec::new());
-                }
-                // What was written before it got a number has still to be read.
-                continue;
+            if !self.advance()? {
+                return Ok(Vec::new());
             }
-            self.go_on()?;
         }
+    }
+
+    /// One step further at the end of what is being read; false: nothing comes after it. Once something does, it is
+    /// read once more before that: it may have grown until it got its number.
+    fn advance(&mut self) -> io::Result<bool> {
+        if self.next.is_empty() {
+            return Ok(!self.is_newest() && self.look_for_newer()?);
+        }
+        self.go_on()?;
+        Ok(true)
     }
 
     /// Whether what is being read has the name of the newest.
@@ -289,6 +294,32 @@ mod tests {
         }
         read.extend(rest(&mut follower).into_bytes());
         assert!(read == text.as_bytes());
+    }
+
+    #[test]
+    fn what_is_written_between_a_look_at_the_file_and_one_at_its_name_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = Rotated::new(path.clone(), 4, 3);
+        let mut follower = LogFollower::from_start(&path);
+        log.write(b"1\n");
+        assert_eq!(rest(&mut follower), "1\n");
+        log.write(b"2\n3\n");
+        assert!(follower.advance().unwrap(), "it came to the end before that");
+        assert_eq!(rest(&mut follower), "2\n3\n");
+    }
+
+    #[test]
+    fn a_number_that_is_missing_while_files_are_renamed_hides_none_behind_it() {
+        for gap in 0..3 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let numbers = (0..4).filter(|number| *number != gap);
+            for (number, content) in numbers.zip(["c\n", "b\n", "a\n"]) {
+                fs::write(numbered(&path, number), content).unwrap();
+            }
+            assert_eq!(rest(&mut LogFollower::from_start(&path)), "a\nb\nc\n", "without {gap}");
+        }
     }
 
     #[test]

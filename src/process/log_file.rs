@@ -99,10 +99,14 @@ impl LogFile {
 /// A file that moves up while we look upwards cannot be missed, but with two rotations between two looks a
 /// newer one could be met behind an older. So it counts only if a second look finds the same.
 pub(super) fn scan(path: &Path) -> io::Result<Option<Vec<LogFile>>> {
+    scan_by(|number| LogFile::open(&numbered(path, number)))
+}
+
+fn scan_by(mut open: impl FnMut(u32) -> io::Result<Option<LogFile>>) -> io::Result<Option<Vec<LogFile>>> {
     let ids = |files: &[LogFile]| files.iter().map(LogFile::id).collect::<Vec<_>>();
-    let mut before = look_around(path)?;
+    let mut before = look_around(&mut open)?;
     for _ in 0..LOOKS {
-        let now = look_around(path)?;
+        let now = look_around(&mut open)?;
         if ids(&before) == ids(&now) {
             return Ok(Some(now));
         }
@@ -111,11 +115,11 @@ pub(super) fn scan(path: &Path) -> io::Result<Option<Vec<LogFile>>> {
     Ok(None)
 }
 
-fn look_around(path: &Path) -> io::Result<Vec<LogFile>> {
+fn look_around(open: &mut impl FnMut(u32) -> io::Result<Option<LogFile>>) -> io::Result<Vec<LogFile>> {
     let mut files: Vec<LogFile> = Vec::new();
     let mut missing = 0;
     for number in 0.. {
-        match LogFile::open(&numbered(path, number))? {
+        match open(number)? {
             // Renamed since it was found.
             Some(file) if files.iter().any(|known| known.id == file.id) => missing = 0,
             Some(file) => {
@@ -130,4 +134,43 @@ fn look_around(path: &Path) -> io::Result<Vec<LogFile>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::rotated::Rotated, *};
+
+    #[test]
+    fn files_are_found_in_their_order_however_often_they_are_renamed_meanwhile() {
+        // Rotations before each look at a number, and whether looking ever comes to an end.
+        let cases: [(&[usize], bool); 7] = [
+            (&[], true),
+            (&[0, 1], true),
+            (&[0, 2], true),
+            (&[0, 0, 3], true),
+            (&[0, 2, 0, 1, 1], true),
+            (&[0, 2, 0, 1, 1, 0, 0, 0, 2, 1, 0, 4], true),
+            (&[1; 20_000], false),
+        ];
+        for (rotations, ends) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let mut log = Rotated::new(path.clone(), 1, 5);
+            let mut written = 'a'..='z';
+            let mut rotate = || log.write(written.next().unwrap_or('z').to_string().as_bytes());
+            (0..5).for_each(|_| rotate());
+            let mut todo = rotations.iter();
+            let found = scan_by(|number| {
+                (0..todo.next().copied().unwrap_or(0)).for_each(|_| rotate());
+                LogFile::open(&numbered(&path, number))
+            });
+            let found = found.unwrap();
+            assert_eq!(found.is_some(), ends, "{rotations:?}");
+            let letters = |file: &mut LogFile| file.read(9).unwrap();
+            let found: Vec<u8> = found.unwrap_or_default().iter_mut().flat_map(letters).collect();
+            let last = b'a' + 4 + u8::try_from(rotations.iter().sum::<usize>().min(20)).unwrap();
+            let expected: Vec<u8> = (last - 4..=last).rev().collect();
+            assert!(!ends || found == expected, "{rotations:?}: {}", String::from_utf8_lossy(&found));
+        }
+    }
 }

@@ -4,11 +4,11 @@ use std::fs;
 
 use devtask::{
     event::Stream,
-    process::{Keep, Launch, LineSink, LogTarget, Piece, SinkMode},
+    process::{Keep, Launch, LineSink, LogFollower, LogTarget, Piece, SinkMode},
 };
 use tokio::sync::mpsc;
 
-use super::support::{launch, run, tail, warden};
+use super::support::{launch, names, run, tail, warden};
 
 fn sink(room: usize, mode: SinkMode) -> (Option<LineSink>, mpsc::Receiver<Piece>) {
     let (to, from) = mpsc::channel(room);
@@ -59,11 +59,38 @@ async fn a_log_that_cannot_be_written_disturbs_nothing() {
         targets.push("/dev/full/log");
     }
     for target in targets {
-        let log = Some(LogTarget { path: target.into(), keep: Keep::HeadAndTail(1000) });
-        let ended = warden().spawn(Launch { log, ..launch("seq 100000") }).unwrap().finish().await;
-        assert!(ended.exit.is_success() && ended.log.is_none() && ended.log_fault.is_some(), "{ended:?}");
-        assert_eq!(ended.lines, 100_000);
+        for keep in [Keep::HeadAndTail(1000), Keep::Latest { size: 1000, files: 2 }] {
+            let log = Some(LogTarget { path: target.into(), keep });
+            let ended = warden().spawn(Launch { log, ..launch("seq 100000") }).unwrap().finish().await;
+            assert!(ended.exit.is_success() && ended.log.is_none() && ended.log_fault.is_some(), "{ended:?}");
+            assert_eq!(ended.lines, 100_000);
+        }
     }
+}
+
+#[tokio::test]
+async fn the_log_of_a_process_goes_on_from_start_to_start_and_is_rotated() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let keep = Keep::Latest { size: 3000, files: 4 };
+    let mut follower = LogFollower::from_start(&path);
+    let mut read = Vec::new();
+    for (from, to) in [(1, 500), (501, 1000), (1001, 1875)] {
+        let log = Some(LogTarget { path: path.clone(), keep });
+        let job = warden().spawn(Launch { log, ..launch(&format!("seq -f %07.0f {from} {to}")) }).unwrap();
+        let ended = job.finish().await;
+        assert_eq!((ended.log, ended.log_fault.is_none()), (Some(path.clone()), true));
+        while let Some(more) = follower.more().ok().filter(|more| !more.is_empty()) {
+            read.extend(more);
+        }
+    }
+    let all = |from: u32, to: u32| (from..=to).map(|n| format!("{n:07}\n")).collect::<String>();
+    assert!(String::from_utf8(read).unwrap() == all(1, 1875));
+    assert_eq!(names(dir.path()).len(), 4);
+    let files =
+        ["log.3", "log.2", "log.1", "log"].map(|name| fs::read_to_string(dir.path().join(name)).unwrap());
+    assert!(files.iter().all(|file| file.len() == 3000), "each is full, the newest too");
+    assert_eq!(files.concat(), all(376, 1875));
 }
 
 #[tokio::test]
