@@ -157,7 +157,8 @@ fn scheduling(tasks: usize, rounds: Rounds) {
     let graph = Arc::new(builder.build().expect("a sound graph"));
     let run = |verdict: Verdict| {
         let plan = Plan::new(&graph, graph.ids(), Mode::Before);
-        let options = Options { jobs: 2, fail_fast: false, durations: Vec::new() };
+        let options =
+            Options { jobs: 2, fail_fast: false, keeps: false, wanted: None, durations: Vec::new() };
         let mut scheduler = Scheduler::new(Arc::clone(&graph), plan, &options);
         while let Some(effect) = scheduler.next_effect() {
             match effect {

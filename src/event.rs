@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io::Write as _, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Compared, Outcome, Reason, TaskName};
+use crate::model::{Compared, Outcome, Reason, Stage, TaskName};
 
 /// The version written into every line.
 pub const VERSION: u32 = 1;
@@ -184,6 +184,8 @@ pub enum What {
         /// The task.
         task: TaskName,
     },
+    /// A process has come to another stage, or something else is known of it.
+    ProcessState(Box<ProcessStatus>),
     /// Task files were edited, and a watch goes on with what they say now.
     Reloaded {
         /// The tasks that are others than before.
@@ -310,6 +312,62 @@ impl Finished {
     }
 }
 
+/// What is known of a long-running process (spec section 6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Its task.
+    pub task: TaskName,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The number of its first process, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// How often it was restarted since somebody asked for it, within the window where there is one.
+    #[serde(default, skip_serializing_if = "is_none_of_it")]
+    pub restarts: u32,
+    /// The exit code it ended with last, if it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it last, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// What it says of itself (`STATUS=` on its notify socket).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// What is wrong: what its probe came to last, or why it could not be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The ports it was given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<String, u16>,
+    /// Its log file, relative to the root where it lies beneath it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// When it came to this stage, in milliseconds since the epoch.
+    #[serde(default)]
+    pub since_ms: u64,
+}
+
+impl ProcessStatus {
+    /// Of a process nobody has asked for.
+    #[must_use]
+    pub const fn not_started(task: TaskName) -> Self {
+        Self {
+            task,
+            stage: Stage::NotStarted,
+            pid: None,
+            restarts: 0,
+            exit_code: None,
+            signal: None,
+            says: None,
+            trouble: None,
+            ports: BTreeMap::new(),
+            log: None,
+            since_ms: 0,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -325,6 +383,11 @@ pub enum RunStatus {
 /// For what is left out of lines.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this form")]
 fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this form")]
+fn is_none_of_it(number: &u32) -> bool {
     *number == 0
 }
 

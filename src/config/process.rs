@@ -58,7 +58,7 @@ table! {
         "log" => log: String;
         /// Seconds before the first probe. Default: 0.
         "initial_delay" => initial_delay: Seconds;
-        /// Seconds between probes, more than 0. Default: 10.
+        /// Seconds between probes, more than 0. Default: 0.1 until it is ready, 10 afterwards.
         "period" => period: Seconds;
         /// Seconds one probe may take, more than 0. Default: 1.
         "probe_timeout" => probe_timeout: Seconds;

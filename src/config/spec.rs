@@ -60,6 +60,9 @@ fn table<T: Default + Clone>(field: &Option<Spanned<T>>) -> T {
     or(field, T::default())
 }
 
+/// Time between probes until it is ready, if nobody said: somebody is waiting.
+const UNTIL_READY: Duration = Duration::from_millis(100);
+
 /// Makes a task the process these fields declare.
 pub(super) fn fill(task: &mut Task, fields: &ProcessFields, resolver: &mut Resolver<'_>) {
     task.exec_if_modified = table(&fields.watch).patterns(task, resolver);
@@ -87,6 +90,7 @@ fn probe(table: &Ready, resolver: &mut Resolver<'_>) -> Option<Probe> {
     Some(Probe {
         kind: probe_kind(table, resolver)?,
         initial_delay: seconds(&table.initial_delay, 0),
+        until_ready: table.period.as_ref().map_or(UNTIL_READY, |period| period.value.0),
         period: some_time(&table.period, "period", Some(10), resolver)?,
         probe_timeout: some_time(&table.probe_timeout, "probe_timeout", Some(1), resolver)?,
         timeout: some_time(&table.timeout, "timeout", None, resolver),

@@ -17,6 +17,7 @@ pub(crate) fn process(probe: bool) -> TaskKind {
         ready: probe.then_some(Probe {
             kind: ProbeKind::Notify,
             initial_delay: second,
+            until_ready: Duration::from_secs(10),
             period: second,
             probe_timeout: second,
             timeout: None,

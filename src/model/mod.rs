@@ -27,7 +27,7 @@ pub use name::{NameFault, PROCESSES, TaskName};
 pub use outcome::Outcome;
 pub use ports::{PortRef, input_with_ports, is_port_name, port_refs, with_ports};
 pub use process::{
-    Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, Watchdog,
+    Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, Stage, Watchdog,
 };
 pub use reason::{Compared, FileChange, Reason, UpstreamChange};
 pub use task::{Action, Interpreter, Task, TaskKind, Written};

@@ -46,7 +46,9 @@ pub struct Probe {
     pub kind: ProbeKind,
     /// Time before the first probe.
     pub initial_delay: Duration,
-    /// Time between probes.
+    /// Time between probes until it is ready: shorter than `period` if nobody said how long that is.
+    pub until_ready: Duration,
+    /// Time between probes afterwards.
     pub period: Duration,
     /// Time one probe may take.
     pub probe_timeout: Duration,
@@ -159,4 +161,52 @@ pub struct Watchdog {
 pub struct Port {
     /// The port tried first.
     pub allocate: u16,
+}
+
+/// Where a process stands (spec section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Nobody has asked for it.
+    NotStarted,
+    /// It runs, or is about to, and is not ready yet.
+    Starting,
+    /// It is ready.
+    Ready,
+    /// It was ready, and its probe says that it is not well.
+    Unhealthy,
+    /// It has ended and is started again after a while.
+    Waiting,
+    /// It is being ended.
+    Stopping,
+    /// It was ended on request.
+    Stopped,
+    /// It ended by itself, and stays so.
+    Exited,
+    /// It ended too often.
+    GaveUp,
+}
+
+impl Stage {
+    /// Whether nothing of it runs or will by itself.
+    #[must_use]
+    pub const fn is_at_rest(self) -> bool {
+        matches!(self, Self::NotStarted | Self::Stopped | Self::Exited | Self::GaveUp)
+    }
+
+    /// The words for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not started",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Unhealthy => "unhealthy",
+            Self::Waiting => "waiting",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Exited => "exited",
+            Self::GaveUp => "gave up",
+        }
+    }
 }

@@ -128,6 +128,28 @@ impl TaskFiles {
         Ok(self.path_of(name))
     }
 
+    /// Makes the output and exports file empty again, whatever has become of them: for another start of the same.
+    ///
+    /// # Errors
+    /// If something cannot be removed or created.
+    pub fn renew(&self) -> io::Result<()> {
+        for name in [Self::OUTPUT, Self::EXPORTS] {
+            match rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+            lock(&self.made).retain(|made| *made != name);
+            self.write(name, b"")?;
+        }
+        Ok(())
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads what the task left under that name; none if it removed the file.
     ///
     /// # Errors

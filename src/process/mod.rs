@@ -6,6 +6,8 @@
 //! Should this process die without a word, the guardian (a tiny process of the same program) ends
 //! what is left; should that die too, the next session does, from the session file.
 //!
+//! How a child is, it says by itself on a [`NotifySocket`], or when asked: [`ask_tcp`], [`ask_http`].
+//!
 //! The room knows programs, bytes and signals. It must never know tasks, graphs, freshness, or why
 //! something is started or stopped; it prints nothing and reads neither home nor environment.
 //!
@@ -27,9 +29,11 @@ mod listen;
 mod log;
 mod log_file;
 mod marker;
+mod notify;
 mod output;
 mod port;
 mod predecessors;
+mod probe;
 mod proc;
 mod rotated;
 mod socket;
@@ -48,7 +52,9 @@ pub use job::Job;
 pub use listen::{ActivationSocket, ListenFault, ListenOn};
 pub use log::{DEFAULT_LOG_CAP, Keep, LogTarget, PROCESS_LOG_FILES, PROCESS_LOG_SIZE};
 pub use marker::SESSION_VARIABLE;
+pub use notify::{Notice, NotifySocket};
 pub use output::{LineSink, Piece, SinkMode};
 pub use port::{HeldPort, PortHolder, PortTaken, port_holder};
+pub use probe::{HttpQuestion, Scheme, ask_http, ask_tcp};
 pub use spawn_error::SpawnError;
 pub use warden::{Warden, WardenOptions};

@@ -2,8 +2,8 @@
 //!
 //! Floor 5, pure. It hands out [`Effect`]s and is told [`Observation`]s; it knows no clock, no file, no
 //! process. All of spec section 2 that concerns time order lives here: when an edge is satisfied or
-//! broken (`edge`), who goes first and what must wait (`queue`), when processes are stopped
-//! (`wind_down`), and every change of a task's phase (one function: `Scheduler::enter`).
+//! broken (`edge`), who goes first and what must wait (`queue`), which processes are needed at all (`demand`), when
+//! they are stopped (`wind_down`), and every change of a task's phase (one function: `Scheduler::enter`).
 //!
 //! ```text
 //!            every edge settled                 judged stale             slot, lock, terminal free
@@ -13,6 +13,7 @@
 //!   Done(DependencyFailed)        Done(Cached, Skipped)      Done(…) ◀── ended ── Up ◀─ ready ─ Running
 //! ```
 
+mod demand;
 mod edge;
 mod queue;
 pub mod supervise;
@@ -20,12 +21,13 @@ mod wind_down;
 
 use std::{collections::VecDeque, sync::Arc};
 
+use demand::Demand;
 use edge::Status;
 use queue::Queue;
 
 use crate::{
     graph::{Edge, TaskGraph},
-    model::{Outcome, TaskId},
+    model::{Outcome, TaskId, TaskSet},
     plan::Plan,
 };
 
@@ -79,6 +81,11 @@ pub struct Options {
     pub jobs: usize,
     /// Whether the first failure that counts ends the run.
     pub fail_fast: bool,
+    /// Whether processes outlive the run, as in a watch: the run is over without their end, and does not wait for
+    /// one to be ready for which nobody else waits.
+    pub keeps: bool,
+    /// The processes that are to be up, whoever needs them; none: the roots.
+    pub wanted: Option<TaskSet>,
     /// Expected duration of each task in milliseconds, by id; missing ones count as 1.
     pub durations: Vec<u64>,
 }
@@ -98,6 +105,8 @@ pub(crate) enum Phase {
     Running,
     /// A process that is ready.
     Up,
+    /// A process that could start, if anybody needed it.
+    Dormant,
     /// It is over.
     Done(Outcome),
 }
@@ -127,6 +136,24 @@ struct State {
     stopping: bool,
     /// It has lent its slot.
     waits: bool,
+    /// Whether a process it rests on, or it itself, starts only on demand.
+    demand: Demand,
+}
+
+/// What is to be followed down the graph.
+#[derive(Debug, Default)]
+struct Moves {
+    steps: Vec<Step>,
+    /// Tasks that are to be judged then.
+    satisfied: Vec<TaskId>,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// A task has got further than this.
+    Moved(TaskId, Progress),
+    /// A process could start.
+    MayStart(TaskId),
 }
 
 /// Schedules one run of a plan.
@@ -135,6 +162,7 @@ pub struct Scheduler {
     graph: Arc<TaskGraph>,
     plan: Arc<Plan>,
     fail_fast: bool,
+    keeps: bool,
     states: Vec<State>,
     queue: Queue,
     effects: VecDeque<Effect>,
@@ -165,11 +193,13 @@ impl Scheduler {
             broken_by: Vec::new(),
             stopping: false,
             waits: false,
+            demand: Demand::default(),
         };
         let mut scheduler = Self {
             queue: Queue::new(&graph, &plan, options),
             states: graph.ids().map(state).collect(),
             fail_fast: options.fail_fast,
+            keeps: options.keeps,
             effects: VecDeque::new(),
             busy: 0,
             checking: 0,
@@ -179,10 +209,12 @@ impl Scheduler {
             graph: Arc::clone(&graph),
             plan: Arc::new(plan),
         };
-        let plan = Arc::clone(&scheduler.plan);
-        let is_free = |id: &TaskId| scheduler.states[id.index()].pending == 0;
-        let free = plan.order().iter().copied().filter(is_free).collect();
-        scheduler.enter_checking(free);
+        scheduler.foresee_demand(options.wanted.as_ref());
+        let mut moves = Moves::default();
+        for &id in Arc::clone(&scheduler.plan).order() {
+            scheduler.advance(id, &mut moves);
+        }
+        scheduler.travel(moves);
         scheduler
     }
 
@@ -200,6 +232,9 @@ impl Scheduler {
     /// Takes note of what happened. Observations that come too late (a verdict after a cancel) are ignored.
     pub fn observe(&mut self, observation: Observation) {
         match observation {
+            Observation::Judged(id, Verdict::Stale | Verdict::NoCommand) if self.is_foretold(id) => {
+                self.demand(id);
+            }
             Observation::Judged(id, verdict) if self.phase(id) == Phase::Checking => match verdict {
                 Verdict::Stale => self.enter(id, Phase::Queued),
                 Verdict::Fresh => self.enter(id, Phase::Done(Outcome::Cached)),
@@ -269,7 +304,7 @@ impl Scheduler {
         }
         for id in self.plan.order().to_vec() {
             match self.phase(id) {
-                Phase::Waiting | Phase::Checking | Phase::Queued => {
+                Phase::Waiting | Phase::Checking | Phase::Queued | Phase::Dormant => {
                     self.enter(id, Phase::Done(Outcome::Cancelled));
                     self.passed_over.push((id, Outcome::Cancelled));
                 }
@@ -351,52 +386,84 @@ impl Scheduler {
             Phase::Queued => self.queue.push(id),
             Phase::Starting => self.effects.push_back(Effect::Start(id)),
             Phase::Done(_) => self.open -= 1,
-            Phase::Waiting | Phase::Checking | Phase::Running | Phase::Up => {}
+            Phase::Waiting | Phase::Checking | Phase::Running | Phase::Up | Phase::Dormant => {}
         }
         if !self.cancelled {
             self.settle_edges(id, before);
         }
     }
 
-    /// Settles the edges out of a task that has got further than `before`. Iterative, so that a failure
-    /// may travel down a chain of any length.
+    /// Settles the edges out of a task that has got further than `before`.
     fn settle_edges(&mut self, id: TaskId, before: Progress) {
+        self.travel(Moves { steps: vec![Step::Moved(id, before)], satisfied: Vec::new() });
+    }
+
+    /// Follows what is new of tasks down the graph. Iterative, so that a failure may travel down a chain of any
+    /// length.
+    fn travel(&mut self, mut moves: Moves) {
         let graph = Arc::clone(&self.graph);
         let plan = Arc::clone(&self.plan);
-        let mut moved = vec![(id, before)];
-        let mut satisfied = Vec::new();
-        while let Some((upstream, before)) = moved.pop() {
-            for edge in plan.downstream(&graph, upstream) {
-                if !self.settle_edge(upstream, before, edge) {
-                    continue;
+        while let Some(step) = moves.steps.pop() {
+            match step {
+                Step::Moved(upstream, before) => {
+                    for edge in plan.downstream(&graph, upstream) {
+                        if self.settle_edge(upstream, before, edge) {
+                            self.advance(edge.task, &mut moves);
+                        }
+                    }
                 }
-                let state = &mut self.states[edge.task.index()];
-                if state.broken_by.is_empty() {
-                    satisfied.push(edge.task);
-                } else {
-                    moved.push((edge.task, state.progress));
-                    state.progress.phase = Phase::Done(Outcome::DependencyFailed);
-                    self.open -= 1;
-                    self.passed_over.push((edge.task, Outcome::DependencyFailed));
+                Step::MayStart(upstream) => {
+                    for edge in plan.downstream(&graph, upstream) {
+                        self.open_gate(edge.task, false, &mut moves);
+                    }
                 }
             }
         }
-        self.enter_checking(satisfied);
+        self.enter_checking(moves.satisfied);
     }
 
-    /// Notes what has become of an edge; whether it was the last into its task that was not settled.
+    /// A task that waits goes on if it can.
+    fn advance(&mut self, id: TaskId, moves: &mut Moves) {
+        let state = &self.states[id.index()];
+        if state.progress.phase != Phase::Waiting {
+            return;
+        }
+        if state.demand.is_early() {
+            return self.look_ahead(id, moves);
+        }
+        match (state.pending, state.broken_by.is_empty()) {
+            (0, true) => moves.satisfied.push(id),
+            (0, false) => self.give_up(id, moves),
+            _ => {}
+        }
+    }
+
+    /// Something upstream of a task keeps it from running.
+    fn give_up(&mut self, id: TaskId, moves: &mut Moves) {
+        let state = &mut self.states[id.index()];
+        moves.steps.push(Step::Moved(id, state.progress));
+        state.progress.phase = Phase::Done(Outcome::DependencyFailed);
+        self.open -= 1;
+        self.passed_over.push((id, Outcome::DependencyFailed));
+    }
+
+    /// Notes what has become of an edge; whether it is settled now and was not before.
     fn settle_edge(&mut self, upstream: TaskId, before: Progress, edge: Edge) -> bool {
         let now = edge::status(edge.conditions, self.states[upstream.index()].progress);
         let was_pending = edge::status(edge.conditions, before) == Status::Pending;
         if !was_pending || now == Status::Pending || !self.plan.scheduled().contains(edge.task) {
             return false;
         }
+        let has_gate = self.states[upstream.index()].demand.has_told();
         let state = &mut self.states[edge.task.index()];
         state.pending -= 1;
         if now == Status::Broken {
             state.broken_by.push(upstream);
         }
-        state.pending == 0
+        if !has_gate {
+            state.demand.settle(now == Status::Broken);
+        }
+        true
     }
 
     /// Tasks whose edges are all satisfied are judged next, the most urgent first: who is judged first may
@@ -420,6 +487,9 @@ impl Scheduler {
             self.enter(id, Phase::Starting);
         }
         if self.busy == 0 && self.open > 0 && !self.cancelled {
+            self.pass_over_dormant();
+        }
+        if self.busy == 0 && self.open > 0 && !self.cancelled {
             self.wind_down();
         }
     }
@@ -438,7 +508,7 @@ impl Progress {
         match self.phase {
             Phase::Checking | Phase::Starting => true,
             Phase::Running => !self.is_process,
-            Phase::Waiting | Phase::Queued | Phase::Up | Phase::Done(_) => false,
+            Phase::Waiting | Phase::Queued | Phase::Up | Phase::Dormant | Phase::Done(_) => false,
         }
     }
 

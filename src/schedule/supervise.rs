@@ -12,7 +12,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::model::{Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, Watchdog};
+use crate::model::{Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, Stage, Watchdog};
 
 /// The first wait before a restart; each is twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -20,37 +20,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// After it was well for so long, a process begins with the first wait again.
 const HEALTH: Duration = Duration::from_secs(60);
-
-/// Where a process stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stage {
-    /// Nobody has asked for it.
-    NotStarted,
-    /// It runs, or is about to, and is not ready yet.
-    Starting,
-    /// It is ready.
-    Ready,
-    /// It was ready, and its probe says that it is not well.
-    Unhealthy,
-    /// It has ended and is started again after a while.
-    Waiting,
-    /// It is being ended.
-    Stopping,
-    /// It was ended on request.
-    Stopped,
-    /// It ended by itself, and stays so.
-    Exited,
-    /// It ended too often.
-    GaveUp,
-}
-
-impl Stage {
-    /// Whether nothing of it runs or will by itself.
-    #[must_use]
-    pub const fn is_at_rest(self) -> bool {
-        matches!(self, Self::NotStarted | Self::Stopped | Self::Exited | Self::GaveUp)
-    }
-}
 
 /// What happened to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +47,8 @@ pub enum Happening {
     SaysStopping,
     /// `WATCHDOG=1`.
     Feeds,
+    /// `WATCHDOG=trigger`: it says itself that it is not well.
+    Trips,
     /// `EXTEND_TIMEOUT_USEC=…`: what it is about takes so much longer, counted from now.
     Extends(Duration),
     /// The time that [`Supervisor::due`] names has come, or any other.
@@ -143,11 +114,19 @@ impl Supervisor {
     /// A process that nobody has asked for. `probe`: how to tell that it is ready, be it declared or its port.
     #[must_use]
     pub fn new(spec: &ProcessSpec, probe: Option<Probe>) -> Self {
+        let mut new = Self::idle();
+        new.change(spec, probe);
+        new
+    }
+
+    /// A process of which nothing is known yet.
+    #[must_use]
+    pub(crate) fn idle() -> Self {
         Self {
-            restart: spec.restart.clone(),
-            shutdown: spec.shutdown.clone(),
-            probe,
-            watchdog: spec.watchdog.clone(),
+            restart: Restart { on: RestartOn::Never, max: None, window: None },
+            shutdown: Shutdown { signal: 15, grace: Duration::from_secs(5) },
+            probe: None,
+            watchdog: None,
             stage: Stage::NotStarted,
             lives: false,
             then: Then::Rest,
@@ -163,6 +142,14 @@ impl Supervisor {
             feed_by: None,
             kill_at: None,
         }
+    }
+
+    /// Goes by other rules from now on: those of what is to be started next.
+    pub fn change(&mut self, spec: &ProcessSpec, probe: Option<Probe>) {
+        self.restart = spec.restart.clone();
+        self.shutdown = spec.shutdown.clone();
+        self.watchdog = spec.watchdog.clone();
+        self.probe = probe;
     }
 
     /// Where it stands.
@@ -200,9 +187,7 @@ impl Supervisor {
             }
             Happening::Start if self.stage == Stage::Waiting => self.spawn(&mut deeds),
             // It is wanted again before it has ended.
-            Happening::Start if self.stage == Stage::Stopping && self.then == Then::Rest => {
-                self.then = Then::Renew
-            }
+            Happening::Start if self.stage == Stage::Stopping => self.then = Then::Renew,
             Happening::Stop => self.stop(now, &mut deeds),
             Happening::Renew if self.stage == Stage::Waiting => self.spawn(&mut deeds),
             Happening::Renew if self.is_up() => self.end(Then::Renew, now, &mut deeds),
@@ -221,6 +206,9 @@ impl Supervisor {
             Happening::SaysReady if self.is_told() && self.is_up() => self.become_ready(now),
             Happening::SaysStopping if self.is_up() => self.ask_no_more(&mut deeds),
             Happening::Feeds if self.feed_by.is_some() => self.arm(now),
+            Happening::Trips if self.is_up() && self.watchdog.is_some() => {
+                self.end(Then::Judge, now, &mut deeds);
+            }
             Happening::Extends(time) => self.extend(now + time),
             Happening::Tick => self.tick(now, &mut deeds),
             _ => {}
@@ -280,10 +268,7 @@ impl Supervisor {
 
     fn probed(&mut self, well: bool, now: Duration, deeds: &mut Vec<Deed>) {
         let Some(probe) = self.probe.clone() else { return };
-        if let Some((_, begun)) = self.probing.take() {
-            // From one beginning to the next, unless it took longer.
-            self.probe_at = Some((begun + probe.period).max(now));
-        }
+        let begun = self.probing.take().map(|(_, begun)| begun);
         match well {
             true => (self.successes, self.failures) = (self.successes.saturating_add(1), 0),
             false => (self.successes, self.failures) = (0, self.failures.saturating_add(1)),
@@ -291,6 +276,9 @@ impl Supervisor {
         if well && self.stage != Stage::Ready && self.successes >= probe.success_threshold {
             self.become_ready(now);
         }
+        // From one beginning to the next, unless it took longer.
+        let period = if self.stage == Stage::Starting { probe.until_ready } else { probe.period };
+        self.probe_at = begun.map(|begun| (begun + period).max(now));
         if !well && self.stage == Stage::Ready && self.failures >= probe.failure_threshold {
             (self.stage, self.ready_since) = (Stage::Unhealthy, None);
             if self.restart.on != RestartOn::Never {

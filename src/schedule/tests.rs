@@ -31,7 +31,7 @@ impl Bench {
         let graph = tasks.into_iter().fold(TaskGraph::builder(), |b, t| b.task(t)).build().unwrap();
         let graph = Arc::new(graph);
         let plan = Plan::new(&graph, roots.iter().map(|name| graph.id(name).unwrap()), Mode::Before);
-        let options = Options { jobs, fail_fast: false, durations: Vec::new() };
+        let options = Options { jobs, fail_fast: false, keeps: false, wanted: None, durations: Vec::new() };
         Self { machine: Scheduler::new(Arc::clone(&graph), plan, &options), graph }
     }
 

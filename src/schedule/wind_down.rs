@@ -24,7 +24,8 @@ impl Scheduler {
     }
 
     /// Whether something may come of a live process without anybody else moving: it is a root and runs
-    /// until it ends, it is on its way to be ready or to its end, and somebody waits for that.
+    /// until it ends (unless it outlives the run), it is on its way to be ready or to its end, and somebody waits
+    /// for that.
     fn goes_on(&self, id: TaskId) -> bool {
         let state = &self.states[id.index()];
         let will_be_ready = || {
@@ -32,7 +33,8 @@ impl Scheduler {
         };
         // Who is only ever waited for to complete is no service for others: it ends by itself.
         let will_end = || self.is_soft(id) && self.is_awaited(id, |_| true);
-        self.plan.roots().contains(id) || state.stopping || will_be_ready() || will_end()
+        let is_the_point = self.plan.roots().contains(id) && !self.keeps;
+        is_the_point || state.stopping || will_be_ready() || will_end()
     }
 
     /// Whether a task that is still to run wants the process up, and does not wait for its end.

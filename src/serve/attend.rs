@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    govern::govern,
     ground::{Admission, Ground},
     owner::{Course, GuestInfo, Office, closing, farewell},
     wire::{self, Answer, Attach, GREETING, Hello, Order, Refusal, Summary, Told, Wanted},
@@ -34,7 +35,7 @@ const PIECE: usize = 16 << 10;
 
 /// The guest is gone, or speaks nonsense: nobody is left to be told.
 #[derive(Debug)]
-struct Gone;
+pub(super) struct Gone;
 
 /// Attends to a guest.
 pub(crate) async fn attend(stream: UnixStream, office: Arc<Office>) {
@@ -58,6 +59,10 @@ pub(crate) async fn attend(stream: UnixStream, office: Arc<Office>) {
                 Ok(()) => serve(&mut guest, &ground, request, everything, course).await,
                 Err(refusal) => guest.mouth.say_last(&Told::Refused(refusal)).await,
             };
+        }
+        Wanted::Govern(what) => {
+            let _ticket = enter(&what.label, false);
+            let _ = govern(&mut guest, &ground, &*office.host, what, standpoint, course).await;
         }
         Wanted::Attach(attach) => {
             let _ticket = enter(&attach.label, true);
@@ -96,7 +101,7 @@ async fn receive(guest: &mut Line, office: &Arc<Office>) -> Result<Visitor, Gone
         return Err(Gone);
     };
     let watch = office.host.watch().map(|(_, label)| label);
-    guest.mouth.say_last(&Answer::Welcome(ground.welcome(watch))).await?;
+    guest.mouth.say_last(&Answer::Welcome(ground.welcome(watch, office.host.is_up()))).await?;
     let wanted = guest.ear.hear().await?;
     Ok(Visitor { pid: hello.pid, ground, standpoint, wanted })
 }
@@ -162,13 +167,13 @@ async fn serve(
         Err(SessionError::Left) => return Err(Gone),
         Err(error) => return guest.mouth.say_last(&Told::Refused(error.into())).await,
     };
-    let mut telling = Telling { guest, everything, is_slow: false, left_out: BTreeMap::new() };
+    let mut telling = Telling::new(guest, everything);
     let summary = telling.tell(run, &mut course).await?;
     telling.conclude(&summary).await
 }
 
 /// Tells a guest of its run.
-struct Telling<'a> {
+pub(super) struct Telling<'a> {
     guest: &'a mut Line,
     /// Whether it wants to be told what it does not show, too.
     everything: bool,
@@ -178,10 +183,18 @@ struct Telling<'a> {
     left_out: BTreeMap<TaskName, u64>,
 }
 
-impl Telling<'_> {
+impl<'a> Telling<'a> {
+    pub(super) const fn new(guest: &'a mut Line, everything: bool) -> Self {
+        Self { guest, everything, is_slow: false, left_out: BTreeMap::new() }
+    }
+
     /// Tells everything until the run is over. If the guest vanishes or is sent away the run is ended, and its end
     /// waited for; nothing came of it then.
-    async fn tell(&mut self, mut run: Run, course: &mut watch::Receiver<Course>) -> Result<RunSummary, Gone> {
+    pub(super) async fn tell(
+        &mut self,
+        mut run: Run,
+        course: &mut watch::Receiver<Course>,
+    ) -> Result<RunSummary, Gone> {
         let control = run.control();
         let mut is_paused = false;
         let served = loop {
@@ -263,13 +276,13 @@ fn obey(control: &RunControl, order: Order) {
 }
 
 /// The connection to a guest.
-struct Line {
-    ear: Ear,
-    mouth: Mouth,
+pub(super) struct Line {
+    pub(super) ear: Ear,
+    pub(super) mouth: Mouth,
 }
 
 /// What comes from a guest.
-struct Ear {
+pub(super) struct Ear {
     from: OwnedReadHalf,
     received: Vec<u8>,
 }
@@ -298,7 +311,7 @@ impl Ear {
     }
 
     /// The next message. Can be dropped and called again.
-    async fn hear<T: DeserializeOwned>(&mut self) -> Result<T, Gone> {
+    pub(super) async fn hear<T: DeserializeOwned>(&mut self) -> Result<T, Gone> {
         loop {
             if let Some((message, used)) = wire::take(&self.received).map_err(|_| Gone)? {
                 self.received.drain(..used);
@@ -310,7 +323,7 @@ impl Ear {
 }
 
 /// What goes to a guest.
-struct Mouth {
+pub(super) struct Mouth {
     to: OwnedWriteHalf,
     waiting: Vec<u8>,
     /// When it last took something.
@@ -351,7 +364,7 @@ impl Mouth {
         Ok(())
     }
 
-    async fn say_last<T: Serialize>(&mut self, message: &T) -> Result<(), Gone> {
+    pub(super) async fn say_last<T: Serialize>(&mut self, message: &T) -> Result<(), Gone> {
         self.say(message)?;
         self.flush().await
     }

@@ -48,6 +48,11 @@ pub trait Host: Send + Sync + 'static {
     fn watch(&self) -> Option<(&WatchControl, &str)> {
         None
     }
+
+    /// Whether that is there for processes, and ends when they are to.
+    fn is_up(&self) -> bool {
+        false
+    }
 }
 
 /// Serves from what was loaded once, as long as that is what the files say.
@@ -75,6 +80,7 @@ pub struct AsWatched {
     ground: Mutex<Option<Arc<Ground>>>,
     control: WatchControl,
     label: String,
+    is_up: bool,
 }
 
 impl AsWatched {
@@ -82,7 +88,14 @@ impl AsWatched {
     #[must_use]
     pub fn new(watch: &Watch, label: String, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Self {
         let (session, control) = (watch.session(), watch.control());
-        Self { session, loaded, ground: Mutex::default(), control, label }
+        Self { session, loaded, ground: Mutex::default(), control, label, is_up: false }
+    }
+
+    /// For one that is there for processes (`devtask up`).
+    #[must_use]
+    pub fn up(mut self) -> Self {
+        self.is_up = true;
+        self
     }
 
     /// What can be served from now; none if that is not what the files say.
@@ -114,6 +127,10 @@ impl Host for AsWatched {
     fn watch(&self) -> Option<(&WatchControl, &str)> {
         Some((&self.control, &self.label))
     }
+
+    fn is_up(&self) -> bool {
+        self.is_up
+    }
 }
 
 /// What a panic of another thread left is as good as before: every change is made at once.
@@ -141,11 +158,12 @@ impl Ground {
     }
 
     /// `watch`: what the watch was started as, if a watch holds the tree.
-    pub(crate) fn welcome(&self, watch: Option<&str>) -> Welcome {
+    pub(crate) fn welcome(&self, watch: Option<&str>, is_up: bool) -> Welcome {
         let watch = watch.map(|label| WatchInfo {
             label: label.to_owned(),
             pid: std::process::id(),
             root: Raw::of(self.loaded.root.as_os_str()),
+            is_up,
         });
         Welcome { settings: self.loaded.settings.clone(), shown: self.shown.clone(), watch }
     }

@@ -13,10 +13,13 @@ use std::{
 
 use super::{
     place,
-    wire::{self, Answer, Ask, Attach, GREETING, Hello, Order, Raw, Refusal, Told, Wanted, Welcome, Whence},
+    wire::{
+        self, Answer, Ask, Attach, GREETING, Govern, Hello, Order, Raw, Refusal, Told, Wanted, Welcome,
+        Whence,
+    },
 };
 use crate::{
-    event::{Event, What},
+    event::{Event, ProcessStatus, What},
     loader::upward,
     session::{Request, RunSummary},
     store::STATE_DIR,
@@ -43,6 +46,8 @@ pub enum Said {
     Over(Box<RunSummary>),
     /// The watch has ended as it was told to.
     WatchOver,
+    /// How processes stand, and whether that is what was wanted.
+    Processes(Vec<ProcessStatus>, bool),
     /// Nothing in the time that [`Guest::patience`] allows.
     Nothing,
 }
@@ -144,6 +149,14 @@ impl Guest {
         self.say(&Wanted::Attach(attach))
     }
 
+    /// Has something done with processes.
+    ///
+    /// # Errors
+    /// [`Gone`], also if it is more than can be asked for.
+    pub fn govern(&mut self, govern: Govern) -> Result<(), Gone> {
+        self.say(&Wanted::Govern(govern))
+    }
+
     fn say(&mut self, wanted: &Wanted) -> Result<(), Gone> {
         let mut message = Vec::new();
         wire::put(wanted, &mut message).map_err(|_| Gone)?;
@@ -202,6 +215,10 @@ impl Guest {
             Told::Event { json, tail } => wire::event(&json, tail).map_err(|_| Gone)?,
             Told::Refused(refusal) => return Ok(Some(Said::Refused(refusal))),
             Told::WatchOver => return Ok(Some(Said::WatchOver)),
+            Told::Processes { json, is_well } => {
+                let statuses = serde_json::from_slice(&json).map_err(|_| Gone)?;
+                return Ok(Some(Said::Processes(statuses, is_well)));
+            }
             Told::Output { task, json } => {
                 let output = serde_json::from_slice(&json).map_err(|_| Gone)?;
                 self.known.outputs.insert(task, output);

@@ -13,12 +13,14 @@
 //! | `ground` | what requests are served from; which of them can be |
 //! | `owner` | the side that holds the tree: async, one task a guest |
 //! | `attend` | one guest, from its hello to the end of its run, or for as long as it looks on |
+//! | `govern` | processes on behalf of a guest |
 //! | `guest` | the other side: synchronous, without a runtime, since it has to be quick |
 //!
 //! Everything that comes through the socket is checked as if it came from a stranger, although only the same user can
 //! reach it: sizes, counts, what is text. A guest can have tasks of the tree run, and nothing else.
 
 mod attend;
+mod govern;
 mod ground;
 mod guest;
 mod owner;
@@ -29,7 +31,7 @@ pub mod wire;
 pub use ground::{Admission, AsLoaded, AsWatched, Ground, Host};
 pub use guest::{Gone, Guest, Orders, Said, SocketMark, call, call_nearby, socket};
 pub use owner::{GuestInfo, Serving, ServingOptions};
-pub use wire::{Attach, Hello, Order, Raw, Refusal, WatchInfo, Welcome, Whence};
+pub use wire::{Attach, Govern, Governed, Hello, Order, Raw, Refusal, WatchInfo, Welcome, Whence};
 
 #[cfg(test)]
 mod tests;

@@ -166,6 +166,8 @@ pub struct WatchInfo {
     pub pid: u32,
     /// The root of the tree.
     pub root: Raw,
+    /// Whether it is there for processes (`devtask up`).
+    pub is_up: bool,
 }
 
 /// What a guest wants.
@@ -175,6 +177,66 @@ pub enum Wanted {
     Run(Box<Ask>),
     /// Attach to the watch that holds the tree.
     Attach(Attach),
+    /// Have something done with processes.
+    Govern(Govern),
+}
+
+/// What a guest wants done with processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Govern {
+    /// What it was started as, for people only.
+    pub label: String,
+    /// The processes, by names as users type them; none: all that this can be meant for.
+    #[serde(deserialize_with = "few")]
+    pub names: Vec<String>,
+    /// What is to become of them.
+    pub what: Governed,
+    /// How long they may take to become ready.
+    pub within: Duration,
+    /// The environment to start them with.
+    #[serde(deserialize_with = "few")]
+    environment: Vec<(Raw, Raw)>,
+}
+
+/// What is to become of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Governed {
+    /// Nothing: it wants to know how they stand.
+    Listed,
+    /// They are to be up, with all they need, and ready.
+    Started,
+    /// They are to be ended.
+    Stopped,
+    /// They are to begin anew, and be ready.
+    Restarted,
+    /// They are to be waited for until they are ready.
+    Ready,
+    /// All are to be ended, and whoever keeps them.
+    Down,
+}
+
+impl Govern {
+    /// To have this done.
+    #[must_use]
+    pub fn new(label: String, names: Vec<String>, what: Governed, within: Duration) -> Self {
+        Self { label, names, what, within, environment: Vec::new() }
+    }
+
+    /// With this environment for what is to be started.
+    #[must_use]
+    pub fn with_environment(mut self, environment: &[(OsString, OsString)]) -> Self {
+        self.environment = environment.iter().map(|(name, value)| (Raw::of(name), Raw::of(value))).collect();
+        self
+    }
+
+    /// The environment for what is to be started.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(OsString, OsString)> {
+        self.environment
+            .iter()
+            .map(|(name, value)| (name.clone().into_os(), value.clone().into_os()))
+            .collect()
+    }
 }
 
 /// What a guest wants to see while it is attached.
@@ -212,6 +274,7 @@ pub struct Ask {
     dry_run: bool,
     timeout: Option<Duration>,
     retries: Option<u32>,
+    strict_ports: bool,
     lines: LiveLines,
     tail: u64,
     #[serde(deserialize_with = "few")]
@@ -237,6 +300,7 @@ impl Ask {
             dry_run: request.dry_run,
             timeout: request.timeout,
             retries: request.retries,
+            strict_ports: request.strict_ports,
             lines: request.lines,
             tail: request.tail as u64,
             environment: environment.map(|(name, value)| (Raw::of(name), Raw::of(value))).collect(),
@@ -258,6 +322,7 @@ impl Ask {
         request.dry_run = self.dry_run;
         request.timeout = self.timeout;
         request.retries = self.retries;
+        request.strict_ports = self.strict_ports;
         request.lines = self.lines;
         request.tail = as_usize(self.tail);
         request.environment = Some(Arc::new(environment.collect()));
@@ -315,6 +380,14 @@ pub enum Told {
     Over(Box<Summary>),
     /// The watch has ended as it was told to.
     WatchOver,
+    /// How processes stand now, and whether that is what was wanted.
+    Processes {
+        /// As JSON, for what is optional.
+        #[serde(with = "bytes")]
+        json: Vec<u8>,
+        /// Whether all is as it was wanted.
+        is_well: bool,
+    },
 }
 
 /// What a run came to, without what was told already.
@@ -415,8 +488,6 @@ pub enum Refusal {
     Interactive(TaskName),
     /// These names select nothing: what was typed, and what may have been meant.
     Unknown(#[serde(deserialize_with = "few")] Vec<(String, Vec<String>)>),
-    /// The run needs a process.
-    NeedsProcess(TaskName),
     /// A task of the tree asks for tasks of its own tree.
     Nested,
     /// A task would wait for itself: the way from it back to it.
@@ -436,7 +507,6 @@ impl From<SessionError> for Refusal {
             SessionError::Unknown(faults) => {
                 Self::Unknown(faults.into_iter().map(|fault| (fault.typed, fault.suggestions)).collect())
             }
-            SessionError::NeedsProcess(task) => Self::NeedsProcess(task),
             SessionError::NestedCycle(way) => Self::NestedCycle(way),
             other => Self::Failed(other.to_string()),
         }
@@ -454,7 +524,6 @@ impl Refusal {
                 let fault = |(typed, suggestions)| SelectFault { typed, suggestions, no_process: None };
                 Ok(SessionError::Unknown(faults.into_iter().map(fault).collect()))
             }
-            Self::NeedsProcess(task) => Ok(SessionError::NeedsProcess(task)),
             Self::NestedCycle(way) => Ok(SessionError::NestedCycle(way)),
             other => Err(other),
         }

@@ -3,8 +3,7 @@
 use std::{
     collections::HashMap,
     ffi::OsString,
-    fs, io,
-    os::unix::{ffi::OsStrExt as _, fs::DirBuilderExt as _},
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, Once, OnceLock, PoisonError,
@@ -31,7 +30,7 @@ use super::{
 use crate::{
     event::What,
     fingerprint::digest_of,
-    model::{Digest, TaskId, TaskSet},
+    model::{Digest, PortRef, TaskId, TaskKind, TaskSet},
     plan::Plan,
     process::{RuntimeDir, TaskFiles},
 };
@@ -51,9 +50,6 @@ pub(crate) struct RunContext {
     /// The surrounding environment.
     pub(crate) ambient: Ambient,
     surroundings: OnceLock<Surroundings>,
-    runtime: OnceLock<Result<RuntimeDir, String>>,
-    /// Where the tasks' private files are, if not there.
-    files: OnceLock<Option<RuntimeDir>>,
     log_dir_made: Once,
     /// Which shells interpreters are, for those that were asked about.
     shells: Mutex<HashMap<PathBuf, Option<Shell>>>,
@@ -112,8 +108,6 @@ impl RunContext {
             roots: plan.roots().clone(),
             emitter,
             surroundings: OnceLock::new(),
-            runtime: OnceLock::new(),
-            files: OnceLock::new(),
             log_dir_made: Once::new(),
             shells: Mutex::default(),
             pace: Pace::default(),
@@ -155,33 +149,26 @@ impl RunContext {
         self.surroundings.get_or_init(|| Surroundings::of(&self.ambient))
     }
 
-    /// The directory for private files, made when the first task needs it.
-    fn runtime(&self) -> Result<&RuntimeDir, String> {
-        let made = self.runtime.get_or_init(|| {
-            // `DEVENV_STATE` is there for whoever wants to keep something; without it they make it or fail.
-            let _ =
-                fs::DirBuilder::new().recursive(true).mode(0o700).create(self.shared.state_dir.join("state"));
-            self.make_dir(&self.shared.runtime_bases)
-                .map_err(|e| format!("cannot make a directory for private files: {e}"))
-        });
-        made.as_ref().map_err(Clone::clone)
-    }
-
-    fn make_dir(&self, bases: &[PathBuf]) -> io::Result<RuntimeDir> {
-        let dir = RuntimeDir::create(bases)?;
-        self.shared.warden.guard_directory(dir.path());
-        Ok(dir)
-    }
-
     pub(crate) fn runtime_path(&self) -> Result<&Path, String> {
-        self.runtime().map(RuntimeDir::path)
+        self.shared.private.runtime(&self.shared).map(RuntimeDir::path)
     }
 
     pub(crate) fn task_files(&self) -> Result<TaskFiles, String> {
-        let runtime = self.runtime()?;
-        let files = self.files.get_or_init(|| self.make_dir(&self.shared.file_bases).ok());
-        TaskFiles::create(files.as_ref().unwrap_or(runtime))
-            .map_err(|e| format!("cannot make its private files: {e}"))
+        self.shared.private.task_files(&self.shared)
+    }
+
+    /// The port a task refers to; none if nobody knows it.
+    pub(crate) fn port(&self, id: TaskId, port: &PortRef) -> Option<Result<u16, String>> {
+        let (process, name) = self.shared.graph.port(id, port)?;
+        Some(self.own_port(process, name))
+    }
+
+    /// A port of a process.
+    pub(crate) fn own_port(&self, process: TaskId, name: &str) -> Result<u16, String> {
+        let task = self.shared.graph.task(process);
+        let TaskKind::Process(spec) = &task.kind else { return Err(format!("{} is no process", task.name)) };
+        let port = spec.ports.get(name).ok_or_else(|| format!("{} has no port `{name}`", task.name))?;
+        self.shared.processes.ports.get(&task.name, name, port.allocate, self.request.strict_ports)
     }
 
     /// Where a task's output is kept; `kind` tells its command's from its status'.

@@ -23,6 +23,8 @@ pub(crate) struct Cycle {
     pub(crate) named: TaskSet,
     /// All it schedules.
     pub(crate) scheduled: TaskSet,
+    /// Processes among these that changed, or are downstream of what did.
+    concerned: TaskSet,
     /// Upstream of these, what did not succeed and stays as it is.
     stays: TaskSet,
     /// To be executed whatever is known of them.
@@ -41,6 +43,9 @@ impl Cycle {
         owed: TaskSet,
         standings: &BTreeMap<TaskId, Stood>,
     ) -> Self {
+        let mut forced = forced;
+        let changed: Vec<TaskId> = changed.into_iter().collect();
+        forced.extend(changed.iter().copied().filter(|id| graph.task(*id).is_process()));
         let mut scheduled: TaskSet = changed.into_iter().chain(forced.iter()).chain(owed.iter()).collect();
         let mut open: Vec<TaskId> =
             scheduled.iter().filter(|_| !planted::is(Fault::DownstreamForgotten)).collect();
@@ -50,6 +55,7 @@ impl Cycle {
                 downstream.into_iter().filter(|id| plan.scheduled().contains(*id) && scheduled.insert(*id)),
             );
         }
+        let concerned = scheduled.iter().filter(|id| graph.task(*id).is_process()).collect();
         let stands = |id: TaskId| standings.get(&id).and_then(|standing| standing.outcome);
         let upstream = scheduled.iter().flat_map(|id| plan.upstream(graph, id)).map(|edge| edge.task);
         let stays: TaskSet = upstream
@@ -59,7 +65,26 @@ impl Cycle {
         for id in stays.iter() {
             scheduled.insert(id);
         }
-        Self { named: plan.roots().clone(), scheduled, stays, forced, owed }
+        // What is up may be used; what is not is started if it is needed.
+        let mut open: Vec<TaskId> = scheduled.iter().filter(|id| !stays.contains(*id)).collect();
+        while let Some(id) = open.pop() {
+            let upstream =
+                plan.upstream(graph, id).map(|edge| edge.task).filter(|id| graph.task(*id).is_process());
+            let new: Vec<TaskId> = upstream
+                .filter(|id| plan.scheduled().contains(*id) && !stays.contains(*id) && scheduled.insert(*id))
+                .collect();
+            open.extend(new);
+        }
+        Self { named: plan.roots().clone(), scheduled, concerned, stays, forced, owed }
+    }
+}
+
+impl Cycle {
+    /// The processes that are to be up whoever needs them: they are others now, or what they rest on may be. Those that
+    /// are to be `let_be` are not among them.
+    pub(crate) fn wanted(&self, let_be: impl Fn(TaskId) -> bool) -> TaskSet {
+        let concerned = self.concerned.iter().filter(|id| !let_be(*id));
+        self.forced.iter().chain(self.owed.iter()).chain(concerned).collect()
     }
 }
 
@@ -79,6 +104,23 @@ impl Following {
     /// Whether a task has to be executed.
     pub(crate) fn forces(&self, id: TaskId) -> bool {
         self.cycle.forced.contains(id)
+    }
+
+    /// Whether a process is to be begun anew because something upstream of it was executed of which nobody can tell
+    /// whether it made anything else than before.
+    pub(crate) fn may_rest_on_other(
+        &self,
+        graph: &TaskGraph,
+        plan: &Plan,
+        id: TaskId,
+        hands_on: impl Fn(TaskId) -> bool,
+    ) -> bool {
+        plan.upstream(graph, id).any(|edge| {
+            let task = graph.task(edge.task);
+            let tells = !task.outputs.is_empty() || hands_on(edge.task);
+            let counts = !edge.conditions.is_soft() && task.has_command() && !task.is_process();
+            counts && !tells && self.moved.contains(edge.task)
+        })
     }
 
     /// Whether a task stays as it is before anybody looks at its files.

@@ -30,6 +30,7 @@ use super::{
     saver::Saver,
     settled::Settling,
     telling::{Telling, last_success},
+    uses::use_process,
     watching::Stood,
 };
 use crate::{
@@ -122,6 +123,12 @@ impl Driver {
         let options = Options {
             jobs: run.request.jobs.unwrap_or(run.shared.jobs),
             fail_fast: run.request.fail_fast,
+            keeps: run.request.keeps,
+            wanted: run
+                .request
+                .cycle
+                .as_ref()
+                .map(|cycle| cycle.wanted(|id| run.shared.processes.is_let_be(graph.name(id)))),
             durations,
         };
         let heard = mpsc::unbounded_channel();
@@ -287,6 +294,9 @@ impl Driver {
     fn check(&mut self, id: TaskId) {
         let graph = Arc::clone(&self.run.shared.graph);
         let task = graph.task(id);
+        if task.is_process() {
+            return self.check_process(id);
+        }
         if self.following.as_ref().is_some_and(|following| following.stays(&graph, self.scheduler.plan(), id))
         {
             return match self.run.member.standing(id, || self.run.asked(id)) {
@@ -324,6 +334,16 @@ impl Driver {
         self.judged(Judged::without_files(id, reason, record, times));
     }
 
+    /// A process is used where it is needed: whether it has to be started shows then.
+    fn check_process(&mut self, id: TaskId) {
+        let judged = Judged::without_files(id, Reason::AlwaysRuns, None, 0);
+        if self.run.request.dry_run {
+            return self.judged(judged);
+        }
+        self.verdicts.insert(id, judged);
+        self.scheduler.observe(Observation::Judged(id, Verdict::Stale));
+    }
+
     /// Takes what is remembered of a task.
     fn record(&mut self, id: TaskId) -> Option<TaskRecord> {
         let earlier = self.records[id.index()].take();
@@ -337,7 +357,8 @@ impl Driver {
             id,
             force: request.refresh
                 || (request.force && self.run.roots.contains(id))
-                || self.following.as_ref().is_some_and(|following| following.forces(id)),
+                || self.following.as_ref().is_some_and(|following| following.forces(id))
+                || self.rests_on_other(id),
             arguments,
             input: self.run.written_input_of(id),
             received: self.results.received(id),
@@ -351,6 +372,14 @@ impl Driver {
             times,
             ambient: Arc::clone(&self.run.ambient),
         }
+    }
+
+    /// Whether a process may rest on something else than it did when it was started, for all anybody can tell.
+    fn rests_on_other(&self, id: TaskId) -> bool {
+        let (graph, plan) = (&self.run.shared.graph, self.scheduler.plan());
+        let hands_on = |id: TaskId| !self.results.get(id).handed.is_empty();
+        let may = |following: &Following| following.may_rest_on_other(graph, plan, id, hands_on);
+        graph.task(id).is_process() && self.following.as_ref().is_some_and(may)
     }
 
     fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
@@ -474,12 +503,23 @@ impl Driver {
             exports: self.results.exports(id),
         };
         let (run, tell) = (Arc::clone(&self.run), self.heard.0.clone());
-        self.work.spawn(async move { Done::Executed(Box::new(execute(run, start, heard, tell).await)) });
+        let is_process = run.shared.graph.task(id).is_process();
+        self.work.spawn(async move {
+            let executed = match is_process {
+                true => use_process(run, start, heard, tell).await,
+                false => execute(run, start, heard, tell).await,
+            };
+            Done::Executed(Box::new(executed))
+        });
     }
 
     fn stop(&mut self, id: TaskId) {
+        let is_process = self.run.shared.graph.task(id).is_process();
         if let Some(orders) = self.running.get(&id) {
-            orders.send_modify(|o| o.halt = o.halt.max(Halt::Terminate));
+            orders.send_modify(|o| match is_process {
+                true => o.is_let_go = true,
+                false => o.halt = o.halt.max(Halt::Terminate),
+            });
         }
     }
 
@@ -509,7 +549,7 @@ impl Driver {
             self.scheduler.cancel();
         }
         for running in self.running.values() {
-            running.send_modify(|o| *o = Orders { halt: o.halt.max(self.orders.halt), ..self.orders });
+            running.send_modify(|o| (o.halt, o.paused) = (o.halt.max(self.orders.halt), self.orders.paused));
         }
     }
 

@@ -58,6 +58,13 @@ impl Emitter {
         let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, room));
     }
 
+    /// Passes a line on if there is room; whether there was.
+    pub(crate) fn offer_line(&self, what: What) -> bool {
+        let Ok(room) = Arc::clone(&self.lines).try_acquire_owned() else { return false };
+        let _ = self.to.send((Event { v: VERSION, time: SystemTime::now(), what }, Some(room)));
+        true
+    }
+
     /// Tells what happened, and waits until the reader is done with it and with every line before it.
     pub(crate) async fn emit_and_wait(&self, what: What) {
         let event = Event { v: VERSION, time: SystemTime::now(), what };

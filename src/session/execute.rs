@@ -48,6 +48,8 @@ const TERMINAL_SIGNAL: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Orders {
     pub(crate) halt: Halt,
+    /// A process: whether the run needs it no more.
+    pub(crate) is_let_go: bool,
     pub(crate) paused: bool,
 }
 
@@ -96,6 +98,11 @@ pub(crate) struct Executed {
 }
 
 impl Executed {
+    /// A process that a run has used.
+    pub(crate) fn of_process(id: TaskId, finished: Finished, handed: Arc<HandedOn>, looked: Looked) -> Self {
+        Self { id, finished, handed, is_put: false, unhurried: None, looked, is_told: false }
+    }
+
     /// It did not execute here.
     fn elsewhere(run: &RunContext, id: TaskId, over: Option<Over>) -> Self {
         let name = run.shared.graph.name(id).clone();
@@ -127,6 +134,15 @@ impl From<String> for Failure {
 impl Failure {
     pub(super) fn cancelled() -> Self {
         Self { cancelled: true, ..Self::default() }
+    }
+
+    pub(super) const fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// What it is called.
+    pub(super) fn into_error(self) -> Option<String> {
+        self.error
     }
 
     pub(super) fn not_started(error: String) -> Self {

@@ -47,6 +47,8 @@ mod launch;
 mod ledger;
 mod memory;
 mod open;
+mod private;
+mod processes;
 mod record;
 mod renew;
 mod request;
@@ -59,6 +61,7 @@ mod settled;
 mod shared;
 mod telling;
 mod unmatched;
+mod uses;
 mod watch;
 mod watching;
 
@@ -73,10 +76,12 @@ use std::{
 pub use harvest::harvested;
 pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
+pub use processes::ProcessControl;
 pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
+pub use shared::process_log;
 pub use watch::{
     AttachError, Attachment, OnBusy, Reload, Watch, WatchControl, WatchOptions, WatchSummary, WatchedSession,
 };
@@ -151,9 +156,6 @@ pub enum SessionError {
         /// The pattern, as it was written.
         pattern: String,
     },
-    /// The run needs a long-running process.
-    #[error("{0} is a process, and running processes is not supported yet")]
-    NeedsProcess(TaskName),
     /// The system refused something that every run needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -199,8 +201,8 @@ impl Session {
     /// want is executed once, and together they keep to the session's number of jobs and to locks.
     ///
     /// # Errors
-    /// [`SessionError::Unknown`], [`SessionError::NeedsProcess`], [`SessionError::ReadOnly`],
-    /// [`SessionError::NestedCycle`], [`SessionError::Left`].
+    /// [`SessionError::Unknown`], [`SessionError::ReadOnly`], [`SessionError::NestedCycle`],
+    /// [`SessionError::Left`].
     pub fn start(&self, request: Request) -> Result<Run, SessionError> {
         let plan = self.plan(&request)?;
         let (driver, events) = self.drive(request, plan, None)?;
@@ -283,7 +285,6 @@ impl Session {
                 Plan::new(&self.shared.graph, roots, request.mode)
             }
         };
-        self.refuse_processes(&plan, request)?;
         self.refuse_outputs_outside(&plan)?;
         Ok(plan)
     }
@@ -441,15 +442,6 @@ impl Session {
     /// Why results were not saved.
     pub fn close_blocking(self) -> Result<Vec<String>, String> {
         self.shared.close_memory()
-    }
-
-    fn refuse_processes(&self, plan: &Plan, request: &Request) -> Result<(), SessionError> {
-        let graph = &self.shared.graph;
-        let process = plan.order().iter().find(|id| graph.task(**id).is_process());
-        match process {
-            Some(id) if !request.dry_run => Err(SessionError::NeedsProcess(graph.name(*id).clone())),
-            _ => Ok(()),
-        }
     }
 
     /// Task files are checked when they are loaded; graphs made in code are not.

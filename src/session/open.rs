@@ -263,6 +263,8 @@ impl SessionBuilder {
             threads: threads(),
             runtime_bases: self.runtime_bases,
             file_bases: self.file_bases,
+            private: Arc::default(),
+            processes: Arc::default(),
             scanner,
             table,
             watching: OnceLock::new(),

@@ -134,7 +134,7 @@ impl Execution {
 }
 
 /// What people recognise a task's command by.
-fn first_line(action: &Action, arguments: &[OsString]) -> Option<String> {
+pub(super) fn first_line(action: &Action, arguments: &[OsString]) -> Option<String> {
     match action {
         Action::None => None,
         Action::Command(path) => {

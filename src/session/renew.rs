@@ -69,6 +69,8 @@ impl Session {
             threads: old.threads,
             runtime_bases: old.runtime_bases.clone(),
             file_bases: old.file_bases.clone(),
+            private: Arc::clone(&old.private),
+            processes: Arc::clone(&old.processes),
             scanner,
             table,
             watching: OnceLock::new(),

@@ -59,6 +59,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Overrides every task's own number.
     pub retries: Option<u32>,
+    /// Whether a process whose port is taken fails, instead of getting the next free one.
+    pub strict_ports: bool,
     /// Whether lines are passed on as events.
     pub lines: LiveLines,
     /// How many last lines of a failed task its event carries.
@@ -74,6 +76,8 @@ pub struct Request {
     pub(crate) cycle: Option<Arc<Cycle>>,
     /// Whether the watch itself asks: what others do beside it it has to be told of.
     pub(crate) by_watch: bool,
+    /// Whether the processes it needs stay up when it is over.
+    pub(crate) keeps: bool,
 }
 
 impl Request {
@@ -95,10 +99,12 @@ impl Request {
             dry_run: false,
             timeout: None,
             retries: None,
+            strict_ports: false,
             lines: LiveLines::default(),
             tail: Self::TAIL,
             cycle: None,
             by_watch: false,
+            keeps: false,
             standpoint: None,
             environment: None,
             caller: None,
@@ -109,6 +115,14 @@ impl Request {
     #[must_use]
     pub fn dry(mut self) -> Self {
         self.dry_run = true;
+        self
+    }
+
+    /// Has the processes it needs stay up when it is over, until somebody [stops](super::ProcessControl::stop) them or the
+    /// session ends; then it does not wait for their end either.
+    #[must_use]
+    pub fn keeping_processes(mut self) -> Self {
+        self.keeps = true;
         self
     }
 

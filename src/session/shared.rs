@@ -13,9 +13,12 @@ use tokio::sync::OnceCell;
 
 use super::{
     commons::Commons,
+    context::log_name,
     environment::{Ambient, variable},
     ledger::Ledgers,
     memory::{Explanation, Memory},
+    private::Private,
+    processes::Processes,
     request::Request,
     runlog,
     saver::Savings,
@@ -25,7 +28,7 @@ use super::{
 pub(crate) use crate::store::now_ms;
 use crate::{
     graph::TaskGraph,
-    model::{Digest, DirRecord, Task, TaskId, Written},
+    model::{Digest, DirRecord, Task, TaskId, TaskName, Written},
     pattern::{PatternKind, PatternSet},
     plan::Standpoint,
     planted::{self, Fault},
@@ -59,6 +62,9 @@ pub(crate) struct Shared {
     pub(crate) threads: NonZero<usize>,
     pub(crate) runtime_bases: Vec<PathBuf>,
     pub(crate) file_bases: Vec<PathBuf>,
+    pub(crate) private: Arc<Private>,
+    /// The processes that are up, and those that were.
+    pub(crate) processes: Arc<Processes>,
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
@@ -191,6 +197,11 @@ impl Shared {
         runlog::log_dir(&self.state_dir)
     }
 
+    /// Where the output of a process is kept, whichever run starts it.
+    pub(crate) fn process_log(&self, name: &TaskName) -> PathBuf {
+        process_log(&self.state_dir, name)
+    }
+
     /// `DEVENV_ROOT` and its like; kept as they are where a devenv shell set them and the tasks are
     /// devenv's (spec section 3).
     pub(crate) fn directories(
@@ -274,6 +285,12 @@ impl Shared {
         }
         (!batch.is_empty()).then_some(batch)
     }
+}
+
+/// Where the output of a process is kept.
+#[must_use]
+pub fn process_log(state_dir: &Path, name: &TaskName) -> PathBuf {
+    state_dir.join("processes").join(log_name(name.as_str(), "log"))
 }
 
 /// Stands for a set of patterns and for what decides what they match: not for where the tree is.

@@ -17,6 +17,7 @@
 //! | `watch` | what who watches has to do with |
 //! | `turns` | the one loop: bursts and cycles |
 //! | `orders` | what it is told to do, and what it tells of itself |
+//! | `processes` | processes outlive cycles: what is told of them, and when they end |
 //! | `audience` | who reads what is told: others can attach |
 //! | `loops`, `chain` | tasks that cause themselves, and when that is enough |
 //! | `reload` | task files that are edited meanwhile |
@@ -25,6 +26,7 @@ mod audience;
 mod chain;
 mod loops;
 mod orders;
+mod processes;
 mod reload;
 mod turns;
 
@@ -64,6 +66,13 @@ pub struct WatchOptions {
     pub on_busy: OnBusy,
     /// Whether everything is run once before waiting for changes; default: yes.
     pub initial: bool,
+    /// Whether tasks are run again when files change; default: yes. If not, only processes are begun anew whose own
+    /// `watch` says so.
+    pub follows: bool,
+    /// Whether what hooks into `devenv:enterShell` is run before everything else; default: no.
+    pub enters: bool,
+    /// Whether it ends when all processes it was started for have ended by themselves; default: no.
+    pub until_exit: bool,
     /// Where events come from.
     pub backend: Backend,
 }
@@ -75,6 +84,9 @@ impl Default for WatchOptions {
             longest: Duration::from_millis(500),
             on_busy: OnBusy::default(),
             initial: true,
+            follows: true,
+            enters: false,
+            until_exit: false,
             backend: Backend::default(),
         }
     }

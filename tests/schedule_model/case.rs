@@ -5,7 +5,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use devtask::{
     TaskGraph,
     model::{
-        Condition, Declaration, EdgeRef, Outcome, Probe, ProbeKind, ProcessSpec, Restart, RestartOn,
+        Action, Condition, Declaration, EdgeRef, Outcome, Probe, ProbeKind, ProcessSpec, Restart, RestartOn,
         Shutdown, Task, TaskKind, TaskName,
     },
     plan::Mode,
@@ -38,12 +38,22 @@ pub(crate) enum Script {
     },
 }
 
+/// What a task is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matter {
+    Gathers,
+    AlwaysRuns,
+    Keyed,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Sketch {
     /// Makes the name; the order of declaration follows it and so is unlike the order of edges.
     pub(crate) label: usize,
     /// A process, and whether it has a probe.
     pub(crate) process: Option<bool>,
+    /// What it is judged by: nothing to execute, nothing to be fresh by, or files.
+    pub(crate) matter: Matter,
     pub(crate) lock: Option<u8>,
     pub(crate) interactive: bool,
     pub(crate) duration: u64,
@@ -73,6 +83,8 @@ pub(crate) struct Case {
     pub(crate) mode: Mode,
     pub(crate) jobs: usize,
     pub(crate) fail_fast: bool,
+    /// Processes outlive the run.
+    pub(crate) keeps: bool,
     /// The number of the step at which the run is cancelled.
     pub(crate) cancel_at: Option<usize>,
 }
@@ -101,6 +113,7 @@ impl Case {
             mode: Mode::ALL[rng.choice([0, 1, 1, 2, 3, 3]).unwrap_or(1)],
             jobs: rng.usize(1..=8),
             fail_fast: rng.u8(0..4) == 0,
+            keeps: rng.u8(0..4) == 0,
             cancel_at: (rng.u8(0..5) == 0).then(|| rng.usize(0..3 * size)),
         }
     }
@@ -220,6 +233,7 @@ impl Sketch {
         Self {
             label,
             process,
+            matter: [Matter::Gathers, Matter::AlwaysRuns, Matter::Keyed, Matter::Keyed][rng.usize(0..4)],
             lock: (rng.u32(0..100) < locks).then(|| rng.u8(0..3)),
             interactive: process.is_none() && rng.u8(0..12) == 0,
             duration: rng.u64(0..50),
@@ -237,6 +251,12 @@ impl Sketch {
         task.lock = self.lock.map(|lock| format!("lock{lock}"));
         task.interactive = self.interactive;
         task.project = Arc::from("t");
+        if self.matter != Matter::Gathers || self.process.is_some() {
+            task.action = Action::Script("true".into());
+        }
+        if self.matter == Matter::Keyed && self.process.is_none() {
+            task.exec_if_modified = vec!["file".into()];
+        }
         if let Some(probe) = self.process {
             task.kind = TaskKind::Process(Box::new(process(probe)));
         }
@@ -251,6 +271,7 @@ fn process(probe: bool) -> ProcessSpec {
         ready: probe.then_some(Probe {
             kind: ProbeKind::Notify,
             initial_delay: second,
+            until_ready: second,
             period: second,
             probe_timeout: second,
             timeout: None,
@@ -267,10 +288,10 @@ fn process(probe: bool) -> ProcessSpec {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, roots, mode, jobs, fail_fast, cancel_at, .. } = self;
+        let Self { seed, roots, mode, jobs, fail_fast, keeps, cancel_at, .. } = self;
         writeln!(
             f,
-            "seed {seed}: roots {roots:?} mode {mode} jobs {jobs} fail_fast {fail_fast} cancel {cancel_at:?}"
+            "seed {seed}: roots {roots:?} mode {mode} jobs {jobs} fail_fast {fail_fast} keeps {keeps} cancel {cancel_at:?}"
         )?;
         for (at, task) in self.tasks.iter().enumerate() {
             writeln!(f, "  {at}: {task:?}")?;

@@ -5,7 +5,7 @@ use devtask::{
     plan::Mode,
 };
 
-use super::case::{Case, Script};
+use super::case::{Case, Matter, Script};
 
 pub(crate) struct Oracle<'a> {
     case: &'a Case,
@@ -16,6 +16,8 @@ pub(crate) struct Oracle<'a> {
     pub(crate) feeds: Vec<Vec<(usize, Condition)>>,
     /// Scheduled only because of calls.
     beside: Vec<bool>,
+    /// Processes that start on demand, and are demanded.
+    demanded: Vec<bool>,
 }
 
 impl<'a> Oracle<'a> {
@@ -43,7 +45,10 @@ impl<'a> Oracle<'a> {
                 feeds[*called].push((*caller, Condition::Completed));
             }
         }
-        Self { case, scheduled, needs, feeds, beside }
+        let demanded = vec![false; case.tasks.len()];
+        let mut oracle = Self { case, scheduled, needs, feeds, beside, demanded };
+        oracle.find_demand();
+        oracle
     }
 
     /// How the task must end if nobody interferes.
@@ -51,13 +56,74 @@ impl<'a> Oracle<'a> {
         if let Some(outcome) = known[at] {
             return outcome;
         }
-        let runs = self.needs[at].iter().all(|(up, condition)| {
-            let end = self.fate(*up, known);
-            self.comes_true(*up, *condition, end)
-        });
-        let outcome = if runs { own_end(self.case.tasks[at].script) } else { Outcome::DependencyFailed };
+        let outcome = if !self.passes_gate(at, known) {
+            Outcome::DependencyFailed
+        } else if self.is_lazy(at) && !self.demanded[at] {
+            Outcome::Skipped
+        } else if self.looks_ahead(at) && !self.is_lazy(at) && !needs_all(self.case.tasks[at].script) {
+            own_end(self.case.tasks[at].script)
+        } else {
+            let runs = self.needs[at].iter().all(|(up, condition)| {
+                let end = self.fate(*up, known);
+                self.comes_true(*up, *condition, end)
+            });
+            if runs { own_end(self.case.tasks[at].script) } else { Outcome::DependencyFailed }
+        };
         known[at] = Some(outcome);
         outcome
+    }
+
+    /// Whether it is clear from the beginning that the task needs all it rests on, unless something fails.
+    fn is_certain(&self, at: usize) -> bool {
+        let task = &self.case.tasks[at];
+        match (task.process, task.matter) {
+            // In a watch it may turn out to stay as it is.
+            (None, Matter::AlwaysRuns) => !self.case.keeps,
+            (None, Matter::Keyed) => false,
+            _ => self.is_root(at) || self.feeds[at].iter().any(|(down, _)| self.is_certain(*down)),
+        }
+    }
+
+    /// Whether it is a process that starts on demand.
+    pub(crate) fn is_lazy(&self, at: usize) -> bool {
+        self.case.tasks[at].process.is_some() && !self.is_certain(at)
+    }
+
+    /// Whether it has to do with such processes.
+    pub(crate) fn looks_ahead(&self, at: usize) -> bool {
+        self.is_lazy(at) || self.needs[at].iter().any(|(up, _)| self.is_lazy(*up))
+    }
+
+    /// Whether everything upstream holds, or is a process that starts on demand and could.
+    fn passes_gate(&self, at: usize, known: &mut [Option<Outcome>]) -> bool {
+        self.needs[at].iter().all(|(up, condition)| {
+            if !self.looks_ahead(at) || self.is_lazy(*up) && self.passes_gate(*up, known) {
+                return true;
+            }
+            let end = self.fate(*up, known);
+            self.comes_true(*up, *condition, end)
+        })
+    }
+
+    /// Finds out which processes tasks need that are not fresh: as long as there are more of them, more of what rests
+    /// on them gets to run.
+    fn find_demand(&mut self) {
+        loop {
+            let mut known = vec![None; self.case.tasks.len()];
+            let more: Vec<usize> = (0..self.case.tasks.len())
+                .filter(|at| self.scheduled[*at] && self.is_lazy(*at) && !self.demanded[*at])
+                .filter(|at| self.feeds[*at].iter().any(|(down, _)| self.demands(*down, &mut known)))
+                .collect();
+            if more.is_empty() {
+                return;
+            }
+            more.into_iter().for_each(|at| self.demanded[at] = true);
+        }
+    }
+
+    fn demands(&self, at: usize, known: &mut [Option<Outcome>]) -> bool {
+        let wants = if self.is_lazy(at) { self.demanded[at] } else { needs_all(self.case.tasks[at].script) };
+        wants && self.passes_gate(at, known)
     }
 
     fn comes_true(&self, up: usize, condition: Condition, end: Outcome) -> bool {
@@ -107,6 +173,11 @@ impl<'a> Oracle<'a> {
         known[at] = Some(path);
         path
     }
+}
+
+/// Whether a task turns out to need all it rests on.
+pub(crate) fn needs_all(script: Script) -> bool {
+    !matches!(script, Script::Fresh | Script::Over { .. } | Script::AsBefore(_))
 }
 
 /// Whether a task that gets to run executes, here or elsewhere.

@@ -26,6 +26,8 @@ struct Fact {
     started: bool,
     began: bool,
     waits: bool,
+    /// It was judged before all it rests on was up, and needs that.
+    foretold: bool,
     ready: bool,
     stopped: bool,
     ended: Option<Outcome>,
@@ -89,13 +91,13 @@ pub(crate) fn run(case: &Case) -> Checked {
     world.verdict()
 }
 
-/// Root processes, and processes that are only waited for until they end, are never stopped.
+/// Root processes, unless they outlive the run, and processes that are only waited for until they end, are never stopped.
 fn with_ends(case: &Case) -> Case {
     let oracle = Oracle::new(case);
     let mut with_ends = case.clone();
     for (at, task) in with_ends.tasks.iter_mut().enumerate() {
         if let Script::Stays { ready } = task.script
-            && (oracle.is_root(at) || oracle.is_soft(at))
+            && (oracle.is_root(at) && !case.keeps || oracle.is_soft(at))
         {
             task.script = Script::Ends { ready, fine: true };
         }
@@ -125,7 +127,13 @@ impl<'a> World<'a> {
             let (caller, called) = (place(ids[*caller]), place(ids[*called]));
             ensure!(caller.is_none() || called < caller || called.is_none(), "a caller comes first");
         }
-        let options = Options { jobs: case.jobs, fail_fast: case.fail_fast, durations };
+        let options = Options {
+            jobs: case.jobs,
+            fail_fast: case.fail_fast,
+            keeps: case.keeps,
+            wanted: None,
+            durations,
+        };
         let oracle = Oracle::new(case);
         for (at, id) in ids.iter().enumerate() {
             ensure!(plan.scheduled().contains(*id) == oracle.scheduled[at], "task {at} (not) scheduled");
@@ -166,6 +174,14 @@ impl<'a> World<'a> {
         }
         match observation {
             Observation::Judged(_, verdict) => {
+                let is_early = self.oracle.looks_ahead(at) && !self.facts[at].foretold;
+                let is_open = self.oracle.needs[at].iter().any(|(up, c)| self.holds(*up, *c) != Some(true));
+                let fact = &mut self.facts[at];
+                if is_early && is_open && matches!(verdict, Verdict::Stale | Verdict::NoCommand) {
+                    (fact.foretold, fact.checked) = (true, false);
+                    self.let_failures_travel();
+                    return self.let_the_rest_be();
+                }
                 fact.judged = true;
                 match verdict {
                     Verdict::Stale => fact.stale = true,
@@ -191,6 +207,8 @@ impl<'a> World<'a> {
                 && !self.oracle.is_soft(at)
             {
                 self.note_cancel();
+            } else {
+                self.let_the_rest_be();
             }
         }
     }
@@ -199,14 +217,61 @@ impl<'a> World<'a> {
     fn let_failures_travel(&mut self) {
         for at in 0..self.ids.len() {
             if self.oracle.scheduled[at] && self.facts[at].ended.is_none() && !self.facts[at].checked {
-                let needs = self.oracle.needs[at].iter();
-                let now: Option<Vec<bool>> =
-                    needs.map(|(up, condition)| self.holds(*up, *condition)).collect();
-                if now.is_some_and(|now| now.contains(&false)) {
+                let is_broken = match self.looks_ahead(at) {
+                    true => self.gate(at) == Some(false),
+                    false => {
+                        let needs = self.oracle.needs[at].iter();
+                        let now: Option<Vec<bool>> =
+                            needs.map(|(up, condition)| self.holds(*up, *condition)).collect();
+                        now.is_some_and(|now| now.contains(&false))
+                    }
+                };
+                if is_broken {
                     self.facts[at].ended = Some(Outcome::DependencyFailed);
                 }
             }
         }
+    }
+
+    /// When all that is left are processes nobody needed, that is it.
+    fn let_the_rest_be(&mut self) {
+        let open = |at: &usize| self.oracle.scheduled[*at] && self.facts[*at].ended.is_none();
+        let rest: Vec<usize> = (0..self.ids.len()).filter(open).collect();
+        if rest.iter().all(|at| self.is_dormant(*at)) {
+            rest.into_iter().for_each(|at| self.facts[at].ended = Some(Outcome::Skipped));
+        }
+    }
+
+    /// Whether it is still to be found out whether a task needs what it rests on.
+    fn looks_ahead(&self, at: usize) -> bool {
+        let is_decided = if self.oracle.is_lazy(at) { self.is_demanded(at) } else { self.facts[at].foretold };
+        self.oracle.looks_ahead(at) && !is_decided
+    }
+
+    /// Whether everything upstream holds, or is a process that starts on demand and could; `None`: that may still be.
+    fn gate(&self, at: usize) -> Option<bool> {
+        let one = |up: usize, condition: Condition| match self.oracle.is_lazy(up) {
+            // That it could start is known once and for all, whatever becomes of it.
+            true => self.gate(up).map(|opens| opens || self.holds(up, condition) == Some(true)),
+            false => self.holds(up, condition),
+        };
+        let now: Option<Vec<bool>> = self.oracle.needs[at].iter().map(|(up, c)| one(*up, *c)).collect();
+        now.map(|now| !now.contains(&false))
+    }
+
+    /// Whether a task that is not fresh is known to need the process.
+    fn is_demanded(&self, at: usize) -> bool {
+        self.oracle.feeds[at].iter().any(|(down, _)| match self.oracle.is_lazy(*down) {
+            true => self.gate(*down) == Some(true) && self.is_demanded(*down),
+            false => self.facts[*down].foretold,
+        })
+    }
+
+    /// Whether it is a process that could start, if anybody needed it.
+    fn is_dormant(&self, at: usize) -> bool {
+        let fact = &self.facts[at];
+        let is_untouched = !fact.checked && fact.ended.is_none();
+        self.oracle.is_lazy(at) && is_untouched && self.gate(at) == Some(true) && !self.is_demanded(at)
     }
 
     /// Whether the state has been reached; `None`: it may still be.
@@ -279,7 +344,9 @@ impl<'a> World<'a> {
         ensure!(self.oracle.scheduled[at], "task {at} is checked but not scheduled");
         ensure!(!self.cancelled, "task {at} is checked after the cancel");
         ensure!(!self.facts[at].checked, "task {at} is checked twice");
-        ensure!(self.may_begin(at), "task {at} is checked before its edges are satisfied");
+        let may = if self.looks_ahead(at) { self.gate(at) == Some(true) } else { self.may_begin(at) };
+        ensure!(may, "task {at} is checked before its edges are satisfied");
+        ensure!(!self.is_dormant(at), "process {at} is checked although nobody needs it");
         self.facts[at].checked = true;
         if let Script::Over { began: true, .. } = self.case.tasks[at].script {
             self.to_come[at].push_back(Observation::Began(self.ids[at]));
@@ -370,11 +437,12 @@ impl<'a> World<'a> {
     /// A process is stopped only when nothing else can happen and nobody waits for what it does itself.
     fn may_stop(&self, at: usize) -> Checked {
         ensure!(self.case.tasks[at].process.is_some(), "task {at} is no process but is stopped");
-        ensure!(!self.oracle.is_root(at), "process {at} is a root but is stopped");
+        let is_the_point = |at: usize| self.oracle.is_root(at) && !self.case.keeps;
+        ensure!(!is_the_point(at), "process {at} is a root but is stopped");
         let busy = (0..self.ids.len()).find(|other| {
             let fact = &self.facts[*other];
             let judging = fact.checked && !fact.judged && fact.ended.is_none();
-            judging || fact.is_active() && (self.kind(*other) > 0 || self.oracle.is_root(*other))
+            judging || fact.is_active() && (self.kind(*other) > 0 || is_the_point(*other))
         });
         ensure!(busy.is_none(), "process {at} is stopped while {busy:?} is not over");
         for (down, condition) in self.feeds_open(at) {
@@ -394,7 +462,7 @@ impl<'a> World<'a> {
         self.oracle.feeds[at].iter().copied().filter(|(down, _)| {
             let fact = &self.facts[*down];
             let mut needs = self.oracle.needs[*down].iter();
-            !(fact.started || fact.ended.is_some())
+            !(fact.started || fact.ended.is_some() || self.is_dormant(*down))
                 && needs.all(|(up, condition)| self.holds(*up, *condition) != Some(false))
         })
     }
@@ -418,7 +486,9 @@ impl<'a> World<'a> {
             if self.cancelled {
                 ensure!(fact.stopped || !fact.is_active(), "task {at} runs on after the cancel");
             } else if self.oracle.scheduled[at] && fact.ended.is_none() {
-                ensure!(fact.checked || !self.may_begin(at), "task {at} may begin and is left waiting");
+                let may = if self.looks_ahead(at) { self.gate(at) == Some(true) } else { self.may_begin(at) };
+                let may = may && !self.is_dormant(at);
+                ensure!(fact.checked || !may, "task {at} may begin and is left waiting");
                 ensure!(!(fact.is_queued() && self.is_free(at)), "task {at} could start and does not");
             }
         }
@@ -452,8 +522,11 @@ impl<'a> World<'a> {
     /// The upstream tasks that kept it from running.
     fn to_blame(&self, at: usize) -> Vec<TaskId> {
         let needs = self.oracle.needs[at].iter();
+        // Of such a process nothing more is awaited once it could start.
+        let never_ran = [Some(Outcome::Skipped), Some(Outcome::Cancelled)];
+        let is_idle = |up: usize| self.oracle.is_lazy(up) && never_ran.contains(&self.facts[up].ended);
         let mut blamed: Vec<TaskId> = needs
-            .filter(|(up, condition)| self.holds(*up, *condition) == Some(false))
+            .filter(|(up, condition)| !is_idle(*up) && self.holds(*up, *condition) == Some(false))
             .map(|(up, _)| self.ids[*up])
             .collect();
         blamed.sort();

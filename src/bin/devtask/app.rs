@@ -379,10 +379,6 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
             Exit::Held
         }
         SessionError::NestedCycle(_) => misused(&error.to_string()),
-        SessionError::NeedsProcess(_) => {
-            let hint = "`--mode single` runs the named tasks without what they need";
-            misused_with(&text::chain(error), hint)
-        }
         // Also those that later versions of the library may add.
         _ => internal(&text::chain(error)),
     }

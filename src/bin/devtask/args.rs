@@ -98,6 +98,19 @@ pub(crate) enum Verb {
     Run(Box<RunArgs>),
     /// Run tasks, and run them again as their files change
     Watch(Box<WatchArgs>),
+    /// Start processes with everything they need, and keep them up
+    Up(Box<UpArgs>),
+    /// End what `devtask up` has started
+    Down,
+    /// Look on at what `devtask up` or `devtask watch` does elsewhere in the tree
+    Attach,
+    /// See to processes that are up
+    Processes {
+        #[command(subcommand)]
+        verb: ProcessesVerb,
+    },
+    /// Run the tests: what hooks into `devenv:enterTest`, with the processes it needs
+    Test(Box<RunArgs>),
     /// List tasks as a tree, with what is fresh and what is stale
     List(ListArgs),
     /// Show everything that is declared about one task
@@ -123,6 +136,123 @@ pub(crate) enum Verb {
     /// Print task names for completion scripts
     #[command(hide = true, name = "__complete")]
     Complete,
+}
+
+/// What to do with processes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProcessesVerb {
+    /// Show all processes and how they stand
+    List(ListProcessesArgs),
+    /// Show everything that is known of one
+    Status(NameArgs),
+    /// Show what they wrote
+    Logs(ProcessLogsArgs),
+    /// Start them in the background, and wait until they are ready
+    Start(WaitArgs),
+    /// End them
+    Stop(ProcessNames),
+    /// End them and start them again, and wait until they are ready
+    Restart(WaitArgs),
+    /// Wait until they are ready
+    Wait(WaitArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListProcessesArgs {
+    /// As a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProcessNames {
+    /// Processes, by their short or full names; default: all that are up
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WaitArgs {
+    /// Processes, by their short or full names; default: all that `up` starts
+    pub(crate) names: Vec<String>,
+    /// How long they may take to become ready
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProcessLogsArgs {
+    /// Processes, by their short or full names; default: all
+    pub(crate) names: Vec<String>,
+    /// Go on showing what they write; also as -f
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// How many last lines of each
+    #[arg(short = 'n', long, value_name = "N", default_value = "25")]
+    pub(crate) lines: usize,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    /// Processes, by their short or full names; default: all with `start.enable`
+    pub(crate) names: Vec<String>,
+    /// Return once all are ready, and go on in the background
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// How long they may take to become ready, with --detach
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Run tasks again, too, as their files change, and begin processes anew that rest on them
+    #[arg(long = "watch")]
+    pub(crate) follow: bool,
+    /// How much of the graph is scheduled around them
+    #[arg(short, long, value_enum, default_value = "before", env = "DEVTASK_MODE", hide_env_values = true)]
+    pub(crate) mode: Mode,
+    /// Fail where a port is taken, instead of giving the next free one
+    #[arg(long, env = "DEVTASK_STRICT_PORTS", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
+    pub(crate) strict_ports: bool,
+    /// How many tasks run at once; default: the number of cores
+    #[arg(short, long, value_name = "N", env = "DEVTASK_JOBS", hide_env_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: Option<u32>,
+    /// Look at everything so often instead of relying on the system's events
+    #[arg(long, value_name = "DURATION", value_parser = interval, env = "DEVTASK_POLL", hide_env_values = true)]
+    pub(crate) poll: Option<Duration>,
+    /// What is in the background
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub(crate) background: bool,
+}
+
+impl UpArgs {
+    /// The watch it is.
+    pub(crate) fn watch(&self) -> WatchArgs {
+        let mut watch = WatchArgs::usual();
+        watch.run.mode = self.mode;
+        watch.run.strict_ports = self.strict_ports;
+        watch.run.jobs = self.jobs;
+        watch.poll = self.poll;
+        watch.up = Some(Up { follow: self.follow, background: self.background });
+        watch
+    }
+}
+
+impl WatchArgs {
+    /// A watch of which nothing was said.
+    pub(crate) fn usual() -> Self {
+        #[derive(Parser)]
+        struct Usual {
+            #[command(flatten)]
+            watch: WatchArgs,
+        }
+        Usual::parse_from(["devtask"]).watch
+    }
+}
+
+/// What `up` makes of a watch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Up {
+    /// Whether tasks are run again as their files change.
+    pub(crate) follow: bool,
+    /// Whether nobody looks on.
+    pub(crate) background: bool,
 }
 
 /// devenv's verbs.
@@ -195,6 +325,9 @@ pub(crate) struct RunArgs {
     /// How often a failed task is tried again
     #[arg(long, value_name = "N", env = "DEVTASK_RETRIES", hide_env_values = true)]
     pub(crate) retries: Option<u32>,
+    /// Fail where a port of a process is taken, instead of giving it the next free one
+    #[arg(long, env = "DEVTASK_STRICT_PORTS", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
+    pub(crate) strict_ports: bool,
     /// Print the outputs of all tasks as one JSON object; auto: when stdout is no terminal
     #[arg(
         long,
@@ -268,6 +401,9 @@ pub(crate) struct WatchArgs {
     /// Clear the terminal before each cycle
     #[arg(long)]
     pub(crate) clear: bool,
+    /// Of `devtask up`.
+    #[arg(skip)]
+    pub(crate) up: Option<Up>,
 }
 
 /// What becomes of a running task whose files change.

@@ -10,7 +10,7 @@ mod exit;
 mod render;
 mod signals;
 
-use std::{mem::ManuallyDrop, process::ExitCode};
+use std::{ffi::OsString, mem::ManuallyDrop, process::ExitCode};
 
 use clap::{
     CommandFactory as _, FromArgMatches as _,
@@ -38,8 +38,20 @@ fn main() -> ExitCode {
 /// What was typed. Clap's picture of all there is to type is big, and the system clears it away faster than we.
 fn parse() -> Result<args::Cli, clap::Error> {
     let mut command = ManuallyDrop::new(args::Cli::command());
-    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let mut matches = command.try_get_matches_from_mut(typed(std::env::args_os()))?;
     args::Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// `-f` names the task file wherever it stands, but after `processes logs`, where everybody means to follow: clap
+/// cannot have one letter for both.
+fn typed(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let is_logs = |pair: &[OsString]| pair[0] == "processes" && pair[1] == "logs";
+    if let Some(at) = arguments.windows(2).position(is_logs) {
+        let after = arguments.iter_mut().skip(at + 2).take_while(|argument| *argument != "--");
+        after.filter(|argument| *argument == "-f").for_each(|argument| *argument = "--follow".into());
+    }
+    arguments
 }
 
 /// What clap takes for a misspelt verb is as often the name of a task, which has to stand behind `run`:

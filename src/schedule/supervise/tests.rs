@@ -29,6 +29,7 @@ fn probe(kind: ProbeKind) -> Probe {
     Probe {
         kind,
         initial_delay: s(1),
+        until_ready: s(10),
         period: s(10),
         probe_timeout: s(2),
         timeout: Some(s(30)),
@@ -225,7 +226,7 @@ fn one_that_is_ready_is_asked_on_and_restarted_when_it_is_not_well() {
 
 #[test]
 fn a_probe_that_takes_longer_than_its_period_is_asked_again_at_once() {
-    let slow = Probe { period: s(1), probe_timeout: s(5), success_threshold: 1, ..exec() };
+    let slow = Probe { period: s(1), until_ready: s(1), probe_timeout: s(5), success_threshold: 1, ..exec() };
     let mut story = Story::new(|_| (), Some(slow)).up();
     assert_eq!(story.wait(s(1)), [Deed::Probe]);
     story.now += s(3);
@@ -383,6 +384,7 @@ impl World {
         let probe = rng.bool().then(|| Probe {
             kind: kinds[rng.usize(0..3)].clone(),
             initial_delay: some(&mut rng, 3_000),
+            until_ready: some(&mut rng, 10_000),
             period: some(&mut rng, 10_000),
             probe_timeout: some(&mut rng, 3_000),
             timeout: rng.bool().then(|| some(&mut rng, 60_000)),

@@ -74,6 +74,7 @@ impl Driver {
         }
         self.results.set(id, result);
         self.scheduler.observe(Observation::Began(id));
+        self.scheduler.observe(Observation::Ready(id));
         self.scheduler.observe(Observation::Ended(id, Outcome::Succeeded));
     }
 
@@ -113,8 +114,15 @@ impl Driver {
 
     /// Something is told of a task that executes. What is downstream may be judged from now on, not only at its end.
     pub(super) fn hear(&mut self, heard: Observation) {
-        if let Observation::Began(id) = heard {
-            self.pass(id, true);
+        let graph = &self.run.shared.graph;
+        match heard {
+            // One that is up already may only be used.
+            Observation::Began(id) if !graph.task(id).is_process() => self.pass(id, true),
+            Observation::Ready(id) => {
+                let handed = self.run.shared.processes.handed(graph.name(id));
+                self.results.set(id, TaskResult { handed, ..TaskResult::default() });
+            }
+            _ => {}
         }
         self.scheduler.observe(heard);
     }
@@ -124,7 +132,11 @@ impl Driver {
         let graph = &self.run.shared.graph;
         finished.because = self.scheduler.broken_by(id).iter().map(|u| graph.name(*u).clone()).collect();
         self.results.set(id, TaskResult { failure: failure(&finished), ..TaskResult::default() });
-        self.stand(id, outcome, Default::default(), false);
+        // Nothing has come of a process that nobody needed: it stands as it did.
+        match outcome {
+            Outcome::Skipped => self.pass(id, false),
+            _ => self.stand(id, outcome, Default::default(), false),
+        }
         self.finish(id, finished);
     }
 

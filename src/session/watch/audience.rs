@@ -72,6 +72,8 @@ pub(super) type Reply = oneshot::Sender<Result<Attachment, AttachError>>;
 pub(super) struct Audience {
     host: Emitter,
     seats: Vec<Seat>,
+    /// How many lines of processes were left out for whoever started it, since that was told.
+    left_out: BTreeMap<TaskName, u64>,
 }
 
 /// One who attached.
@@ -84,7 +86,7 @@ struct Seat {
 
 impl Audience {
     pub(super) const fn new(host: Emitter) -> Self {
-        Self { host, seats: Vec::new() }
+        Self { host, seats: Vec::new(), left_out: BTreeMap::new() }
     }
 
     /// Tells what happened.
@@ -96,6 +98,29 @@ impl Audience {
     pub(super) fn forward(&mut self, parcel: Parcel) {
         self.seats.retain_mut(|seat| seat.tell(&parcel.0));
         self.host.forward(parcel);
+    }
+
+    /// Tells a line a process wrote, or how many were left out. Nobody holds up a process: what is not read in time
+    /// is in its log.
+    pub(super) fn line(&mut self, what: What) {
+        let event = now(what);
+        self.seats.retain_mut(|seat| seat.tell(&event));
+        let (task, lines) = match &event.what {
+            What::Log { task, .. } => (task.clone(), 1),
+            What::LogGap { task, lines } => (task.clone(), *lines),
+            _ => return,
+        };
+        let gap = self.left_out.get(&task).copied();
+        let is_told = gap.is_none_or(|lines| {
+            let told = self.host.offer_line(What::LogGap { task: task.clone(), lines });
+            if told {
+                self.left_out.remove(&task);
+            }
+            told
+        });
+        if !(is_told && self.host.offer_line(event.what)) {
+            *self.left_out.entry(task).or_default() += lines;
+        }
     }
 
     /// One more, who is told this first.
@@ -171,6 +196,8 @@ impl Turns {
             present.push(What::WatchHealth { degraded: Some(health.clone()) });
         }
         present.push(self.standings());
+        let processes = self.session.shared.processes.statuses().into_iter();
+        present.extend(processes.map(|status| What::ProcessState(Box::new(status))));
         if !self.is_busy() {
             present.push(self.waiting());
         }

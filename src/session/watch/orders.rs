@@ -20,8 +20,14 @@ impl Turns {
                 self.ending = true;
                 self.control(RunControl::kill);
             }
-            Order::Pause => self.control(RunControl::pause),
-            Order::Resume => self.control(RunControl::resume),
+            Order::Pause => {
+                self.session.shared.processes.pause_all(true);
+                self.control(RunControl::pause);
+            }
+            Order::Resume => {
+                self.session.shared.processes.pause_all(false);
+                self.control(RunControl::resume);
+            }
             Order::Hold(hold) => {
                 self.on_hold = hold;
                 if self.run.is_none() {

@@ -12,7 +12,7 @@ use super::{Reload, turns::Turns};
 use crate::{
     event::What,
     graph::TaskGraph,
-    model::{Outcome, TaskId},
+    model::{Outcome, TaskId, TaskName},
     plan::Plan,
     scan::Attendant as _,
     session::{
@@ -261,6 +261,10 @@ impl Turns {
         self.session = session.clone();
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = session;
         self.plan = plan;
+        // What the files know no more ends; the others stay up, and are begun anew if they are others now.
+        let is_process =
+            |name: &TaskName| new.graph.id(name.as_str()).is_some_and(|id| new.graph.task(id).is_process());
+        new.processes.keep_only(is_process);
         let (before, now) = (Arc::clone(&old), Arc::clone(&new));
         let look = move || {
             let (Some(before), Some(watching)) = (before.watching.get(), now.watching.get()) else {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, broadcast, mpsc},
     time::sleep_until,
 };
 
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     event::What,
+    graph::ENTER_SHELL,
     model::{Outcome, TaskId, TaskSet},
     plan::Plan,
     scan,
@@ -50,7 +51,7 @@ pub(super) struct Turns {
     /// The same, for others to see.
     pub(super) shown: Arc<Mutex<Session>>,
     pub(super) request: Request,
-    options: WatchOptions,
+    pub(super) options: WatchOptions,
     pub(super) plan: Plan,
     pub(super) audience: Audience,
     /// The source has something.
@@ -82,6 +83,10 @@ pub(super) struct Turns {
     pub(super) ending: bool,
     /// What was told of how well we see.
     pub(super) health: Option<String>,
+    /// What hooks into the entry of the shell is run, before everything else.
+    is_entering: bool,
+    /// What is told of processes.
+    news: broadcast::Receiver<Arc<What>>,
     pub(super) summary: WatchSummary,
 }
 
@@ -107,6 +112,8 @@ impl Turns {
         let session = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = request.names.clone();
         Self {
+            is_entering: false,
+            news: session.shared.processes.news(),
             session,
             shown,
             request,
@@ -148,6 +155,7 @@ impl Turns {
                     None => self.run_is_over().await,
                 },
                 () = self.woken.notified() => self.hear(),
+                news = self.news.recv() => self.tell_news(news),
                 () = until(due), if due.is_some() => self.look().await,
                 order = orders.recv(), if listening => match order {
                     Some(order) => self.obey(order).await,
@@ -156,9 +164,20 @@ impl Turns {
                 },
             }
         }
+        self.end_processes(&mut orders).await;
         self.audience.end();
-        self.summary.failed = self.standing(Outcome::Failed).next().is_some();
+        let has_failed = self.standing(Outcome::Failed).next().is_some();
+        self.summary.failed = has_failed || self.processes_failed();
         self.summary
+    }
+
+    pub(super) async fn news_of_processes(&mut self) -> Result<Arc<What>, broadcast::error::RecvError> {
+        self.news.recv().await
+    }
+
+    /// What is told of them and was not heard yet.
+    pub(super) fn rest_of_news(&mut self) -> Option<Arc<What>> {
+        self.news.try_recv().ok()
     }
 
     pub(super) fn watching(&self) -> &Watching {
@@ -174,6 +193,21 @@ impl Turns {
         self.watch_files();
         // They may have been edited since they were read, while somebody else held the tree.
         self.load_files().await;
+        if self.options.enters && self.hooks_into_shell() {
+            self.is_entering = true;
+            return self.start(Request { names: vec![ENTER_SHELL.to_owned()], ..self.request.clone() });
+        }
+        self.begin_cycles().await;
+    }
+
+    /// Whether a task hooks into the entry of the shell.
+    fn hooks_into_shell(&self) -> bool {
+        let graph = &self.session.shared.graph;
+        graph.id(ENTER_SHELL).is_some_and(|id| graph.upstream(id).next().is_some())
+    }
+
+    /// The first run, unless it was not wanted.
+    async fn begin_cycles(&mut self) {
         match self.options.initial {
             true => self.start(self.request.clone()),
             false => {
@@ -280,13 +314,14 @@ impl Turns {
         self.tell_health();
         self.note_others(&seen);
         let users = self.watching().users(&self.session.shared, &seen.sets);
-        let watched: Vec<TaskId> =
-            users.into_iter().filter(|id| self.plan.scheduled().contains(*id)).collect();
+        let watched: Vec<TaskId> = users.into_iter().filter(|id| self.follows(*id)).collect();
         let new = std::mem::take(&mut seen.paths);
         self.release(&watched, &new, by_other_hand);
         self.paths.extend(new.iter().cloned());
         self.changed.extend(watched);
-        self.changed.extend(self.disturbed().into_keys());
+        let disturbed: Vec<TaskId> = self.disturbed().into_keys().collect();
+        let disturbed: Vec<TaskId> = disturbed.into_iter().filter(|id| self.follows(*id)).collect();
+        self.changed.extend(disturbed);
         let changed = std::mem::take(&mut self.changed);
         self.changed = {
             let (shared, watching) = (&self.session.shared, self.watching());
@@ -297,6 +332,17 @@ impl Turns {
         };
         self.suspect(&seen.other);
         (!seen.executed.is_empty(), new)
+    }
+
+    /// Whether a change of what a task rests on leads to a cycle.
+    fn follows(&self, id: TaskId) -> bool {
+        let graph = &self.session.shared.graph;
+        let is_watched = self.plan.scheduled().contains(id);
+        match graph.task(id).is_process() {
+            // One that was stopped stays so.
+            true => is_watched && self.session.shared.processes.is_up(graph.name(id)),
+            false => is_watched && self.options.follows,
+        }
     }
 
     /// Whether git is in the midst of changing many files.
@@ -313,7 +359,8 @@ impl Turns {
             self.plan.downstream(graph, *id).map(|edge| edge.task).filter(|id| !theirs.contains(*id))
         });
         let owed = downstream.chain(seen.owed.iter().copied());
-        self.owed.extend(owed.filter(|id| self.plan.scheduled().contains(*id)));
+        let owed: Vec<TaskId> = owed.filter(|id| self.follows(*id)).collect();
+        self.owed.extend(owed);
     }
 
     /// Looks again after a while, whatever happens.
@@ -376,7 +423,7 @@ impl Turns {
 
     fn start(&mut self, request: Request) {
         self.summary.cycles += 1;
-        match self.session.start(Request { by_watch: true, ..request }) {
+        match self.session.start(Request { by_watch: true, keeps: true, ..request }) {
             Ok(run) => self.run = Some(run),
             Err(error) => {
                 self.fail(&error.to_string());
@@ -399,6 +446,10 @@ impl Turns {
             }
             Err(error) => self.fail(&error.to_string()),
         }
+        if std::mem::take(&mut self.is_entering) && !self.ending {
+            return self.begin_cycles().await;
+        }
+        self.end_with_processes();
         self.session.shared.table.forget_everything();
         // Unless something is happening just now, look at once.
         let now = Instant::now();

@@ -76,7 +76,8 @@ impl Other {
         let attach = Attach {
             label: errand.label(),
             everything: app.globals.events.is_some(),
-            names: args.run.names.clone(),
+            // What is up is there whoever asked for it.
+            names: if args.up.is_some() { Vec::new() } else { args.run.names.clone() },
             mode: args.run.mode.into(),
         };
         let Ok(mut attached) = Attached::new(self.visit, attach) else { return Ok(Left::Alone(false)) };

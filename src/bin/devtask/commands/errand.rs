@@ -81,6 +81,7 @@ impl Errand<'_> {
         request.dry_run = args.dry_run;
         request.timeout = args.timeout;
         request.retries = args.retries;
+        request.strict_ports = args.strict_ports;
         request.tail = self.tail(app, project);
         let needs_lines = self.shows_output(app, project) || app.globals.events.is_some();
         request.lines = match (app.is_live(project), needs_lines) {

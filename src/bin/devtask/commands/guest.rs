@@ -75,7 +75,7 @@ impl Visit {
             match self.guest.hear().ok()? {
                 Said::Event(event) => events.push(event),
                 Said::Over(_) => return Some(events),
-                Said::Refused(_) | Said::Nothing | Said::WatchOver => return None,
+                Said::Refused(_) | Said::Nothing | Said::WatchOver | Said::Processes(..) => return None,
             }
         }
     }
@@ -160,8 +160,8 @@ pub(crate) fn ask(
             }
             Ok(Said::Refused(refusal)) => return refused(refusal).map(|()| Served::Alone(view)),
             Ok(Said::Nothing) => break,
-            // No watch was asked for.
-            Ok(Said::WatchOver) | Err(Gone) => return Ok(Served::Alone(view)),
+            // Neither a watch nor processes were asked for.
+            Ok(Said::WatchOver | Said::Processes(..)) | Err(Gone) => return Ok(Served::Alone(view)),
         }
     }
     let follow = async {
@@ -270,7 +270,7 @@ impl Conducted for GuestRun {
             Some(Ok(Said::Event(event))) => return Some(event),
             Some(Ok(Said::Over(summary))) => self.end = Ok(*summary),
             Some(Ok(Said::Refused(refusal))) => self.end = Err(Unserved::Refused(refusal)),
-            Some(Ok(Said::Nothing | Said::WatchOver) | Err(Gone)) | None => {}
+            Some(Ok(Said::Nothing | Said::WatchOver | Said::Processes(..)) | Err(Gone)) | None => {}
         }
         None
     }

@@ -9,8 +9,10 @@ mod guest;
 mod list;
 mod logs;
 mod look;
+mod processes;
 mod run;
 mod show;
+mod up;
 mod wait;
 mod watch;
 mod why;
@@ -41,6 +43,15 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
                 args.run.show_output.get_or_insert(true);
             }
             watch::watch(&mut app, &args)
+        }
+        Some(Verb::Up(args)) => up::up(&mut app, &args),
+        Some(Verb::Down) => processes::down(&mut app),
+        Some(Verb::Attach) => up::attach(&mut app),
+        Some(Verb::Processes { verb }) => processes::processes(&mut app, &verb),
+        Some(Verb::Test(mut args)) => {
+            args.names = vec![devtask::graph::ENTER_TEST.to_owned()];
+            args.mode = crate::args::Mode::All;
+            run::run(&mut app, &args)
         }
         Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
             list::list(&mut app, &args, false)

@@ -20,10 +20,11 @@ use super::{
     attach::{Left, Other},
     command,
     guest::Visit,
+    processes::start_there,
     wait::{Attempts, Waited, wait},
 };
 use crate::{
-    app::{App, Tree, build, is_nested_in, misused, refuse, runtime_bases},
+    app::{App, Tree, build, internal, is_nested_in, misused, misused_with, refuse, runtime_bases},
     args::{self, Mode, Outputs, Ui, WatchArgs, Watcher},
     commands::{
         errand::{Errand, inputs},
@@ -32,6 +33,7 @@ use crate::{
     console::{Console, Events, Hand, OwnWatch, View, has_keys},
     exit::Exit,
     render::{
+        process::short_name,
         screen::Screen,
         watch::{Manner, Watched},
     },
@@ -61,8 +63,16 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
     within_runtime(async {
         let mut console = Console::new(view, listen()?);
         let mut attempts = Attempts::default();
+        let mut was_started = false;
         loop {
             turn = match turn {
+                Turn::Others(other) if args.up.is_some() && !was_started => {
+                    was_started = true;
+                    match start_there(app, &args.run.names, &mut console).await? {
+                        true => Turn::Others(other),
+                        false => Turn::Own(Own::load(app, args)?),
+                    }
+                }
                 Turn::Others(other) => match other.follow(app, args, errand, &mut console).await? {
                     Left::End(exit) => return Ok(exit),
                     Left::Alone(told) => {
@@ -88,6 +98,29 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
     })
 }
 
+/// Shows what whoever holds the tree does, until that ends or we are to.
+pub(crate) fn look_on(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
+    let events = Events::open(app)?;
+    let inputs = inputs(&args.run)?;
+    let errand = Errand::watch(&args.run, &inputs, "attach");
+    let tree = app.load()?;
+    let Some(other) = Visit::of_loaded(app, &tree).and_then(Other::of) else {
+        return Err(misused_with(
+            "nothing is up here, and nothing is watched",
+            "`devtask up -d` starts processes in the background",
+        ));
+    };
+    app.choose_colors(Some(other.settings()));
+    let view = View::new(other.screen(app, args, errand), events.to);
+    within_runtime(async {
+        let mut console = Console::new(view, listen()?);
+        match other.follow(app, args, errand, &mut console).await? {
+            Left::End(exit) => Ok(exit),
+            Left::Alone(_) => Err(internal("who was looked on at is gone")),
+        }
+    })
+}
+
 /// Whose watch it is that we show.
 enum Turn {
     Own(Own),
@@ -105,7 +138,10 @@ enum Held {
 /// The watch that holds the tree the working directory is in, as far as that is plain without loading anything.
 fn nearby(app: &App, args: &WatchArgs) -> Option<Other> {
     // One that is called by a task would wait for itself, if that is a task of this tree.
-    if !args.globs.is_empty() || env::var_os("DEVTASK_TREES").is_some_and(|trees| !trees.is_empty()) {
+    if !args.globs.is_empty()
+        || args.up.is_some()
+        || env::var_os("DEVTASK_TREES").is_some_and(|trees| !trees.is_empty())
+    {
         return None;
     }
     Other::of(Visit::nearby(app, &args.run)?)
@@ -197,7 +233,10 @@ impl Own {
         drop(session);
         let now_loaded = Arc::clone(&loaded);
         let tasks = move || Some(Arc::clone(&now_loaded.lock().unwrap_or_else(PoisonError::into_inner).0));
-        let serving = if manner.command { None } else { serve(&watch, errand.label(), loaded) };
+        let serving = match manner.command {
+            true => None,
+            false => serve(&watch, errand.label(), loaded, args.up.is_some()),
+        };
         let hand = Hand::Own(watch.control());
         let watch = OwnWatch::new(watch, serving.as_ref());
         let ended = console.follow_watch(watch, hand, &tree.loaded.root, manner.keys, tasks).await;
@@ -227,7 +266,7 @@ fn adjusted(mut request: Request, arguments: Option<Vec<OsString>>, manner: Mann
         // What its files were is known from the last time; what else it rests on nobody has said.
         request.force = true;
     }
-    if manner.keys && request.lines == LiveLines::Off {
+    if (manner.keys || manner.up) && request.lines == LiveLines::Off {
         request.lines = LiveLines::Lossy;
     }
     request
@@ -252,19 +291,31 @@ pub(super) fn manner(app: &App, project: &Settings, args: &WatchArgs) -> Manner 
         keys: is_shown && has_keys(),
         beats: is_shown,
         command: !args.globs.is_empty(),
+        up: args.up.is_some(),
         only_before: matches!(args.run.mode, Mode::Single | Mode::Before),
     }
 }
 
 fn label(args: &WatchArgs) -> String {
     let globs = args.globs.iter().map(|glob| format!("-g {glob}"));
-    let names: Vec<String> = globs.chain(args.run.names.iter().cloned()).collect();
-    format!("watch {}", names.join(" ")).trim_end().to_owned()
+    let short = |name: &String| match args.up {
+        Some(_) => short_name(name).to_owned(),
+        None => name.clone(),
+    };
+    let names: Vec<String> = globs.chain(args.run.names.iter().map(short)).collect();
+    let verb = if args.up.is_some() { "up" } else { "watch" };
+    format!("{verb} {}", names.join(" ")).trim_end().to_owned()
 }
 
 /// Serves others in the tree. Where that cannot be they wait, so nobody needs to be told.
-fn serve(watch: &Watch, label: String, loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>) -> Option<Serving> {
-    let host = Arc::new(AsWatched::new(watch, label, loaded));
+fn serve(
+    watch: &Watch,
+    label: String,
+    loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>,
+    is_up: bool,
+) -> Option<Serving> {
+    let host = AsWatched::new(watch, label, loaded);
+    let host = Arc::new(if is_up { host.up() } else { host });
     let session: Session = watch.session().get();
     Serving::start(&session, host, ServingOptions::new(build()?, runtime_bases())).ok()
 }
@@ -308,6 +359,11 @@ fn options(args: &WatchArgs) -> WatchOptions {
         args::OnBusy::Queue => OnBusy::Queue,
         args::OnBusy::Restart => OnBusy::Restart,
     };
+    if let Some(up) = args.up {
+        options.follows = up.follow;
+        options.until_exit = !up.background;
+        options.enters = true;
+    }
     options.backend = match (args.poll, args.watcher) {
         (Some(interval), _) => Backend::Polling(interval),
         (None, Some(Watcher::Native)) => Backend::Native,

@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, fmt::Display};
 
 use devtask::{
     TaskGraph,
-    event::{Decided, Event, Finished, Stream, What},
-    model::{Outcome, Reason, TaskName},
+    event::{Decided, Event, Finished, ProcessStatus, Stream, What},
+    model::{Outcome, Reason, Stage, TaskName},
 };
 
-use super::{reason, text, watch::Watched};
+use super::{process, reason, text, watch::Watched};
 
 /// The width of the column of status words.
 pub(super) const COLUMN: usize = 17;
@@ -43,16 +43,18 @@ pub(crate) struct Lines {
     would_run: usize,
     /// What a watch has told, if this is one.
     watched: Option<Watched>,
+    /// How processes stand.
+    processes: BTreeMap<TaskName, ProcessStatus>,
 }
 
 impl Style {
     /// A line that begins with a status word.
     pub(crate) fn status(&self, word: &str, rest: &str) -> String {
         let color = match word {
-            "Succeeded" => "32",
-            "Failed" | "Dependency failed" => "31",
-            "Warning" | "Cancelled" => "33",
-            "Cached" | "Skipped" => "2",
+            "Succeeded" | "Ready" => "32",
+            "Failed" | "Dependency failed" | "Gave up" | "Unhealthy" => "31",
+            "Warning" | "Cancelled" | "Ended" | "Restarting" => "33",
+            "Cached" | "Skipped" | "Stopped" | "Exited" => "2",
             _ => "1",
         };
         let word = self.colored(color, &format!("{word:<COLUMN$}"));
@@ -66,7 +68,7 @@ impl Style {
 
 impl Lines {
     pub(crate) const fn new(style: Style) -> Self {
-        Self { style, dry_run: false, would_run: 0, watched: None }
+        Self { style, dry_run: false, would_run: 0, watched: None, processes: BTreeMap::new() }
     }
 
     /// For a watch instead of a run.
@@ -116,10 +118,15 @@ impl Lines {
                 self.would_run += usize::from(*action == Decided::WouldRun);
                 self.decision(task, *action, reasons)
             }
-            What::TaskStarted { task } => self.unless_quiet(|s| vec![s.status("Running", task.as_str())]),
+            What::TaskStarted { task } => self.unless_quiet(|s| {
+                let short = process::short_name(task.as_str());
+                let word = if short.len() < task.as_str().len() { "Starting" } else { "Running" };
+                vec![s.status(word, short)]
+            }),
+            What::ProcessState(status) => self.process(status),
             What::Log { task, stream, line } => vec![self.log(task, *stream, line)],
             What::LogGap { task, lines } => {
-                vec![format!("[{task}]  … {lines} lines not shown, see its log …")]
+                vec![format!("{}  … {lines} lines not shown, see its log …", self.prefix(task))]
             }
             // What concerns the whole run, as results that are not saved, is never kept quiet.
             What::Warning { task: None, message } => vec![self.warning(None, message)],
@@ -173,7 +180,24 @@ impl Lines {
 
     fn log(&self, task: &TaskName, stream: Stream, line: &str) -> String {
         let mark = if stream == Stream::Stderr { "!" } else { "" };
-        format!("[{task}]{mark}  {}", text::output_line(line, self.style.color))
+        format!("{}{mark}  {}", self.prefix(task), text::output_line(line, self.style.color))
+    }
+
+    /// What stands before the lines of a task. A process has its short name, and a colour of its own.
+    fn prefix(&self, task: &TaskName) -> String {
+        let name = process::short_name(task.as_str());
+        let prefix = format!("[{name}]");
+        if name.len() < task.as_str().len() {
+            return self.style.colored(process::color(task), &prefix);
+        }
+        prefix
+    }
+
+    fn process(&mut self, status: &ProcessStatus) -> Vec<String> {
+        let before = self.processes.insert(status.task.clone(), status.clone());
+        let line = process::change(before.as_ref(), status, &self.style);
+        let is_bad = matches!(status.stage, Stage::GaveUp | Stage::Unhealthy);
+        line.filter(|_| is_bad || !self.style.quiet).into_iter().collect()
     }
 
     fn warning(&self, task: Option<&TaskName>, message: &str) -> String {
@@ -183,6 +207,8 @@ impl Lines {
 
     fn finished(&self, finished: &Finished) -> Vec<String> {
         match finished.status {
+            // Its stages are told.
+            Outcome::Succeeded if self.processes.contains_key(&finished.task) => Vec::new(),
             Outcome::Failed => self.failed(finished),
             Outcome::DependencyFailed => {
                 let because: Vec<&str> = finished.because.iter().map(TaskName::as_str).collect();

@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod diagnostic;
 pub(crate) mod lines;
 pub(crate) mod printer;
+pub(crate) mod process;
 pub(crate) mod reason;
 pub(crate) mod screen;
 pub(crate) mod text;

@@ -3,19 +3,20 @@
 //! It only says which bytes bring the terminal up to date; [`printer`](super::printer) writes them.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     time::{Duration, Instant},
 };
 
 use devtask::{
     TaskGraph,
-    event::{Event, What},
+    event::{Event, ProcessStatus, What},
     model::{Task, TaskName},
 };
 use rustix::termios::tcgetwinsize;
 
 use super::{
     lines::{Lines, Style},
+    process,
     text::{duration, fitted, output_line},
     watch::Watched,
 };
@@ -30,6 +31,8 @@ pub(crate) struct Screen {
     lines: Lines,
     live: Option<Live>,
     running: Vec<Running>,
+    /// Processes that are up, or on their way.
+    processes: BTreeMap<TaskName, ProcessStatus>,
     shows: Shows,
     /// Lines that are not on the screen yet.
     fresh: String,
@@ -83,6 +86,7 @@ impl Screen {
             live: live.then(Live::default),
             shows,
             running: Vec::new(),
+            processes: BTreeMap::new(),
             fresh: String::new(),
             before: String::new(),
             follow: None,
@@ -136,6 +140,14 @@ impl Screen {
                 owns_terminal: self.shows.interactive.contains(task),
             }),
             What::TaskFinished(finished) => self.running.retain(|r| r.task != finished.task),
+            What::ProcessState(status) => {
+                self.running.retain(|r| r.task != status.task);
+                if status.stage.is_at_rest() {
+                    self.processes.remove(&status.task);
+                } else {
+                    self.processes.insert(status.task.clone(), (**status).clone());
+                }
+            }
             What::Log { task, line, .. } if self.live.is_some() && !line.trim().is_empty() => {
                 if let Some(running) = self.running.iter_mut().find(|r| r.task == *task) {
                     running.last_line = output_line(line, false);
@@ -153,7 +165,10 @@ impl Screen {
 
     /// Says what is running (SIGUSR1).
     pub(crate) fn report(&mut self) {
-        if self.running.is_empty() {
+        for row in self.processes.values().map(process::row).collect::<Vec<_>>() {
+            self.note(&row);
+        }
+        if self.running.is_empty() && self.processes.is_empty() {
             self.note(&format!("{:<17} nothing", "Running"));
         }
         for line in self.running.iter().map(Running::report).collect::<Vec<_>>() {
@@ -163,7 +178,8 @@ impl Screen {
 
     /// Whether there is a live region to be drawn again and again.
     pub(crate) fn is_live(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| !self.running.is_empty() || !live.drawn.is_empty())
+        let has_rows = !self.running.is_empty() || !self.processes.is_empty();
+        self.live.as_ref().is_some_and(|live| has_rows || !live.drawn.is_empty())
     }
 
     /// Goes on with what is declared of tasks now.
@@ -238,11 +254,12 @@ impl Screen {
         }
         let (columns, lines) = size();
         let most = ROWS.min(lines.saturating_sub(2)).max(1);
-        let hidden = if self.running.len() > most { self.running.len() + 1 - most } else { 0 };
-        let shown = self.running.iter().take(self.running.len() - hidden).map(Running::row);
+        let all = self.running.len() + self.processes.len();
+        let hidden = if all > most { all + 1 - most } else { 0 };
+        let rows = self.running.iter().map(Running::row).chain(self.processes.values().map(process::row));
         let more = (hidden > 0).then(|| format!("{:<17} … and {hidden} more", ""));
         // The last column stays free: writing into it moves some terminals to the next line.
-        shown.chain(more).map(|row| fitted(&row, columns.saturating_sub(1))).collect()
+        rows.take(all - hidden).chain(more).map(|row| fitted(&row, columns.saturating_sub(1))).collect()
     }
 }
 

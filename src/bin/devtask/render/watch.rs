@@ -20,6 +20,7 @@ use devtask::{
 use super::{
     clock::time_of_day,
     lines::{COLUMN, Style, few},
+    process::short_name,
     reason,
     text::{count, output_line, shown},
 };
@@ -40,6 +41,8 @@ pub(crate) struct Manner {
     pub(crate) beats: bool,
     /// Whether there is no task file, only a command.
     pub(crate) command: bool,
+    /// Whether it is there for processes.
+    pub(crate) up: bool,
     /// Whether what is kept true beside the named tasks is all upstream of them.
     pub(crate) only_before: bool,
 }
@@ -111,6 +114,12 @@ impl Watched {
     /// Takes an event in. Some: these are its lines, whatever they are in a run.
     pub(super) fn of(&mut self, event: &Event, style: &Style) -> Option<Vec<String>> {
         match &event.what {
+            What::WatchStarted { tasks, .. } if self.manner.up => {
+                self.tasks = tasks.len();
+                let names: Vec<&str> = tasks.iter().map(|task| short_name(task.as_str())).collect();
+                let line = || style.status("Starting", &few(&names, ", ", TASKS, 0));
+                Some((!style.quiet && !tasks.is_empty()).then(line).into_iter().collect())
+            }
             What::WatchStarted { tasks, before, files, directories } => {
                 self.size = size(*files, *directories);
                 self.tasks = tasks.len() + before;
@@ -136,7 +145,8 @@ impl Watched {
                 self.is_initial = false;
                 let paths: Vec<String> = paths.iter().map(|path| shown(path)).collect();
                 let paths = few(&paths, " ", PATHS, *more);
-                let tasks = few(tasks, ", ", TASKS, 0);
+                let tasks: Vec<&str> = tasks.iter().map(|task| short_name(task.as_str())).collect();
+                let tasks = few(&tasks, ", ", TASKS, 0);
                 Some(self.beat(event, style, "changed", "1", &format!("{paths}  →  {tasks}")))
             }
             What::Waiting { failed, stuck, on_hold } => {
@@ -159,7 +169,12 @@ impl Watched {
                     self.outcomes.insert(task.clone(), Outcome::Failed);
                 }
                 let color = if failed.is_empty() && stuck.is_empty() { "32" } else { "31" };
-                Some(self.beat(event, style, "waiting", color, &self.waiting(failed)))
+                // Of what is up its own stages are told.
+                let is_news = !self.manner.up || !failed.is_empty() || !stuck.is_empty() || *on_hold;
+                Some(match is_news {
+                    true => self.beat(event, style, "waiting", color, &self.waiting(failed)),
+                    false => Vec::new(),
+                })
             }
             What::WatchHealth { degraded } => {
                 let was = std::mem::replace(&mut self.degraded, degraded.as_deref().map(shown));
@@ -212,7 +227,7 @@ impl Watched {
             }
             What::RunFinished { .. } => {
                 self.is_busy = false;
-                (!self.is_initial).then(Vec::new)
+                (!self.is_initial || self.manner.up).then(Vec::new)
             }
             // Of later cycles the ends are told; what runs meanwhile is in the live region, and `t` says it.
             What::TaskStarted { .. } if !self.is_initial => Some(Vec::new()),

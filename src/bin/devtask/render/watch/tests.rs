@@ -2,7 +2,7 @@ use std::time::UNIX_EPOCH;
 
 use super::*;
 
-const MANNER: Manner = Manner { keys: true, beats: true, command: false, only_before: true };
+const MANNER: Manner = Manner { keys: true, beats: true, command: false, up: false, only_before: true };
 
 fn style() -> Style {
     Style { color: false, quiet: false, explain: false, tail: 25, streamed: false }

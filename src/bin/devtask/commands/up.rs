@@ -1,0 +1,166 @@
+//! `devtask up` and `devtask attach`: keeping processes up, here or in the background, and looking on.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use devtask::{model::TaskName, serve::Governed};
+
+use super::{
+    guest::Visit,
+    processes::{ask, conclude, selected},
+    watch,
+};
+use crate::{
+    app::{App, Tree, complain, complain_with, internal},
+    args::{Up, UpArgs, WatchArgs},
+    exit::Exit,
+    render::{
+        lines::{Lines, Style},
+        text::shown,
+    },
+};
+
+/// How often it is looked whether what was put into the background answers.
+const GLANCE: Duration = Duration::from_millis(10);
+/// How much of what it said is shown if it ends.
+const SAID: usize = 8 * 1024;
+
+pub(crate) fn up(app: &mut App, args: &UpArgs) -> Result<Exit, Exit> {
+    let tree = app.load()?;
+    let names = selected(&tree, &args.names)?;
+    if names.is_empty() {
+        complain_with(
+            "there is no process to start",
+            "`[processes.<name>]` in a task file declares one; with `start.enable = false` it has to be named",
+        );
+        return Err(Exit::NothingMatched);
+    }
+    if args.detach {
+        return in_background(app, &tree, &names, args.timeout, &flags(args));
+    }
+    if args.background {
+        // Nothing that happens to the terminal it was started from is to reach it.
+        let _ = rustix::process::setsid();
+    }
+    let mut watch = args.watch();
+    watch.run.names = names.iter().map(ToString::to_string).collect();
+    // What processes say is what one looks on for.
+    watch.run.show_output = Some(!args.background);
+    watch::watch(app, &watch)
+}
+
+/// What is handed on to what goes into the background.
+fn flags(args: &UpArgs) -> Vec<OsString> {
+    let mut flags = vec![format!("--mode={}", devtask::plan::Mode::from(args.mode))];
+    flags.extend(args.follow.then(|| "--watch".to_owned()));
+    flags.extend(args.strict_ports.then(|| "--strict-ports".to_owned()));
+    flags.extend(args.jobs.map(|jobs| format!("--jobs={jobs}")));
+    flags.extend(args.poll.map(|poll| format!("--poll={}", poll.as_secs_f64())));
+    flags.into_iter().map(OsString::from).collect()
+}
+
+/// Has these processes up in the background, and returns once they are ready or cannot be.
+pub(crate) fn in_background(
+    app: &App,
+    tree: &Tree,
+    names: &[TaskName],
+    within: Duration,
+    flags: &[OsString],
+) -> Result<Exit, Exit> {
+    let begin = Instant::now();
+    let mut child = None;
+    let style =
+        Style { color: app.color_err, quiet: app.globals.quiet, explain: false, tail: 25, streamed: false };
+    let mut lines = Lines::new(style);
+    loop {
+        let is_lasting = Visit::of_loaded(app, tree).is_some_and(|visit| visit.welcome.watch.is_some());
+        if is_lasting {
+            let left = within.saturating_sub(begin.elapsed());
+            let show = |event: &devtask::event::Event| {
+                lines.of(event).iter().for_each(|line| eprintln!("{line}"));
+            };
+            if let Some(answer) = ask(app, tree, (Governed::Started, left), names, show)? {
+                return Ok(conclude(app, tree, &answer));
+            }
+        }
+        match &mut child {
+            None => child = Some(Background::start(app, tree, names, flags)?),
+            Some(background) => {
+                if let Some(exit) = background.ended() {
+                    return Ok(exit);
+                }
+            }
+        }
+        if begin.elapsed() > within {
+            complain("what was put into the background does not answer; `devtask down` ends it");
+            return Ok(Exit::Failed);
+        }
+        std::thread::sleep(GLANCE);
+    }
+}
+
+/// A devtask in the background.
+struct Background {
+    child: Child,
+    /// What it says.
+    said: PathBuf,
+}
+
+impl Background {
+    fn start(app: &App, tree: &Tree, names: &[TaskName], flags: &[OsString]) -> Result<Self, Exit> {
+        let fail = |error: std::io::Error| internal(&format!("cannot go into the background: {error}"));
+        let state_dir = app.state_dir(tree);
+        devtask::store::StateDir::create(&state_dir)
+            .and_then(|dir| dir.subdir("processes"))
+            .map_err(|error| internal(&error.to_string()))?;
+        let said = state_dir.join("processes").join("up.log");
+        // What lies there is what the last one said.
+        let _ = fs::remove_file(&said);
+        let log = File::create_new(&said).map_err(fail)?;
+        let mut command = Command::new(env::current_exe().map_err(fail)?);
+        command.arg("-C").arg(&app.start_dir);
+        if let Some(file) = &app.globals.file {
+            command.arg("--file").arg(file);
+        }
+        command.arg("--state-dir").arg(&state_dir);
+        if let Some(granularity) = app.globals.granularity {
+            command.arg(format!("--granularity={}s", granularity.as_secs_f64()));
+        }
+        command.args(["up", "--background", "--ui=plain", "--color=never"]).args(flags);
+        command.args(names.iter().map(TaskName::as_str));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().map_err(fail)?;
+        Ok(Self { child, said })
+    }
+
+    /// What its end means to us, if it has ended.
+    fn ended(&mut self) -> Option<Exit> {
+        let status = self.child.try_wait().ok().flatten()?;
+        let said = fs::read(&self.said).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SAID)..]).into_owned();
+        said.lines().for_each(|line| eprintln!("{}", shown(line)));
+        Some(match status.code() {
+            Some(2) => Exit::Usage,
+            Some(4) => Exit::NothingMatched,
+            Some(6) => Exit::Held,
+            // It has ended before anybody could ask: everything it had to keep up has.
+            Some(0) => Exit::Done,
+            Some(1) => Exit::Failed,
+            _ => Exit::Internal,
+        })
+    }
+}
+
+/// `devtask attach`.
+pub(crate) fn attach(app: &mut App) -> Result<Exit, Exit> {
+    let mut watch = WatchArgs::usual();
+    watch.run.show_output = Some(true);
+    watch.up = Some(Up { follow: false, background: false });
+    watch::look_on(app, &watch)
+}

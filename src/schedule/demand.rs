@@ -1,0 +1,144 @@
+//! Which processes are needed: one for which only tasks wait that may turn out to be fresh is not started before one of
+//! them is not (so that a run that has nothing to do starts nothing).
+//!
+//! Such a process passes its gate, instead of starting, when everything upstream of it allows that. A task downstream is
+//! judged as soon as everything upstream of it holds, or is a process that has passed its gate; if it is fresh, that
+//! is all. If it is not, it demands the processes, and is judged again when they are up. Whatever becomes of a process
+//! that others demanded changes nothing for a task that is fresh.
+
+use std::sync::Arc;
+
+use super::{Moves, Phase, Scheduler, Step};
+use crate::model::{Outcome, TaskId, TaskSet};
+
+/// What demand has to do with a task.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Demand {
+    /// It is a process that starts on demand.
+    is_lazy: bool,
+    /// It rests on such a process directly, or is one: it looks ahead.
+    looks_ahead: bool,
+    /// Edges into it that are neither settled nor from a process that has passed its gate.
+    closed: usize,
+    /// One of them came to nothing.
+    is_broken: bool,
+    /// A process: it has passed its gate, or never will.
+    has_told: bool,
+    /// It is certain that it needs what it rests on.
+    demands: bool,
+}
+
+impl Demand {
+    /// Whether it is still to be found out whether it needs what it rests on.
+    pub(super) const fn is_early(self) -> bool {
+        self.looks_ahead && !self.demands
+    }
+
+    /// Whether what is downstream knows of its gate.
+    pub(super) const fn has_told(self) -> bool {
+        self.has_told
+    }
+
+    /// An edge into it is settled.
+    pub(super) fn settle(&mut self, broken: bool) {
+        self.closed -= 1;
+        self.is_broken |= broken;
+    }
+}
+
+impl Scheduler {
+    /// Finds out which processes start on demand.
+    pub(super) fn foresee_demand(&mut self, wanted: Option<&TaskSet>) {
+        let (graph, plan) = (Arc::clone(&self.graph), Arc::clone(&self.plan));
+        let mut certain = TaskSet::new();
+        for &id in plan.order().iter().rev() {
+            let (task, is_root) = (graph.task(id), wanted.unwrap_or(plan.roots()).contains(id));
+            let mut downstream = plan.downstream(&graph, id).map(|edge| edge.task);
+            let is_certain = match task.has_command() {
+                true if !task.is_process() => !task.can_be_fresh() && !self.keeps,
+                // One that only gathers others stands for them.
+                true | false => is_root || downstream.any(|id| certain.contains(id)),
+            };
+            if is_certain {
+                certain.insert(id);
+            }
+            self.states[id.index()].demand.is_lazy = task.is_process() && !is_certain;
+        }
+        for &id in plan.order() {
+            let upstream = || plan.upstream(&graph, id).map(|edge| edge.task);
+            let rests = upstream().any(|upper| self.states[upper.index()].demand.is_lazy);
+            let scheduled = upstream().filter(|upper| plan.scheduled().contains(*upper)).count();
+            let demand = &mut self.states[id.index()].demand;
+            demand.looks_ahead = rests || demand.is_lazy;
+            demand.closed = scheduled;
+        }
+    }
+
+    /// A task that may turn out not to need what it rests on.
+    pub(super) fn look_ahead(&mut self, id: TaskId, moves: &mut Moves) {
+        let state = &mut self.states[id.index()];
+        match (state.demand.closed, state.demand.is_broken) {
+            (0, true) => self.give_up(id, moves),
+            (0, false) if state.demand.is_lazy => {
+                state.progress.phase = Phase::Dormant;
+                state.demand.has_told = true;
+                moves.steps.push(Step::MayStart(id));
+            }
+            (0, false) => moves.satisfied.push(id),
+            _ => {}
+        }
+    }
+
+    /// A process upstream of a task could start, if that is scheduled.
+    pub(super) fn open_gate(&mut self, id: TaskId, broken: bool, moves: &mut Moves) {
+        if self.plan.scheduled().contains(id) {
+            self.states[id.index()].demand.settle(broken);
+            self.advance(id, moves);
+        }
+    }
+
+    /// Whether a task is judged before it is clear what becomes of the processes it rests on.
+    pub(super) fn is_foretold(&self, id: TaskId) -> bool {
+        let state = &self.states[id.index()];
+        let is_open = state.pending > 0 || !state.broken_by.is_empty();
+        state.progress.phase == Phase::Checking && state.demand.is_early() && is_open
+    }
+
+    /// A task needs the processes it rests on, and these theirs.
+    pub(super) fn demand(&mut self, id: TaskId) {
+        self.busy -= 1;
+        self.checking -= 1;
+        let (graph, plan) = (Arc::clone(&self.graph), Arc::clone(&self.plan));
+        let (mut todo, mut moves) = (Vec::new(), Moves::default());
+        let mut awake = Some(id);
+        while let Some(id) = awake {
+            let state = &mut self.states[id.index()];
+            state.demand.demands = true;
+            state.progress.phase = Phase::Waiting;
+            todo.extend(plan.upstream(&graph, id).map(|edge| edge.task));
+            self.advance(id, &mut moves);
+            awake = loop {
+                match todo.pop() {
+                    Some(upper) if self.phase(upper) == Phase::Dormant => break Some(upper),
+                    Some(_) => {}
+                    None => break None,
+                }
+            };
+        }
+        self.travel(moves);
+    }
+
+    /// When all that is left are processes nobody needed, that is it.
+    pub(super) fn pass_over_dormant(&mut self) {
+        let rest = |id: &TaskId| self.phase(*id) == Phase::Dormant;
+        let dormant: Vec<TaskId> = self.plan.order().iter().copied().filter(rest).collect();
+        if dormant.len() < self.open {
+            return;
+        }
+        for id in dormant {
+            self.states[id.index()].progress.phase = Phase::Done(Outcome::Skipped);
+            self.open -= 1;
+            self.passed_over.push((id, Outcome::Skipped));
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The processes of a session (spec section 6). A run is mortal, a process lives on: as long as a run uses it, or
+//! somebody has asked for it to be kept.
+//!
+//! | file | story |
+//! |---|---|
+//! | `processes` | who is up, who uses it, and what becomes of it when nobody does |
+//! | `prepared` | what is started for one, and how it is asked |
+//! | `resident` | one process: what its supervisor wants is done, what happens to it is told the supervisor |
+//! | `control` | all that from outside |
+//! | `ports` | the ports that were given to processes |
+
+mod control;
+mod ports;
+mod prepared;
+mod resident;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::results::HandedOn;
+use crate::{
+    event::{ProcessStatus, What},
+    graph::TaskGraph,
+    model::{Digest, Stage, TaskName},
+    process::Warden,
+};
+pub use control::ProcessControl;
+pub(crate) use ports::Ports;
+pub(crate) use prepared::{Prepared, Question};
+use resident::{Order, Resident};
+
+/// How much news may wait for who reads it: what is more is left out and counted.
+const NEWS: usize = 1 << 13;
+
+/// All processes of a session that were ever asked for.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    all: Mutex<BTreeMap<TaskName, Entry>>,
+    news: broadcast::Sender<Arc<What>>,
+    pub(crate) ports: Ports,
+}
+
+/// What is known of one process.
+#[derive(Debug)]
+struct Entry {
+    orders: mpsc::UnboundedSender<Order>,
+    state: watch::Receiver<State>,
+    /// How many orders that begin it were given.
+    begun: u64,
+    /// How many runs use it.
+    users: usize,
+    /// Whether it stays up without any.
+    is_kept: bool,
+    /// Stands for what it was started with.
+    print: Digest,
+}
+
+/// How a process stands.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// How many orders that begin it were taken in.
+    pub(crate) begun: u64,
+    /// How often it has become ready.
+    pub(crate) readied: u64,
+    /// How often it had when it was begun last.
+    pub(crate) readied_before: u64,
+    pub(crate) status: ProcessStatus,
+    /// What it handed on when it became ready.
+    pub(crate) handed: Arc<HandedOn>,
+    /// Why it cannot be used, whatever it does.
+    pub(crate) fault: Option<String>,
+    /// The last lines it wrote before it ended.
+    pub(crate) tail: Arc<Vec<Vec<u8>>>,
+}
+
+/// What a run has to do to use a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: it is up.
+    Nothing,
+    /// Have it started, for it is not up or is another now.
+    Beginning,
+}
+
+/// A run's right to a process: it stays up as long as this is held.
+#[derive(Debug)]
+pub(crate) struct Use {
+    processes: Arc<Processes>,
+    name: TaskName,
+    /// Which order that begins it was given for us; what is known before that was taken in does not count.
+    begun: u64,
+    /// How often it had become ready before.
+    readied: u64,
+    pub(crate) state: watch::Receiver<State>,
+    is_released: bool,
+}
+
+impl Default for Processes {
+    fn default() -> Self {
+        Self { all: Mutex::default(), news: broadcast::Sender::new(NEWS), ports: Ports::default() }
+    }
+}
+
+impl Processes {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<TaskName, Entry>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is told of processes from now on.
+    pub(crate) fn news(&self) -> broadcast::Receiver<Arc<What>> {
+        self.news.subscribe()
+    }
+
+    /// What it takes to use a process that would be started with what `print` stands for. `renews`: one that is up
+    /// with something else is begun anew, and in any case if `force`.
+    pub(crate) fn need(&self, name: &TaskName, print: Digest, renews: bool, force: bool) -> Need {
+        match self.all().get(name) {
+            Some(entry) if entry.is_up() && !(renews && (force || entry.print != print)) => Need::Nothing,
+            _ => Need::Beginning,
+        }
+    }
+
+    /// Uses a process that is up. None: it is not any more.
+    pub(crate) fn adopt(self: &Arc<Self>, name: &TaskName, keeps: bool) -> Option<Use> {
+        let mut all = self.all();
+        let entry = all.get_mut(name).filter(|entry| entry.is_up())?;
+        Some(self.user(name, entry, keeps))
+    }
+
+    /// Has a process started, or begun anew if it is up, and uses it.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        warden: &Warden,
+        name: &TaskName,
+        (prepared, print): (Prepared, Digest),
+        keeps: bool,
+    ) -> Use {
+        let mut all = self.all();
+        let entry = all.entry(name.clone()).or_insert_with(|| {
+            let (orders, state) = Resident::start(name.clone(), warden.clone(), self.news.clone());
+            Entry { orders, state, begun: 0, users: 0, is_kept: false, print }
+        });
+        entry.begun += 1;
+        entry.print = print;
+        entry.order(Order::Begin { number: entry.begun, prepared: Box::new(prepared) });
+        self.user(name, entry, keeps)
+    }
+
+    fn user(self: &Arc<Self>, name: &TaskName, entry: &mut Entry, keeps: bool) -> Use {
+        entry.users += 1;
+        entry.is_kept |= keeps;
+        let state = entry.state.clone();
+        let now = state.borrow();
+        // One that is ready is so for whoever comes now; how often it was before does not count.
+        let readied = now.readied - u64::from(now.status.stage == Stage::Ready);
+        let begun = entry.begun;
+        drop(now);
+        Use { processes: Arc::clone(self), name: name.clone(), begun, readied, state, is_released: false }
+    }
+
+    /// What a process handed on when it became ready.
+    pub(crate) fn handed(&self, name: &TaskName) -> Arc<HandedOn> {
+        self.all().get(name).map(|entry| Arc::clone(&entry.state.borrow().handed)).unwrap_or_default()
+    }
+
+    /// How all processes stand that were ever asked for.
+    pub(crate) fn statuses(&self) -> Vec<ProcessStatus> {
+        self.all().values().map(|entry| entry.state.borrow().status.clone()).collect()
+    }
+
+    /// How a process stands.
+    pub(crate) fn status(&self, name: &TaskName) -> Option<ProcessStatus> {
+        self.all().get(name).map(|entry| entry.state.borrow().status.clone())
+    }
+
+    /// What becomes of a process.
+    pub(crate) fn state(&self, name: &TaskName) -> Option<watch::Receiver<State>> {
+        self.all().get(name).map(|entry| entry.state.clone())
+    }
+
+    /// The same, and how many orders that begin it were given; none if there was none.
+    pub(crate) fn begun(&self, name: &TaskName) -> Option<(watch::Receiver<State>, u64)> {
+        self.all().get(name).map(|entry| (entry.state.clone(), entry.begun))
+    }
+
+    /// Whether a process is up, or on its way.
+    pub(crate) fn is_up(&self, name: &TaskName) -> bool {
+        self.all().get(name).is_some_and(Entry::is_up)
+    }
+
+    /// Whether a process stays as it is when what it rests on is another: it was stopped, or has done what it was for.
+    pub(crate) fn is_let_be(&self, name: &TaskName) -> bool {
+        let status = self.status(name);
+        status.is_some_and(|status| match status.stage {
+            Stage::Stopped => true,
+            Stage::Exited => status.exit_code == Some(0),
+            _ => false,
+        })
+    }
+
+    /// Ends a process whoever uses it; a restart that is under way, too. `kept` ones stay so only if they are begun
+    /// again.
+    pub(crate) fn stop(&self, name: &TaskName) {
+        self.with(name, |entry| {
+            entry.is_kept = false;
+            entry.order(Order::Stop);
+        });
+    }
+
+    /// Begins a process anew as it is; one that is not up is started.
+    pub(crate) fn restart(&self, name: &TaskName) {
+        self.with(name, |entry| {
+            entry.begun += 1;
+            entry.order(Order::Again { number: entry.begun });
+        });
+    }
+
+    /// SIGKILL, now.
+    pub(crate) fn kill(&self, name: &TaskName) {
+        self.with(name, |entry| entry.order(Order::Kill));
+    }
+
+    /// Has a process stand still, or go on; its time limits stand still, too.
+    pub(crate) fn pause(&self, name: &TaskName, pause: bool) {
+        self.with(name, |entry| entry.order(if pause { Order::Pause } else { Order::Resume }));
+    }
+
+    /// The same for all.
+    pub(crate) fn pause_all(&self, pause: bool) {
+        self.all().values().for_each(|entry| entry.order(if pause { Order::Pause } else { Order::Resume }));
+    }
+
+    fn with(&self, name: &TaskName, work: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.all().get_mut(name) {
+            work(entry);
+        }
+    }
+
+    /// All that are up.
+    pub(crate) fn up(&self) -> Vec<TaskName> {
+        self.all().iter().filter(|(_, entry)| entry.is_up()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Keeps those up no more which are not among these, and ends them unless a run uses them.
+    pub(crate) fn keep_only(&self, wanted: impl Fn(&TaskName) -> bool) {
+        for (_, entry) in self.all().iter_mut().filter(|(name, _)| !wanted(name)) {
+            if std::mem::take(&mut entry.is_kept) && entry.users == 0 {
+                entry.order(Order::Stop);
+            }
+        }
+    }
+
+    /// Ends all processes, those first that rest on others, and waits until they are at rest.
+    pub(crate) async fn end(&self, graph: &TaskGraph) {
+        loop {
+            let up = self.up();
+            let Some(first) = up.first() else { return };
+            let rests_on = |lower: &TaskName, upper: &TaskName| is_upstream(graph, lower, upper);
+            let free: Vec<&TaskName> =
+                up.iter().filter(|name| !up.iter().any(|other| rests_on(name, other))).collect();
+            // No order is no reason to stay.
+            let free = if free.is_empty() { vec![first] } else { free };
+            let mut states = Vec::new();
+            for name in free {
+                self.stop(name);
+                states.extend(self.all().get(name).map(|entry| entry.state.clone()));
+            }
+            for mut state in states {
+                // One that is gone is at rest.
+                let _ = state.wait_for(|state| state.status.stage.is_at_rest()).await;
+            }
+        }
+    }
+}
+
+/// Whether `upper` has to wait for `lower`, directly or through others.
+fn is_upstream(graph: &TaskGraph, lower: &TaskName, upper: &TaskName) -> bool {
+    let (Some(lower), Some(upper)) = (graph.id(lower.as_str()), graph.id(upper.as_str())) else {
+        return false;
+    };
+    let mut todo = vec![upper];
+    let mut seen = crate::model::TaskSet::new();
+    while let Some(id) = todo.pop() {
+        for edge in graph.upstream(id) {
+            if edge.task == lower {
+                return lower != upper;
+            }
+            if seen.insert(edge.task) {
+                todo.push(edge.task);
+            }
+        }
+    }
+    false
+}
+
+impl Entry {
+    fn order(&self, order: Order) {
+        // A resident that is gone has nothing to be ended.
+        let _ = self.orders.send(order);
+    }
+
+    /// Whether it lives or is about to. An order that was not taken in yet counts.
+    fn is_up(&self) -> bool {
+        let state = self.state.borrow();
+        state.begun < self.begun || !state.status.stage.is_at_rest()
+    }
+}
+
+/// What has come of a process that a run uses.
+#[derive(Clone, Debug)]
+pub(crate) enum Came {
+    /// It is on its way.
+    Nothing,
+    /// It is ready, or was since we use it.
+    Ready,
+    /// It is at rest.
+    Over,
+}
+
+impl Use {
+    /// What has come of it so far.
+    pub(crate) fn came(&mut self) -> Came {
+        let state = self.state.borrow_and_update();
+        if state.begun < self.begun {
+            return Came::Nothing;
+        }
+        let before = self.readied.max(if state.begun == self.begun { state.readied_before } else { 0 });
+        match state.status.stage {
+            stage if stage.is_at_rest() => Came::Over,
+            _ if state.readied > before => Came::Ready,
+            _ => Came::Nothing,
+        }
+    }
+
+    /// Waits until something may have come of it.
+    pub(crate) async fn changed(&mut self) {
+        // Its resident ends only with the session.
+        if self.state.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Gives it back; whether it is to end, since nobody else wants it.
+    pub(crate) fn release(&mut self) -> bool {
+        if std::mem::replace(&mut self.is_released, true) {
+            return false;
+        }
+        let mut all = self.processes.all();
+        let Some(entry) = all.get_mut(&self.name) else { return false };
+        entry.users -= 1;
+        let ends = entry.users == 0 && !entry.is_kept;
+        if ends {
+            entry.order(Order::Stop);
+        }
+        ends
+    }
+
+    /// Waits until it is at rest.
+    pub(crate) async fn rest(&mut self) {
+        let begun = self.begun;
+        let at_rest = |state: &State| state.begun >= begun && state.status.stage.is_at_rest();
+        let _ = self.state.wait_for(at_rest).await;
+    }
+
+    /// Kills it, unless others want it.
+    pub(crate) fn kill(&self) {
+        let all = self.processes.all();
+        let entry = all.get(&self.name);
+        if let Some(entry) =
+            entry.filter(|entry| entry.users <= usize::from(!self.is_released) && !entry.is_kept)
+        {
+            entry.order(Order::Kill);
+        }
+    }
+
+    pub(crate) fn pause(&self, pause: bool) {
+        self.processes.pause(&self.name, pause);
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

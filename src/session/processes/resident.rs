@@ -1,0 +1,543 @@
+//! One process. Its [`Supervisor`] says what is to be done; here it is done, and what happens is told the supervisor.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::sleep_until,
+};
+
+use super::{
+    State,
+    prepared::{Prepared, Question},
+};
+use crate::{
+    event::{ProcessStatus, What},
+    model::{Stage, TaskName},
+    process::{
+        Command, Ended, JobControl, Launch, LineSink, Notice, NotifySocket, Piece, SinkMode, Warden,
+        ask_http, ask_tcp,
+    },
+    schedule::supervise::{Deed, Happening, Supervisor},
+    session::results::HandedOn,
+    store::now_ms,
+};
+
+/// Lines that may wait between a process and us. We never wait for anybody, so they do not for long.
+const LINES: usize = 256;
+/// How much longer than any grace its first signal gives a process: its supervisor says when that is over.
+const NO_HURRY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// How many last lines of one that ended are kept.
+const TAIL: usize = 200;
+
+/// What a resident is told from outside.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Start it with this; if it is up, end it first.
+    Begin {
+        number: u64,
+        prepared: Box<Prepared>,
+    },
+    /// The same with what it had.
+    Again {
+        number: u64,
+    },
+    Stop,
+    Kill,
+    Pause,
+    Resume,
+}
+
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A process, whether or not it runs just now.
+pub(super) struct Resident {
+    warden: Warden,
+    news: broadcast::Sender<Arc<What>>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    state: watch::Sender<State>,
+    /// What is to be known of it.
+    now: State,
+    /// Whether that is more than its stage.
+    is_changed: bool,
+    supervisor: Supervisor,
+    /// With what it runs.
+    prepared: Option<Prepared>,
+    /// With what it is to be begun anew.
+    next: Option<Prepared>,
+    clock: Clock,
+    job: Option<Running>,
+    probe: Option<Probing>,
+    notify: Option<NotifySocket>,
+}
+
+/// Its job.
+struct Running {
+    control: JobControl,
+    pid: u32,
+    finish: Work<Ended>,
+    lines: mpsc::Receiver<Piece>,
+}
+
+/// A probe under way.
+struct Probing {
+    answer: Work<Result<(), String>>,
+    /// Of one that is a job.
+    control: Option<JobControl>,
+}
+
+/// Time since it was first asked for, without that in which it was paused.
+#[derive(Debug)]
+struct Clock {
+    begun: Instant,
+    paused: Duration,
+    since: Option<Instant>,
+}
+
+impl Clock {
+    fn now(&self) -> Duration {
+        let now = self.since.unwrap_or_else(Instant::now);
+        now.duration_since(self.begun).saturating_sub(self.paused)
+    }
+
+    /// When that time will have come; never while it stands still.
+    fn instant(&self, at: Duration) -> Option<Instant> {
+        let never = self.since.is_some();
+        (!never).then(|| self.begun.checked_add(self.paused + at)).flatten()
+    }
+
+    fn pause(&mut self) -> bool {
+        let begins = self.since.is_none();
+        self.since.get_or_insert_with(Instant::now);
+        begins
+    }
+
+    fn resume(&mut self) -> bool {
+        let since = self.since.take();
+        self.paused += since.map(|since| since.elapsed()).unwrap_or_default();
+        since.is_some()
+    }
+}
+
+/// What happened.
+enum Happened {
+    Order(Option<Order>),
+    Ended(Box<Ended>),
+    Line(Option<Piece>),
+    Answer(Result<(), String>),
+    Notice(Notice),
+    Time,
+}
+
+impl Resident {
+    /// Takes up a process nobody has begun yet.
+    pub(super) fn start(
+        task: TaskName,
+        warden: Warden,
+        news: broadcast::Sender<Arc<What>>,
+    ) -> (mpsc::UnboundedSender<Order>, watch::Receiver<State>) {
+        let (to, orders) = mpsc::unbounded_channel();
+        let now = State::of(task);
+        let (state, shown) = watch::channel(now.clone());
+        let resident = Self {
+            warden,
+            news,
+            orders,
+            state,
+            now,
+            is_changed: false,
+            supervisor: Supervisor::idle(),
+            prepared: None,
+            next: None,
+            clock: Clock { begun: Instant::now(), paused: Duration::ZERO, since: None },
+            job: None,
+            probe: None,
+            notify: None,
+        };
+        tokio::spawn(resident.live());
+        (to, shown)
+    }
+
+    async fn live(mut self) {
+        loop {
+            match self.next().await {
+                Happened::Order(Some(order)) => self.obey(order),
+                // The session is gone; what runs is its warden's to end.
+                Happened::Order(None) => return,
+                Happened::Ended(ended) => self.ended(*ended),
+                Happened::Line(Some(piece)) => self.line(piece),
+                Happened::Line(None) => {}
+                Happened::Answer(answer) => self.answered(answer),
+                Happened::Notice(notice) => self.noticed(notice),
+                Happened::Time => self.tell(Happening::Tick),
+            }
+            self.publish();
+        }
+    }
+
+    async fn next(&mut self) -> Happened {
+        let due = self.supervisor.due().and_then(|at| self.clock.instant(at));
+        let (ended, line) = match &mut self.job {
+            Some(job) => (Some(&mut job.finish), Some(&mut job.lines)),
+            None => (None, None),
+        };
+        tokio::select! {
+            biased;
+            order = self.orders.recv() => Happened::Order(order),
+            // What it has written comes before its end.
+            line = received(line) => Happened::Line(line),
+            notice = noticed(self.notify.as_mut()) => Happened::Notice(notice),
+            ended = done(ended) => Happened::Ended(Box::new(ended)),
+            answer = done(self.probe.as_mut().map(|probe| &mut probe.answer)) => Happened::Answer(answer),
+            () = until(due) => Happened::Time,
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Begin { number, prepared } => {
+                let what = if self.is_at_rest() { Happening::Start } else { Happening::Renew };
+                self.next = Some(*prepared);
+                self.begin(number, what);
+            }
+            Order::Again { number } => {
+                let what = if self.is_at_rest() { Happening::Start } else { Happening::Renew };
+                if self.prepared.is_some() || self.next.is_some() {
+                    self.begin(number, what);
+                }
+            }
+            Order::Stop => {
+                // Who stands still does not end.
+                self.obey(Order::Resume);
+                self.tell(Happening::Stop);
+            }
+            Order::Kill => {
+                self.obey(Order::Stop);
+                self.control(JobControl::kill);
+            }
+            Order::Pause if self.clock.pause() => self.control(JobControl::pause),
+            Order::Resume if self.clock.resume() => self.control(JobControl::resume),
+            Order::Pause | Order::Resume => {}
+        }
+    }
+
+    fn control(&self, order: impl FnOnce(&JobControl)) {
+        if let Some(job) = &self.job {
+            order(&job.control);
+        }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.supervisor.stage().is_at_rest()
+    }
+
+    fn begin(&mut self, number: u64, what: Happening) {
+        let now = self.touch();
+        now.begun = number;
+        now.readied_before = now.readied;
+        now.fault = None;
+        (now.status.exit_code, now.status.signal) = (None, None);
+        (now.status.says, now.status.trouble) = (None, None);
+        // What is being ended is wanted again.
+        let is_stopping = self.supervisor.stage() == Stage::Stopping;
+        self.tell(if is_stopping { Happening::Start } else { what });
+    }
+
+    /// What is known of it, to be changed; that is told in the end.
+    fn touch(&mut self) -> &mut State {
+        self.is_changed = true;
+        &mut self.now
+    }
+
+    /// From here on it is what it was prepared to be last.
+    fn take_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.supervisor.change(&next.spec, next.probe.clone());
+            self.notify = None;
+            let status = &mut self.touch().status;
+            (status.ports, status.log) = (next.ports.clone(), Some(next.log_name.clone()));
+            self.prepared = Some(next);
+        }
+    }
+
+    /// Tells the supervisor, and does what it wants then.
+    fn tell(&mut self, what: Happening) {
+        let was = self.supervisor.stage();
+        let deeds = self.supervisor.tell(what, self.clock.now());
+        let is_ready = self.supervisor.stage() == Stage::Ready && was != Stage::Ready;
+        for deed in deeds {
+            self.carry_out(deed);
+        }
+        if is_ready {
+            self.ready(was);
+        }
+    }
+
+    fn carry_out(&mut self, deed: Deed) {
+        match deed {
+            Deed::Spawn => {
+                self.take_next();
+                let happened = match self.spawn() {
+                    Ok(()) => Happening::Spawned,
+                    Err(why) => {
+                        self.trouble(Some(why));
+                        Happening::NotSpawned
+                    }
+                };
+                self.tell(happened);
+            }
+            Deed::Probe => match self.ask() {
+                Ok(probing) => self.probe = Some(probing),
+                Err(why) => self.answered(Err(why)),
+            },
+            Deed::EndProbe => {
+                if self.probe.is_some() {
+                    self.trouble(Some("its probe did not answer in time".to_owned()));
+                }
+                self.end_probe();
+            }
+            Deed::Signal(signal) => self.control(|job| job.terminate_with(signal, NO_HURRY)),
+            Deed::Kill => self.control(JobControl::kill),
+        }
+    }
+
+    fn spawn(&mut self) -> Result<(), String> {
+        let prepared = self.prepared.as_mut().ok_or_else(|| "nothing is known of it".to_owned())?;
+        prepared.begin_anew()?;
+        if prepared.hears_notices() && self.notify.is_none() {
+            let bound = NotifySocket::bind(prepared.private_dir());
+            self.notify = Some(bound.map_err(|error| format!("cannot make its notify socket: {error}"))?);
+        }
+        let (to, lines) = mpsc::channel(LINES);
+        let launch = |command: &Command| {
+            let mut command = command.clone();
+            if let Some(socket) = &self.notify {
+                command.env.push(("NOTIFY_SOCKET".into(), socket.path().into()));
+            }
+            let lines = LineSink { to: to.clone(), mode: SinkMode::Lossless };
+            let log = Some(prepared.log.clone());
+            self.warden.spawn(Launch { command, log, lines: Some(lines), timeout: None })
+        };
+        let job = match (launch(&prepared.command), &prepared.by_shell) {
+            (Err(_), Some(by_shell)) => launch(by_shell),
+            (job, _) => job,
+        };
+        drop(to);
+        let job = job.map_err(|error| error.to_string())?;
+        self.job =
+            Some(Running { control: job.control(), pid: job.pid(), finish: Box::pin(job.finish()), lines });
+        if self.clock.since.is_some() {
+            self.control(JobControl::pause);
+        }
+        Ok(())
+    }
+
+    /// Begins to ask how it is.
+    fn ask(&self) -> Result<Probing, String> {
+        let prepared = self.prepared.as_ref().ok_or_else(|| "nothing is known of it".to_owned())?;
+        let net = |answer: Work<Result<(), String>>| Ok(Probing { answer, control: None });
+        match &prepared.question {
+            Question::Exec(command) => {
+                let launch = Launch { command: (**command).clone(), ..Launch::default() };
+                let job = self.warden.spawn(launch).map_err(|error| error.to_string())?;
+                let control = job.control();
+                let answer = async move { of_exit(&job.finish().await) };
+                Ok(Probing { answer: Box::pin(answer), control: Some(control) })
+            }
+            Question::Tcp(places) => {
+                let places = places.clone();
+                net(Box::pin(async move {
+                    for (host, port) in places {
+                        ask_tcp(&host, port).await?;
+                    }
+                    Ok(())
+                }))
+            }
+            Question::Http(question) => {
+                let question = question.clone();
+                net(Box::pin(async move { ask_http(&question).await }))
+            }
+            Question::Told | Question::Line(_) => Err("it is not asked".to_owned()),
+        }
+    }
+
+    fn end_probe(&mut self) {
+        let Some(probe) = self.probe.take() else { return };
+        if let Some(control) = probe.control {
+            control.kill();
+            // What it started ends with it; nobody waits for that.
+            tokio::spawn(probe.answer);
+        }
+    }
+
+    fn answered(&mut self, answer: Result<(), String>) {
+        self.probe = None;
+        let well = answer.is_ok();
+        self.trouble(answer.err());
+        self.tell(Happening::Probed(well));
+    }
+
+    fn noticed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Ready => self.tell(Happening::SaysReady),
+            Notice::Stopping => self.tell(Happening::SaysStopping),
+            Notice::Feeds => self.tell(Happening::Feeds),
+            Notice::Trips => self.tell(Happening::Trips),
+            Notice::Extends(time) => self.tell(Happening::Extends(time)),
+            Notice::Status(text) => self.touch().status.says = Some(text),
+            Notice::Reloading => self.touch().status.says = Some("reloading".to_owned()),
+        }
+    }
+
+    fn line(&mut self, piece: Piece) {
+        let task = || self.now.status.task.clone();
+        match piece {
+            Piece::Line { stream, bytes } => {
+                let matches = self.prepared.as_ref().is_some_and(|prepared| prepared.is_awaited(&bytes));
+                if self.news.receiver_count() > 0 {
+                    let line = String::from_utf8_lossy(&bytes).into_owned();
+                    self.report(What::Log { task: task(), stream, line });
+                }
+                if matches {
+                    self.tell(Happening::Probed(true));
+                }
+            }
+            Piece::Gap { lines } => self.report(What::LogGap { task: task(), lines }),
+        }
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        // What it wrote last is there by now.
+        while let Some(piece) = self.job.as_mut().and_then(|job| job.lines.try_recv().ok()) {
+            self.line(piece);
+        }
+        self.job = None;
+        let skip = ended.tail.len().saturating_sub(TAIL);
+        let now = self.touch();
+        (now.status.exit_code, now.status.signal) = (ended.exit.code, ended.exit.signal);
+        now.tail = Arc::new(ended.tail.into_iter().skip(skip).collect());
+        if let Some(fault) = ended.log_fault {
+            let task = Some(self.now.status.task.clone());
+            self.report(What::Warning { task, message: format!("its log is not complete: {fault}") });
+        }
+        self.end_probe();
+        self.tell(Happening::Ended { well: ended.exit.is_success() });
+    }
+
+    /// It has become ready. What it has handed on until now counts.
+    fn ready(&mut self, was: Stage) {
+        let handed = match &self.prepared {
+            Some(prepared) if was == Stage::Starting => prepared.handed(),
+            _ => Ok(None),
+        };
+        let now = self.touch();
+        now.readied += 1;
+        now.status.trouble = None;
+        match handed {
+            Ok(Some(handed)) => now.handed = Arc::new(handed),
+            Ok(None) => {}
+            Err(fault) => {
+                now.fault = Some(fault.clone());
+                self.trouble(Some(fault));
+                self.tell(Happening::Stop);
+            }
+        }
+    }
+
+    fn trouble(&mut self, trouble: Option<String>) {
+        if self.now.status.trouble != trouble {
+            self.touch().status.trouble = trouble;
+        }
+    }
+
+    fn report(&self, what: What) {
+        // Nobody may be listening.
+        let _ = self.news.send(Arc::new(what));
+    }
+
+    /// Makes known how it stands, if that is news: all of it at once.
+    fn publish(&mut self) {
+        let stage = self.supervisor.stage();
+        let pid = self.job.as_ref().map(|job| job.pid);
+        let restarts = u32::try_from(self.supervisor.restarts()).unwrap_or(u32::MAX);
+        let status = &mut self.now.status;
+        if stage != status.stage {
+            status.since_ms = now_ms();
+        }
+        let is_news = (status.stage, status.pid, status.restarts) != (stage, pid, restarts);
+        (status.stage, status.pid, status.restarts) = (stage, pid, restarts);
+        if !is_news && !std::mem::take(&mut self.is_changed) {
+            return;
+        }
+        self.is_changed = false;
+        // Whoever sees where it stands has been told.
+        if self.state.borrow().status != self.now.status {
+            self.report(What::ProcessState(Box::new(self.now.status.clone())));
+        }
+        self.state.send_replace(self.now.clone());
+    }
+}
+
+impl State {
+    /// Of a process nobody has begun.
+    pub(super) fn of(task: TaskName) -> Self {
+        let status = ProcessStatus { since_ms: now_ms(), ..ProcessStatus::not_started(task) };
+        Self {
+            begun: 0,
+            readied: 0,
+            readied_before: 0,
+            status,
+            handed: Arc::new(HandedOn::default()),
+            fault: None,
+            tail: Arc::default(),
+        }
+    }
+}
+
+fn of_exit(ended: &Ended) -> Result<(), String> {
+    let last = ended.tail.iter().rev().find(|line| !line.is_empty());
+    let said = last.map(|line| format!(": {}", String::from_utf8_lossy(line))).unwrap_or_default();
+    match (ended.exit.code, ended.exit.signal) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(format!("exit {code}{said}")),
+        (None, Some(signal)) => Err(format!("ended by signal {signal}{said}")),
+        (None, None) => Err(format!("ended{said}")),
+    }
+}
+
+async fn done<T>(work: Option<&mut Work<T>>) -> T {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn received(lines: Option<&mut mpsc::Receiver<Piece>>) -> Option<Piece> {
+    match lines {
+        // Its end is told otherwise.
+        Some(lines) => match lines.recv().await {
+            Some(piece) => Some(piece),
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+async fn noticed(socket: Option<&mut NotifySocket>) -> Notice {
+    match socket {
+        Some(socket) => socket.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,425 @@
+//! A process in a run (spec section 6): started if it is not up, used while it is needed, and given back.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::{
+    context::RunContext,
+    execute::{Executed, Failure, Halt, Orders, Start},
+    launch::Launcher,
+    processes::{Came, Need, Prepared, Processes, Question, Use},
+    request::LiveLines,
+    watching::Looked,
+};
+use crate::{
+    event::{Finished, What},
+    fingerprint::digest_of,
+    model::{
+        Action, Digest, LinePattern, ListenKind, Outcome, Probe, ProbeKind, ProcessSpec, Stage, Task, TaskId,
+        TaskKind, Written,
+    },
+    process::{ActivationSocket, Command, HttpQuestion, ListenOn, LogTarget, Scheme},
+    schedule::Observation,
+};
+
+/// How often a process is asked whether its port accepts connections, if nobody said how to tell that it is ready.
+const PORT_PERIOD: Duration = Duration::from_millis(100);
+/// And how often afterwards.
+const PORT_LIVENESS: Duration = Duration::from_secs(10);
+/// How long one such question may take.
+const PORT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Failures in a row that make it unhealthy then.
+const PORT_FAILURES: u32 = 3;
+
+/// A process being used by a run.
+struct Using {
+    run: Arc<RunContext>,
+    id: TaskId,
+    start: Start,
+    orders: watch::Receiver<Orders>,
+    heard: mpsc::UnboundedSender<Observation>,
+    begun_at: Instant,
+    /// What its sets held when it was begun.
+    looked: Looked,
+    /// Whether it was started for this run.
+    started: bool,
+}
+
+/// Uses a process until it is at rest, or the run does not need it any more. `heard` hears when it has begun and when
+/// it is ready.
+pub(crate) async fn use_process(
+    run: Arc<RunContext>,
+    start: Start,
+    orders: watch::Receiver<Orders>,
+    heard: mpsc::UnboundedSender<Observation>,
+) -> Executed {
+    let id = start.question.id;
+    let looked = Looked::default();
+    let mut using = Using { run, id, start, orders, heard, begun_at: Instant::now(), looked, started: false };
+    let result = using.go().await;
+    using.conclude(result)
+}
+
+/// How a process came to rest, or was let go of.
+enum End {
+    /// The run does not need it any more.
+    LetGo,
+    Cancelled,
+    AtRest,
+}
+
+impl Using {
+    fn task(&self) -> &Task {
+        self.run.shared.graph.task(self.id)
+    }
+
+    fn processes(&self) -> &Arc<Processes> {
+        &self.run.shared.processes
+    }
+
+    async fn go(&mut self) -> Result<(End, Use), Failure> {
+        if self.orders.borrow().halt != Halt::No {
+            return Err(Failure::cancelled());
+        }
+        let mut news = self.processes().news();
+        self.run.shared.end_predecessors().await?;
+        let mut used = self.take_up()?;
+        let task = self.task().name.clone();
+        match self.started {
+            true => {
+                self.run.emitter.flush();
+                self.run.emitter.emit(What::TaskStarted { task });
+            }
+            false => {
+                let status = used.state.borrow().status.clone();
+                self.run.emitter.emit(What::ProcessState(Box::new(status)));
+            }
+        }
+        // The driver outlives what it drives.
+        let _ = self.heard.send(Observation::Began(self.id));
+        let end = self.follow(&mut used, &mut news).await;
+        while let Ok(told) = news.try_recv() {
+            self.pass_on(Ok(told)).await;
+        }
+        Ok((end, used))
+    }
+
+    /// Stands for everything it is started with, but for the surrounding environment: who asks for a process that
+    /// is up gets that one.
+    fn print(&self) -> Digest {
+        let task = self.task();
+        let written = |(name, value): (&String, &Written<String>)| format!("{name}={:?}", value.written);
+        let env: Vec<String> = task.file_env.iter().chain(&task.env).map(written).collect();
+        let action = match &task.action {
+            Action::Script(text) => text.written.clone(),
+            other => format!("{other:?}"),
+        };
+        let input = task.input.as_ref().map(|input| &input.written);
+        let outputs = &self.start.outputs;
+        let own = (action, &task.interpreter, &task.cwd, env, input, &task.kind);
+        digest_of(format!("{own:?}{outputs:?}{:?}{:?}", self.start.exports, self.made()).as_bytes())
+    }
+
+    /// What the tasks upstream of it have made, as far as that is watched.
+    fn made(&self) -> Vec<(TaskId, Digest)> {
+        let shared = &self.run.shared;
+        let Some(watching) = shared.watching.get().filter(|_| self.run.request.by_watch) else {
+            return Vec::new();
+        };
+        let live = watching.catch_up(shared);
+        watching.look_at(shared, &live, self.id, &self.start.question.producers).upstream
+    }
+
+    /// Has it started, unless it is up.
+    fn take_up(&mut self) -> Result<Use, Failure> {
+        let (name, request) = (self.task().name.clone(), &self.run.request);
+        let (keeps, renews) = (request.keeps, request.by_watch);
+        let print = self.print();
+        if let Some(watching) = self.run.shared.watching.get() {
+            let live = watching.now();
+            self.looked = watching.look_at(&self.run.shared, &live, self.id, &[]);
+        }
+        let processes = Arc::clone(self.processes());
+        // Between the question and the answer it may have ended.
+        if processes.need(&name, print, renews, self.start.question.force && renews) == Need::Nothing
+            && let Some(used) = processes.adopt(&name, keeps)
+        {
+            return Ok(used);
+        }
+        let prepared = self.prepare()?;
+        self.started = true;
+        Ok(processes.begin(&self.run.shared.warden, &name, (prepared, print), keeps))
+    }
+
+    /// Everything it takes to start it.
+    fn prepare(&self) -> Result<Prepared, Failure> {
+        let (shared, name) = (&self.run.shared, &self.task().name);
+        let TaskKind::Process(spec) = &self.task().kind else {
+            return Err("it is no process".to_owned().into());
+        };
+        let files = self.run.task_files()?;
+        shared.processes.ports.take_back(name);
+        let mut ports = BTreeMap::new();
+        for port in spec.ports.keys() {
+            ports.insert(port.clone(), self.run.own_port(self.id, port)?);
+        }
+        let launcher = Launcher::new(&self.run, self.id, &self.start)?;
+        let asks = match spec.ready.as_ref().map(|probe| &probe.kind) {
+            Some(ProbeKind::Exec(script)) => Some(launcher.with_ports(&Action::Script(script.clone()))),
+            _ => None,
+        };
+        let (mut command, mut by_shell, asking) = launcher.commands(&files, asks.as_ref())?;
+        let (probe, question) = question(spec, &launcher, asking, &ports)?;
+        let sockets = sockets(spec, &launcher)?;
+        for command in by_shell.iter_mut().chain([&mut command]) {
+            command.sockets.clone_from(&sockets);
+            if let Some(watchdog) = &spec.watchdog {
+                command.env.push(("WATCHDOG_USEC".into(), watchdog.interval.as_micros().to_string().into()));
+            }
+        }
+        let log = shared.process_log(name);
+        Ok(Prepared {
+            spec: (**spec).clone(),
+            probe,
+            question,
+            command,
+            by_shell,
+            log_name: shared.display(&log),
+            log: LogTarget::of_process(log),
+            held: shared.processes.ports.release(name),
+            ports,
+            files,
+        })
+    }
+
+    /// Until it is at rest, or nobody needs it.
+    async fn follow(&mut self, used: &mut Use, news: &mut broadcast::Receiver<Arc<What>>) -> End {
+        let (mut was_ready, mut paused) = (false, false);
+        loop {
+            match used.came() {
+                Came::Ready if !was_ready => {
+                    was_ready = true;
+                    let _ = self.heard.send(Observation::Ready(self.id));
+                }
+                Came::Over => return End::AtRest,
+                Came::Ready | Came::Nothing => {}
+            }
+            let now = *self.orders.borrow_and_update();
+            if std::mem::replace(&mut paused, now.paused) != now.paused {
+                used.pause(now.paused);
+            }
+            if now.halt != Halt::No || now.is_let_go {
+                return self.give_back(used, news).await;
+            }
+            tokio::select! {
+                () = used.changed() => {}
+                changed = self.orders.changed() => if changed.is_err() {
+                    return self.give_back(used, news).await;
+                },
+                told = news.recv() => self.pass_on(told).await,
+            }
+        }
+    }
+
+    /// The run does not need it any more. If nobody does, its end is waited for.
+    async fn give_back(&mut self, used: &mut Use, news: &mut broadcast::Receiver<Arc<What>>) -> End {
+        if used.release() {
+            self.see_off(used, news).await;
+        }
+        match self.orders.borrow().halt {
+            Halt::No => End::LetGo,
+            Halt::Terminate | Halt::Kill => End::Cancelled,
+        }
+    }
+
+    /// Waits for its end, and has it killed if the run is.
+    async fn see_off(&mut self, used: &mut Use, news: &mut broadcast::Receiver<Arc<What>>) {
+        let mut orders = self.orders.clone();
+        let mut killed = false;
+        loop {
+            if !killed && orders.borrow_and_update().halt == Halt::Kill {
+                killed = true;
+                used.kill();
+            }
+            tokio::select! {
+                () = used.rest() => return,
+                Ok(()) = orders.changed(), if !killed => {}
+                told = news.recv() => self.pass_on(told).await,
+            }
+        }
+    }
+
+    /// Passes on what is told of the process, if this run is to tell it.
+    async fn pass_on(&self, told: Result<Arc<What>, broadcast::error::RecvError>) {
+        let what = match told {
+            Ok(what) => what,
+            Err(broadcast::error::RecvError::Lagged(lines)) => {
+                return self.emit(What::LogGap { task: self.task().name.clone(), lines }).await;
+            }
+            // It does not close as long as the session is there.
+            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+        };
+        let is_ours = match &*what {
+            What::ProcessState(status) => status.task == self.task().name,
+            What::Log { task, .. } | What::LogGap { task, .. } => {
+                *task == self.task().name && self.run.lines_of(self.id) != LiveLines::Off
+            }
+            What::Warning { task, .. } => task.as_ref() == Some(&self.task().name),
+            _ => false,
+        };
+        if is_ours {
+            self.emit((*what).clone()).await;
+        }
+    }
+
+    async fn emit(&self, what: What) {
+        // A watch tells itself what becomes of processes, since they outlive its cycles.
+        if self.run.request.by_watch {
+            return;
+        }
+        match what {
+            What::Log { .. } | What::LogGap { .. } => self.run.emitter.emit_line(what).await,
+            what => self.run.emitter.emit(what),
+        }
+    }
+}
+
+impl Using {
+    /// What it came to, for the run.
+    fn conclude(self, result: Result<(End, Use), Failure>) -> Executed {
+        let (outcome, error, used) = match result {
+            Ok((End::LetGo, used)) => (Outcome::Succeeded, None, Some(used)),
+            Ok((End::Cancelled, used)) => (Outcome::Cancelled, None, Some(used)),
+            Ok((End::AtRest, used)) => {
+                let (outcome, error) = at_rest(&used);
+                (outcome, error, Some(used))
+            }
+            Err(failure) if failure.is_cancelled() => (Outcome::Cancelled, None, None),
+            Err(failure) => (Outcome::Failed, failure.into_error(), None),
+        };
+        let handed = self.processes().handed(&self.task().name);
+        let finished = self.finished(outcome, error, used.as_ref());
+        Executed::of_process(self.id, finished, handed, self.looked)
+    }
+
+    fn finished(&self, status: Outcome, error: Option<String>, used: Option<&Use>) -> Finished {
+        let (task, shared) = (self.task(), &self.run.shared);
+        let state = used.map(|used| used.state.borrow());
+        let failed = state.as_ref().filter(|_| status == Outcome::Failed);
+        let tail = failed.map(|state| {
+            let skip = state.tail.len().saturating_sub(self.run.request.tail);
+            state.tail.iter().skip(skip).map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+        });
+        let cwd = shared.display(&task.cwd);
+        Finished {
+            exit_code: failed.and_then(|state| state.status.exit_code),
+            signal: failed.and_then(|state| state.status.signal),
+            duration_ms: self.started.then(|| self.begun_at.elapsed().as_secs_f64() * 1000.0),
+            error,
+            command: super::record::first_line(&task.action, self.run.arguments_of(self.id)),
+            cwd: Some(cwd).filter(|cwd| !cwd.is_empty() && cwd != "."),
+            log: state.as_ref().and_then(|state| state.status.log.clone()),
+            tail: tail.unwrap_or_default(),
+            ..Finished::without_execution(task.name.clone(), status)
+        }
+    }
+}
+
+/// What the rest a process came to means to who wanted it.
+fn at_rest(used: &Use) -> (Outcome, Option<String>) {
+    let state = used.state.borrow();
+    let status = &state.status;
+    let trouble = |before: String| match &status.trouble {
+        Some(trouble) => format!("{before}: {trouble}"),
+        None => before,
+    };
+    match status.stage {
+        _ if state.fault.is_some() => (Outcome::Failed, state.fault.clone()),
+        Stage::GaveUp => {
+            let times = if status.restarts == 1 { "time" } else { "times" };
+            (
+                Outcome::Failed,
+                Some(trouble(format!("given up after it was restarted {} {times}", status.restarts))),
+            )
+        }
+        Stage::Exited if status.exit_code == Some(0) && status.trouble.is_none() => {
+            (Outcome::Succeeded, None)
+        }
+        Stage::Exited => (Outcome::Failed, status.trouble.clone()),
+        _ => (Outcome::Succeeded, None),
+    }
+}
+
+/// How to tell that it is ready, and what is asked for that: `asking`, if that is a command.
+fn question(
+    spec: &ProcessSpec,
+    launcher: &Launcher<'_>,
+    asking: Option<Command>,
+    ports: &BTreeMap<String, u16>,
+) -> Result<(Option<Probe>, Question), Failure> {
+    let port = |port: &Written<String>| {
+        let port = launcher.text_with_ports(&port.value);
+        port.parse::<u16>().map_err(|_| Failure::from(format!("`{port}` is no port to ask")))
+    };
+    let text = |text: &String| launcher.text_with_ports(text).into_owned();
+    let Some(probe) = &spec.ready else {
+        let places: Vec<_> = ports.values().map(|port| ("127.0.0.1".to_owned(), *port)).collect();
+        return Ok(match places.first() {
+            // A socket that was opened for it accepts connections from the first moment on.
+            None => (None, Question::Told),
+            Some((host, port)) => (Some(of_port(host, *port)), Question::Tcp(places)),
+        });
+    };
+    let question = match &probe.kind {
+        ProbeKind::Exec(_) => asking.map_or(Question::Told, |command| Question::Exec(Box::new(command))),
+        ProbeKind::Http { host, port: number, path, scheme } => Question::Http(HttpQuestion {
+            host: text(host),
+            port: port(number)?,
+            path: text(path),
+            scheme: Scheme::named(scheme).ok_or_else(|| format!("`{scheme}` is no scheme to ask by"))?,
+        }),
+        ProbeKind::Tcp { host, port: number } => Question::Tcp(vec![(text(host), port(number)?)]),
+        ProbeKind::Log(pattern) => {
+            let pattern = LinePattern::new(&text(pattern));
+            Question::Line(pattern.map_err(|fault| format!("`ready.log` is no pattern: {}", fault.message))?)
+        }
+        ProbeKind::Notify => Question::Told,
+    };
+    Ok((Some(probe.clone()), question))
+}
+
+/// The sockets that are opened for it (socket activation).
+fn sockets(spec: &ProcessSpec, launcher: &Launcher<'_>) -> Result<Vec<ActivationSocket>, Failure> {
+    let opened = spec.listen.iter().map(|listen| {
+        let on = match &listen.kind {
+            ListenKind::Tcp { address } => {
+                ListenOn::Tcp(launcher.text_with_ports(&address.value).into_owned())
+            }
+            ListenKind::UnixStream { path, mode } => {
+                let path = launcher.path_with_ports(path);
+                ListenOn::Unix { path: launcher.task().cwd.join(path), mode: *mode }
+            }
+        };
+        ActivationSocket::open(&listen.name, &on).map_err(|fault| Failure::from(fault.to_string()))
+    });
+    opened.collect()
+}
+
+/// How a process is asked that has ports and says nothing else.
+fn of_port(host: &str, port: u16) -> Probe {
+    Probe {
+        kind: ProbeKind::Tcp { host: host.to_owned(), port: Written::plain(port.to_string()) },
+        initial_delay: Duration::ZERO,
+        until_ready: PORT_PERIOD,
+        period: PORT_LIVENESS,
+        probe_timeout: PORT_TIMEOUT,
+        timeout: None,
+        success_threshold: 1,
+        failure_threshold: PORT_FAILURES,
+    }
+}

@@ -1,0 +1,97 @@
+//! Processes outlive the cycles of a watch: what is told of them in between, and how they end with it.
+
+use std::sync::Arc;
+
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+use super::{Order, turns::Turns};
+use crate::{
+    event::What,
+    model::{Stage, TaskId, TaskName},
+    session::LiveLines,
+};
+
+impl Turns {
+    /// Something is told of a process.
+    pub(super) fn tell_news(&mut self, news: Result<Arc<What>, RecvError>) {
+        match news {
+            Ok(what) => match &*what {
+                What::Log { task, .. } | What::LogGap { task, .. } => {
+                    if self.shows_lines_of(task) {
+                        self.audience.line((*what).clone());
+                    }
+                }
+                _ => {
+                    self.audience.emit((*what).clone());
+                    self.end_with_processes();
+                }
+            },
+            Err(RecvError::Lagged(lines)) => {
+                let message = format!("{lines} lines of processes are not shown; their logs have them");
+                self.audience.emit(What::Warning { task: None, message });
+                self.end_with_processes();
+            }
+            // The session holds the other end.
+            Err(RecvError::Closed) => {}
+        }
+    }
+
+    fn shows_lines_of(&self, task: &TaskName) -> bool {
+        let graph = &self.session.shared.graph;
+        let always = || graph.id(task.as_str()).is_some_and(|id| graph.task(id).show_output);
+        self.request.lines != LiveLines::Off || always()
+    }
+
+    /// The processes it was started for.
+    fn own_processes(&self) -> impl Iterator<Item = TaskId> + '_ {
+        let graph = &self.session.shared.graph;
+        self.plan.roots().iter().filter(|id| graph.task(*id).is_process())
+    }
+
+    /// Ends if that was wanted, once all processes it was started for have ended by themselves.
+    pub(super) fn end_with_processes(&mut self) {
+        if !self.options.until_exit || self.run.is_some() {
+            return;
+        }
+        let shared = &self.session.shared;
+        let is_over = |id: TaskId| {
+            let status = shared.processes.status(shared.graph.name(id));
+            status.is_some_and(|status| matches!(status.stage, Stage::Exited | Stage::GaveUp))
+        };
+        self.ending |= self.own_processes().next().is_some() && self.own_processes().all(is_over);
+    }
+
+    /// Whether a process has failed that nobody has begun again.
+    pub(super) fn processes_failed(&self) -> bool {
+        let statuses = self.session.shared.processes.statuses();
+        statuses.iter().any(|status| match status.stage {
+            Stage::GaveUp => true,
+            Stage::Exited => status.exit_code != Some(0),
+            _ => false,
+        })
+    }
+
+    /// Ends all processes, and tells how that goes on.
+    pub(super) async fn end_processes(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) {
+        let shared = Arc::clone(&self.session.shared);
+        let mut end = std::pin::pin!(shared.processes.end(&shared.graph));
+        let mut listening = true;
+        loop {
+            tokio::select! {
+                biased;
+                news = self.news_of_processes() => self.tell_news(news),
+                () = &mut end => break,
+                order = orders.recv(), if listening => match order {
+                    Some(Order::Kill) => shared.processes.up().iter().for_each(|name| shared.processes.kill(name)),
+                    Some(Order::Pause) => shared.processes.pause_all(true),
+                    Some(Order::Resume) => shared.processes.pause_all(false),
+                    Some(_) => {}
+                    None => listening = false,
+                },
+            }
+        }
+        while let Some(news) = self.rest_of_news() {
+            self.tell_news(Ok(news));
+        }
+    }
+}
