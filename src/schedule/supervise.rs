@@ -55,6 +55,19 @@ pub enum Happening {
     Tick,
 }
 
+/// Why a process is ended that nobody wanted to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accused {
+    /// It was not ready in time.
+    NotReady,
+    /// It was ready, and its probe has failed too often since.
+    Unwell,
+    /// It did not feed its watchdog in time.
+    Unfed,
+    /// It said so itself.
+    ByItself,
+}
+
 /// What is to be done for a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
@@ -90,6 +103,7 @@ pub struct Supervisor {
     /// Whether there is a process, or one is about to be.
     lives: bool,
     then: Then,
+    accused: Option<Accused>,
     /// While [`Stage::Waiting`]: until when.
     restart_at: Duration,
     wait: Duration,
@@ -130,6 +144,7 @@ impl Supervisor {
             stage: Stage::NotStarted,
             lives: false,
             then: Then::Rest,
+            accused: None,
             restart_at: Duration::ZERO,
             wait: FIRST_WAIT,
             restarts: VecDeque::new(),
@@ -156,6 +171,12 @@ impl Supervisor {
     #[must_use]
     pub const fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// Why it is being ended, or was, if nobody wanted that.
+    #[must_use]
+    pub const fn accused(&self) -> Option<Accused> {
+        self.accused
     }
 
     /// How often it was restarted, within the window where there is one.
@@ -207,7 +228,7 @@ impl Supervisor {
             Happening::SaysStopping if self.is_up() => self.ask_no_more(&mut deeds),
             Happening::Feeds if self.feed_by.is_some() => self.arm(now),
             Happening::Trips if self.is_up() && self.watchdog.is_some() => {
-                self.end(Then::Judge, now, &mut deeds);
+                self.accuse(Accused::ByItself, now, &mut deeds);
             }
             Happening::Extends(time) => self.extend(now + time),
             Happening::Tick => self.tick(now, &mut deeds),
@@ -232,7 +253,7 @@ impl Supervisor {
     }
 
     fn spawn(&mut self, deeds: &mut Vec<Deed>) {
-        (self.stage, self.lives) = (Stage::Starting, true);
+        (self.stage, self.lives, self.accused) = (Stage::Starting, true, None);
         deeds.push(Deed::Spawn);
     }
 
@@ -282,7 +303,7 @@ impl Supervisor {
         if !well && self.stage == Stage::Ready && self.failures >= probe.failure_threshold {
             (self.stage, self.ready_since) = (Stage::Unhealthy, None);
             if self.restart.on != RestartOn::Never {
-                self.end(Then::Judge, now, deeds);
+                self.accuse(Accused::Unwell, now, deeds);
             }
         }
     }
@@ -292,6 +313,12 @@ impl Supervisor {
             deeds.push(Deed::EndProbe);
         }
         (self.probe_at, self.deadline, self.feed_by) = (None, None, None);
+    }
+
+    /// Ends it for what it did not do; the rules of restarts say what follows.
+    fn accuse(&mut self, of: Accused, now: Duration, deeds: &mut Vec<Deed>) {
+        self.accused = Some(of);
+        self.end(Then::Judge, now, deeds);
     }
 
     /// Ends it: its signal, its grace, SIGKILL.
@@ -364,8 +391,11 @@ impl Supervisor {
             self.kill_at = None;
             deeds.push(Deed::Kill);
         }
-        if is_due(self.deadline) || is_due(self.feed_by) {
-            return self.end(Then::Judge, now, deeds);
+        if is_due(self.deadline) {
+            return self.accuse(Accused::NotReady, now, deeds);
+        }
+        if is_due(self.feed_by) {
+            return self.accuse(Accused::Unfed, now, deeds);
         }
         if is_due(self.probing.map(|(until, _)| until)) {
             deeds.push(Deed::EndProbe);

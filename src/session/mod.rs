@@ -430,6 +430,8 @@ impl Session {
     /// # Errors
     /// Why results were not saved.
     pub async fn close(self) -> Result<Vec<String>, String> {
+        // Each by its own signal, and those first that rest on others.
+        self.shared.processes.end(&self.shared.graph).await;
         self.end_children(execute::GRACE).await;
         let shared = Arc::clone(&self.shared);
         let closed = tokio::task::spawn_blocking(move || shared.close_memory()).await;

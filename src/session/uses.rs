@@ -1,40 +1,25 @@
 //! A process in a run (spec section 6): started if it is not up, used while it is needed, and given back.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod prepare;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{mpsc, watch};
 
 use super::{
     context::RunContext,
     execute::{Executed, Failure, Halt, Orders, Start},
-    launch::Launcher,
-    processes::{Came, Need, Prepared, Processes, Question, Use},
+    processes::{Came, Heard, Need, Processes, Told, Use},
     request::LiveLines,
     watching::Looked,
 };
 use crate::{
     event::{Finished, What},
     fingerprint::digest_of,
-    model::{
-        Action, Digest, LinePattern, ListenKind, Outcome, Probe, ProbeKind, ProcessSpec, Stage, Task, TaskId,
-        TaskKind, Written,
-    },
-    process::{ActivationSocket, Command, HttpQuestion, ListenOn, LogTarget, Scheme},
+    model::{Action, Digest, Outcome, Stage, Task, TaskId, Written},
     schedule::Observation,
 };
-
-/// How often a process is asked whether its port accepts connections, if nobody said how to tell that it is ready.
-const PORT_PERIOD: Duration = Duration::from_millis(100);
-/// And how often afterwards.
-const PORT_LIVENESS: Duration = Duration::from_secs(10);
-/// How long one such question may take.
-const PORT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Failures in a row that make it unhealthy then.
-const PORT_FAILURES: u32 = 3;
+use prepare::prepare;
 
 /// A process being used by a run.
 struct Using {
@@ -86,7 +71,7 @@ impl Using {
         if self.orders.borrow().halt != Halt::No {
             return Err(Failure::cancelled());
         }
-        let mut news = self.processes().news();
+        let mut news = Heard::of(self.processes(), self.run.lines_of(self.id) != LiveLines::Off);
         self.run.shared.end_predecessors().await?;
         let mut used = self.take_up()?;
         let task = self.task().name.clone();
@@ -103,8 +88,8 @@ impl Using {
         // The driver outlives what it drives.
         let _ = self.heard.send(Observation::Began(self.id));
         let end = self.follow(&mut used, &mut news).await;
-        while let Ok(told) = news.try_recv() {
-            self.pass_on(Ok(told)).await;
+        while let Some(told) = news.rest() {
+            self.pass_on(told).await;
         }
         Ok((end, used))
     }
@@ -128,9 +113,7 @@ impl Using {
     /// What the tasks upstream of it have made, as far as that is watched.
     fn made(&self) -> Vec<(TaskId, Digest)> {
         let shared = &self.run.shared;
-        let Some(watching) = shared.watching.get().filter(|_| self.run.request.by_watch) else {
-            return Vec::new();
-        };
+        let Some(watching) = shared.watching.get() else { return Vec::new() };
         let live = watching.catch_up(shared);
         watching.look_at(shared, &live, self.id, &self.start.question.producers).upstream
     }
@@ -149,56 +132,20 @@ impl Using {
         if processes.need(&name, print, renews, self.start.question.force && renews) == Need::Nothing
             && let Some(used) = processes.adopt(&name, keeps)
         {
+            // What its files were when it was begun still counts.
+            let standing = self.run.shared.watching.get().and_then(|watching| watching.standing(self.id));
+            if let Some(standing) = standing {
+                self.looked = standing.looked;
+            }
             return Ok(used);
         }
-        let prepared = self.prepare()?;
+        let prepared = prepare(&self.run, self.id, &self.start)?;
         self.started = true;
         Ok(processes.begin(&self.run.shared.warden, &name, (prepared, print), keeps))
     }
 
-    /// Everything it takes to start it.
-    fn prepare(&self) -> Result<Prepared, Failure> {
-        let (shared, name) = (&self.run.shared, &self.task().name);
-        let TaskKind::Process(spec) = &self.task().kind else {
-            return Err("it is no process".to_owned().into());
-        };
-        let files = self.run.task_files()?;
-        shared.processes.ports.take_back(name);
-        let mut ports = BTreeMap::new();
-        for port in spec.ports.keys() {
-            ports.insert(port.clone(), self.run.own_port(self.id, port)?);
-        }
-        let launcher = Launcher::new(&self.run, self.id, &self.start)?;
-        let asks = match spec.ready.as_ref().map(|probe| &probe.kind) {
-            Some(ProbeKind::Exec(script)) => Some(launcher.with_ports(&Action::Script(script.clone()))),
-            _ => None,
-        };
-        let (mut command, mut by_shell, asking) = launcher.commands(&files, asks.as_ref())?;
-        let (probe, question) = question(spec, &launcher, asking, &ports)?;
-        let sockets = sockets(spec, &launcher)?;
-        for command in by_shell.iter_mut().chain([&mut command]) {
-            command.sockets.clone_from(&sockets);
-            if let Some(watchdog) = &spec.watchdog {
-                command.env.push(("WATCHDOG_USEC".into(), watchdog.interval.as_micros().to_string().into()));
-            }
-        }
-        let log = shared.process_log(name);
-        Ok(Prepared {
-            spec: (**spec).clone(),
-            probe,
-            question,
-            command,
-            by_shell,
-            log_name: shared.display(&log),
-            log: LogTarget::of_process(log),
-            held: shared.processes.ports.release(name),
-            ports,
-            files,
-        })
-    }
-
     /// Until it is at rest, or nobody needs it.
-    async fn follow(&mut self, used: &mut Use, news: &mut broadcast::Receiver<Arc<What>>) -> End {
+    async fn follow(&mut self, used: &mut Use, news: &mut Heard) -> End {
         let (mut was_ready, mut paused) = (false, false);
         loop {
             match used.came() {
@@ -221,13 +168,13 @@ impl Using {
                 changed = self.orders.changed() => if changed.is_err() {
                     return self.give_back(used, news).await;
                 },
-                told = news.recv() => self.pass_on(told).await,
+                told = news.next() => self.pass_on(told).await,
             }
         }
     }
 
     /// The run does not need it any more. If nobody does, its end is waited for.
-    async fn give_back(&mut self, used: &mut Use, news: &mut broadcast::Receiver<Arc<What>>) -> End {
+    async fn give_back(&mut self, used: &mut Use, news: &mut Heard) -> End {
         if used.release() {
             self.see_off(used, news).await;
         }
@@ -238,7 +185,7 @@ impl Using {
     }
 
     /// Waits for its end, and has it killed if the run is.
-    async fn see_off(&mut self, used: &mut Use, news: &mut broadcast::Receiver<Arc<What>>) {
+    async fn see_off(&mut self, used: &mut Use, news: &mut Heard) {
         let mut orders = self.orders.clone();
         let mut killed = false;
         loop {
@@ -249,27 +196,22 @@ impl Using {
             tokio::select! {
                 () = used.rest() => return,
                 Ok(()) = orders.changed(), if !killed => {}
-                told = news.recv() => self.pass_on(told).await,
+                told = news.next() => self.pass_on(told).await,
             }
         }
     }
 
     /// Passes on what is told of the process, if this run is to tell it.
-    async fn pass_on(&self, told: Result<Arc<What>, broadcast::error::RecvError>) {
+    async fn pass_on(&self, told: Told) {
+        let own = &self.task().name;
         let what = match told {
-            Ok(what) => what,
-            Err(broadcast::error::RecvError::Lagged(lines)) => {
-                return self.emit(What::LogGap { task: self.task().name.clone(), lines }).await;
-            }
-            // It does not close as long as the session is there.
-            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+            Told::Missed(lines) => return self.emit(What::LogGap { task: own.clone(), lines }).await,
+            Told::News(what) => what,
         };
         let is_ours = match &*what {
-            What::ProcessState(status) => status.task == self.task().name,
-            What::Log { task, .. } | What::LogGap { task, .. } => {
-                *task == self.task().name && self.run.lines_of(self.id) != LiveLines::Off
-            }
-            What::Warning { task, .. } => task.as_ref() == Some(&self.task().name),
+            What::ProcessState(status) => status.task == *own,
+            What::Log { task, .. } | What::LogGap { task, .. } => task == own,
+            What::Warning { task, .. } => task.as_ref() == Some(own),
             _ => false,
         };
         if is_ours {
@@ -352,74 +294,5 @@ fn at_rest(used: &Use) -> (Outcome, Option<String>) {
         }
         Stage::Exited => (Outcome::Failed, status.trouble.clone()),
         _ => (Outcome::Succeeded, None),
-    }
-}
-
-/// How to tell that it is ready, and what is asked for that: `asking`, if that is a command.
-fn question(
-    spec: &ProcessSpec,
-    launcher: &Launcher<'_>,
-    asking: Option<Command>,
-    ports: &BTreeMap<String, u16>,
-) -> Result<(Option<Probe>, Question), Failure> {
-    let port = |port: &Written<String>| {
-        let port = launcher.text_with_ports(&port.value);
-        port.parse::<u16>().map_err(|_| Failure::from(format!("`{port}` is no port to ask")))
-    };
-    let text = |text: &String| launcher.text_with_ports(text).into_owned();
-    let Some(probe) = &spec.ready else {
-        let places: Vec<_> = ports.values().map(|port| ("127.0.0.1".to_owned(), *port)).collect();
-        return Ok(match places.first() {
-            // A socket that was opened for it accepts connections from the first moment on.
-            None => (None, Question::Told),
-            Some((host, port)) => (Some(of_port(host, *port)), Question::Tcp(places)),
-        });
-    };
-    let question = match &probe.kind {
-        ProbeKind::Exec(_) => asking.map_or(Question::Told, |command| Question::Exec(Box::new(command))),
-        ProbeKind::Http { host, port: number, path, scheme } => Question::Http(HttpQuestion {
-            host: text(host),
-            port: port(number)?,
-            path: text(path),
-            scheme: Scheme::named(scheme).ok_or_else(|| format!("`{scheme}` is no scheme to ask by"))?,
-        }),
-        ProbeKind::Tcp { host, port: number } => Question::Tcp(vec![(text(host), port(number)?)]),
-        ProbeKind::Log(pattern) => {
-            let pattern = LinePattern::new(&text(pattern));
-            Question::Line(pattern.map_err(|fault| format!("`ready.log` is no pattern: {}", fault.message))?)
-        }
-        ProbeKind::Notify => Question::Told,
-    };
-    Ok((Some(probe.clone()), question))
-}
-
-/// The sockets that are opened for it (socket activation).
-fn sockets(spec: &ProcessSpec, launcher: &Launcher<'_>) -> Result<Vec<ActivationSocket>, Failure> {
-    let opened = spec.listen.iter().map(|listen| {
-        let on = match &listen.kind {
-            ListenKind::Tcp { address } => {
-                ListenOn::Tcp(launcher.text_with_ports(&address.value).into_owned())
-            }
-            ListenKind::UnixStream { path, mode } => {
-                let path = launcher.path_with_ports(path);
-                ListenOn::Unix { path: launcher.task().cwd.join(path), mode: *mode }
-            }
-        };
-        ActivationSocket::open(&listen.name, &on).map_err(|fault| Failure::from(fault.to_string()))
-    });
-    opened.collect()
-}
-
-/// How a process is asked that has ports and says nothing else.
-fn of_port(host: &str, port: u16) -> Probe {
-    Probe {
-        kind: ProbeKind::Tcp { host: host.to_owned(), port: Written::plain(port.to_string()) },
-        initial_delay: Duration::ZERO,
-        until_ready: PORT_PERIOD,
-        period: PORT_LIVENESS,
-        probe_timeout: PORT_TIMEOUT,
-        timeout: None,
-        success_threshold: 1,
-        failure_threshold: PORT_FAILURES,
     }
 }

@@ -7,9 +7,11 @@
 //! | `prepared` | what is started for one, and how it is asked |
 //! | `resident` | one process: what its supervisor wants is done, what happens to it is told the supervisor |
 //! | `control` | all that from outside |
+//! | `news` | what is told of them while it happens |
 //! | `ports` | the ports that were given to processes |
 
 mod control;
+mod news;
 mod ports;
 mod prepared;
 mod resident;
@@ -19,28 +21,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::results::HandedOn;
 use crate::{
-    event::{ProcessStatus, What},
+    event::ProcessStatus,
     graph::TaskGraph,
     model::{Digest, Stage, TaskName},
     process::Warden,
 };
 pub use control::ProcessControl;
+use news::News;
+pub(crate) use news::{Heard, Told};
 pub(crate) use ports::Ports;
 pub(crate) use prepared::{Prepared, Question};
 use resident::{Order, Resident};
 
-/// How much news may wait for who reads it: what is more is left out and counted.
-const NEWS: usize = 1 << 13;
-
 /// All processes of a session that were ever asked for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Processes {
     all: Mutex<BTreeMap<TaskName, Entry>>,
-    news: broadcast::Sender<Arc<What>>,
+    news: News,
     pub(crate) ports: Ports,
 }
 
@@ -99,20 +100,9 @@ pub(crate) struct Use {
     is_released: bool,
 }
 
-impl Default for Processes {
-    fn default() -> Self {
-        Self { all: Mutex::default(), news: broadcast::Sender::new(NEWS), ports: Ports::default() }
-    }
-}
-
 impl Processes {
     fn all(&self) -> MutexGuard<'_, BTreeMap<TaskName, Entry>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is told of processes from now on.
-    pub(crate) fn news(&self) -> broadcast::Receiver<Arc<What>> {
-        self.news.subscribe()
     }
 
     /// What it takes to use a process that would be started with what `print` stands for. `renews`: one that is up

@@ -14,6 +14,8 @@ pub(crate) struct Ports(Mutex<BTreeMap<(TaskName, String), Given>>);
 #[derive(Debug)]
 struct Given {
     number: u16,
+    /// The one that was wanted.
+    first: u16,
     /// Until its process starts.
     held: Option<HeldPort>,
 }
@@ -33,7 +35,8 @@ impl Ports {
     ) -> Result<u16, String> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (process.clone(), name.to_owned());
-        if let Some(given) = all.get(&key) {
+        // One that is to have another from now on gets another.
+        if let Some(given) = all.get(&key).filter(|given| given.first == first) {
             return Ok(given.number);
         }
         let held = match strict {
@@ -43,7 +46,7 @@ impl Ports {
             }
         };
         let number = held.number();
-        all.insert(key, Given { number, held: Some(held) });
+        all.insert(key, Given { number, first, held: Some(held) });
         Ok(number)
     }
 
@@ -54,8 +57,8 @@ impl Ports {
         own.filter_map(|(_, given)| given.held.take()).collect()
     }
 
-    /// Takes back the ports of a process that is to be started anew from rest, unless they are still free: somebody else
-    /// may have them by now.
+    /// Keeps the ports of a process once more that is to be started from rest, as long as they are free: somebody else may
+    /// have them by now.
     pub(crate) fn take_back(&self, process: &TaskName) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(other, _), given| {

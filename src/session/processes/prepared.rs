@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     model::{LinePattern, Probe, ProbeKind, ProcessSpec},
-    process::{Command, HeldPort, HttpQuestion, LogTarget, TaskFiles},
+    process::{Command, HeldPort, HttpQuestion, ListenOn, LogTarget, TaskFiles},
     session::{harvest::harvest, results::HandedOn},
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Prepared {
     pub(crate) command: Command,
     /// Should the system not start it in that way: why not is for a shell to say.
     pub(crate) by_shell: Option<Command>,
+    /// The sockets it is to have, by name (socket activation).
+    pub(crate) listen: Vec<(String, ListenOn)>,
     pub(crate) log: LogTarget,
     /// As people read it.
     pub(crate) log_name: String,

@@ -8,22 +8,23 @@ use std::{
 };
 
 use tokio::{
-    sync::{broadcast, mpsc, watch},
+    sync::{mpsc, watch},
     time::sleep_until,
 };
 
 use super::{
     State,
+    news::News,
     prepared::{Prepared, Question},
 };
 use crate::{
     event::{ProcessStatus, What},
     model::{Stage, TaskName},
     process::{
-        Command, Ended, JobControl, Launch, LineSink, Notice, NotifySocket, Piece, SinkMode, Warden,
-        ask_http, ask_tcp,
+        ActivationSocket, Command, Ended, JobControl, Launch, LineSink, ListenOn, Notice, NotifySocket,
+        Piece, SinkMode, Warden, ask_http, ask_tcp,
     },
-    schedule::supervise::{Deed, Happening, Supervisor},
+    schedule::supervise::{Accused, Deed, Happening, Supervisor},
     session::results::HandedOn,
     store::now_ms,
 };
@@ -58,7 +59,7 @@ type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A process, whether or not it runs just now.
 pub(super) struct Resident {
     warden: Warden,
-    news: broadcast::Sender<Arc<What>>,
+    news: News,
     orders: mpsc::UnboundedReceiver<Order>,
     state: watch::Sender<State>,
     /// What is to be known of it.
@@ -74,6 +75,8 @@ pub(super) struct Resident {
     job: Option<Running>,
     probe: Option<Probing>,
     notify: Option<NotifySocket>,
+    /// What was opened for it, as long as it is up.
+    sockets: Vec<(String, ListenOn, ActivationSocket)>,
 }
 
 /// Its job.
@@ -139,7 +142,7 @@ impl Resident {
     pub(super) fn start(
         task: TaskName,
         warden: Warden,
-        news: broadcast::Sender<Arc<What>>,
+        news: News,
     ) -> (mpsc::UnboundedSender<Order>, watch::Receiver<State>) {
         let (to, orders) = mpsc::unbounded_channel();
         let now = State::of(task);
@@ -158,6 +161,7 @@ impl Resident {
             job: None,
             probe: None,
             notify: None,
+            sockets: Vec::new(),
         };
         tokio::spawn(resident.live());
         (to, shown)
@@ -270,12 +274,27 @@ impl Resident {
         let was = self.supervisor.stage();
         let deeds = self.supervisor.tell(what, self.clock.now());
         let is_ready = self.supervisor.stage() == Stage::Ready && was != Stage::Ready;
+        if was != Stage::Stopping && self.supervisor.stage() == Stage::Stopping {
+            self.accuse();
+        }
         for deed in deeds {
             self.carry_out(deed);
         }
         if is_ready {
             self.ready(was);
         }
+    }
+
+    /// Notes for what it is being ended, if nobody wanted that.
+    fn accuse(&mut self) {
+        let Some(accused) = self.supervisor.accused() else { return };
+        let probed = self.now.status.trouble.take().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+        self.trouble(Some(match accused {
+            Accused::NotReady => format!("it was not ready in time{probed}"),
+            Accused::Unwell => format!("its probe failed too often{probed}"),
+            Accused::Unfed => "it did not feed its watchdog".to_owned(),
+            Accused::ByItself => "it said itself that it is not well".to_owned(),
+        }));
     }
 
     fn carry_out(&mut self, deed: Deed) {
@@ -307,15 +326,19 @@ impl Resident {
     }
 
     fn spawn(&mut self) -> Result<(), String> {
+        self.trouble(None);
         let prepared = self.prepared.as_mut().ok_or_else(|| "nothing is known of it".to_owned())?;
         prepared.begin_anew()?;
         if prepared.hears_notices() && self.notify.is_none() {
             let bound = NotifySocket::bind(prepared.private_dir());
             self.notify = Some(bound.map_err(|error| format!("cannot make its notify socket: {error}"))?);
         }
+        self.open_sockets()?;
+        let prepared = self.prepared.as_ref().ok_or_else(|| "nothing is known of it".to_owned())?;
         let (to, lines) = mpsc::channel(LINES);
         let launch = |command: &Command| {
             let mut command = command.clone();
+            command.sockets = self.sockets.iter().map(|(.., socket)| socket.clone()).collect();
             if let Some(socket) = &self.notify {
                 command.env.push(("NOTIFY_SOCKET".into(), socket.path().into()));
             }
@@ -333,6 +356,22 @@ impl Resident {
             Some(Running { control: job.control(), pid: job.pid(), finish: Box::pin(job.finish()), lines });
         if self.clock.since.is_some() {
             self.control(JobControl::pause);
+        }
+        Ok(())
+    }
+
+    /// Opens the sockets it is to have; those that it had before stay open, so that nobody who connects is turned away.
+    fn open_sockets(&mut self) -> Result<(), String> {
+        let wanted = self.prepared.as_ref().map(|prepared| prepared.listen.clone()).unwrap_or_default();
+        let mut kept = std::mem::take(&mut self.sockets);
+        kept.retain(|(name, on, _)| wanted.iter().any(|(other, place)| other == name && place == on));
+        for (name, on) in wanted {
+            let known = kept.iter().position(|(other, ..)| *other == name);
+            let socket = match known {
+                Some(at) => kept.swap_remove(at).2,
+                None => ActivationSocket::open(&name, &on).map_err(|fault| fault.to_string())?,
+            };
+            self.sockets.push((name, on, socket));
         }
         Ok(())
     }
@@ -399,15 +438,15 @@ impl Resident {
         match piece {
             Piece::Line { stream, bytes } => {
                 let matches = self.prepared.as_ref().is_some_and(|prepared| prepared.is_awaited(&bytes));
-                if self.news.receiver_count() > 0 {
+                if self.news.wants_lines() {
                     let line = String::from_utf8_lossy(&bytes).into_owned();
-                    self.report(What::Log { task: task(), stream, line });
+                    self.news.line(What::Log { task: task(), stream, line });
                 }
                 if matches {
                     self.tell(Happening::Probed(true));
                 }
             }
-            Piece::Gap { lines } => self.report(What::LogGap { task: task(), lines }),
+            Piece::Gap { lines } => self.news.line(What::LogGap { task: task(), lines }),
         }
     }
 
@@ -418,12 +457,15 @@ impl Resident {
         }
         self.job = None;
         let skip = ended.tail.len().saturating_sub(TAIL);
+        let is_accused = self.supervisor.accused().is_some();
         let now = self.touch();
         (now.status.exit_code, now.status.signal) = (ended.exit.code, ended.exit.signal);
+        // What its probe came to before says nothing beside that.
+        now.status.trouble.take_if(|_| !is_accused);
         now.tail = Arc::new(ended.tail.into_iter().skip(skip).collect());
         if let Some(fault) = ended.log_fault {
             let task = Some(self.now.status.task.clone());
-            self.report(What::Warning { task, message: format!("its log is not complete: {fault}") });
+            self.news.tell(What::Warning { task, message: format!("its log is not complete: {fault}") });
         }
         self.end_probe();
         self.tell(Happening::Ended { well: ended.exit.is_success() });
@@ -455,14 +497,12 @@ impl Resident {
         }
     }
 
-    fn report(&self, what: What) {
-        // Nobody may be listening.
-        let _ = self.news.send(Arc::new(what));
-    }
-
     /// Makes known how it stands, if that is news: all of it at once.
     fn publish(&mut self) {
         let stage = self.supervisor.stage();
+        if stage.is_at_rest() {
+            self.sockets.clear();
+        }
         let pid = self.job.as_ref().map(|job| job.pid);
         let restarts = u32::try_from(self.supervisor.restarts()).unwrap_or(u32::MAX);
         let status = &mut self.now.status;
@@ -477,7 +517,7 @@ impl Resident {
         self.is_changed = false;
         // Whoever sees where it stands has been told.
         if self.state.borrow().status != self.now.status {
-            self.report(What::ProcessState(Box::new(self.now.status.clone())));
+            self.news.tell(What::ProcessState(Box::new(self.now.status.clone())));
         }
         self.state.send_replace(self.now.clone());
     }

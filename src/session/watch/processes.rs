@@ -1,21 +1,27 @@
 //! Processes outlive the cycles of a watch: what is told of them in between, and how they end with it.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::sync::mpsc;
 
 use super::{Order, turns::Turns};
 use crate::{
     event::What,
     model::{Stage, TaskId, TaskName},
-    session::LiveLines,
+    session::{LiveLines, processes::Told},
 };
+
+/// How often it is said at most that lines are missing.
+const SELDOM: Duration = Duration::from_secs(1);
 
 impl Turns {
     /// Something is told of a process.
-    pub(super) fn tell_news(&mut self, news: Result<Arc<What>, RecvError>) {
+    pub(super) fn tell_news(&mut self, news: Told) {
         match news {
-            Ok(what) => match &*what {
+            Told::News(what) => match &*what {
                 What::Log { task, .. } | What::LogGap { task, .. } => {
                     if self.shows_lines_of(task) {
                         self.audience.line((*what).clone());
@@ -26,13 +32,20 @@ impl Turns {
                     self.end_with_processes();
                 }
             },
-            Err(RecvError::Lagged(lines)) => {
-                let message = format!("{lines} lines of processes are not shown; their logs have them");
-                self.audience.emit(What::Warning { task: None, message });
-                self.end_with_processes();
+            Told::Missed(lines) => {
+                self.missed.0 += lines;
+                self.tell_missed();
             }
-            // The session holds the other end.
-            Err(RecvError::Closed) => {}
+        }
+    }
+
+    /// Says that lines are missing, but not all the time: that would be more lines.
+    fn tell_missed(&mut self) {
+        let (lines, told) = self.missed;
+        if told.is_none_or(|told| told.elapsed() > SELDOM) && self.request.lines != LiveLines::Off {
+            let message = format!("{lines} lines of processes are not shown; their logs have them");
+            self.audience.emit(What::Warning { task: None, message });
+            self.missed = (0, Some(Instant::now()));
         }
     }
 
@@ -91,7 +104,7 @@ impl Turns {
             }
         }
         while let Some(news) = self.rest_of_news() {
-            self.tell_news(Ok(news));
+            self.tell_news(news);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, broadcast, mpsc},
+    sync::{Notify, mpsc},
     time::sleep_until,
 };
 
@@ -25,9 +25,10 @@ use crate::{
     plan::Plan,
     scan,
     session::{
-        Request, Run, Session,
+        LiveLines, Request, Run, Session,
         cycle::Cycle,
         emit::Emitter,
+        processes::{Heard, Told},
         results::Results,
         watching::{Seen, Stood, Watching},
     },
@@ -86,7 +87,9 @@ pub(super) struct Turns {
     /// What hooks into the entry of the shell is run, before everything else.
     is_entering: bool,
     /// What is told of processes.
-    news: broadcast::Receiver<Arc<What>>,
+    news: Heard,
+    /// Lines of processes that were left out, and when that was told.
+    pub(super) missed: (u64, Option<Instant>),
     pub(super) summary: WatchSummary,
 }
 
@@ -111,9 +114,12 @@ impl Turns {
     ) -> Self {
         let session = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = request.names.clone();
+        let graph = &session.shared.graph;
+        let wants_lines = request.lines != LiveLines::Off || graph.ids().any(|id| graph.task(id).show_output);
         Self {
             is_entering: false,
-            news: session.shared.processes.news(),
+            news: Heard::of(&session.shared.processes, wants_lines),
+            missed: (0, None),
             session,
             shown,
             request,
@@ -155,7 +161,7 @@ impl Turns {
                     None => self.run_is_over().await,
                 },
                 () = self.woken.notified() => self.hear(),
-                news = self.news.recv() => self.tell_news(news),
+                news = self.news.next() => self.tell_news(news),
                 () = until(due), if due.is_some() => self.look().await,
                 order = orders.recv(), if listening => match order {
                     Some(order) => self.obey(order).await,
@@ -171,13 +177,13 @@ impl Turns {
         self.summary
     }
 
-    pub(super) async fn news_of_processes(&mut self) -> Result<Arc<What>, broadcast::error::RecvError> {
-        self.news.recv().await
+    pub(super) async fn news_of_processes(&mut self) -> Told {
+        self.news.next().await
     }
 
     /// What is told of them and was not heard yet.
-    pub(super) fn rest_of_news(&mut self) -> Option<Arc<What>> {
-        self.news.try_recv().ok()
+    pub(super) fn rest_of_news(&mut self) -> Option<Told> {
+        self.news.rest()
     }
 
     pub(super) fn watching(&self) -> &Watching {

@@ -34,7 +34,8 @@ pub(crate) fn change(before: Option<&ProcessStatus>, now: &ProcessStatus, style:
         return None;
     }
     let name = short_name(now.task.as_str());
-    let since = || before.map(|before| now.since_ms.saturating_sub(before.since_ms));
+    let starting = before.filter(|before| before.stage == Stage::Starting);
+    let since = || starting.map(|before| now.since_ms.saturating_sub(before.since_ms));
     let took = || since().map(|ms| format!(" ({})", duration(ms as f64))).unwrap_or_default();
     let because = |what: Option<String>| what.map(|what| format!("   because {what}")).unwrap_or_default();
     let trouble = || now.trouble.as_deref().map(shown);
@@ -45,14 +46,13 @@ pub(crate) fn change(before: Option<&ProcessStatus>, now: &ProcessStatus, style:
         Stage::Unhealthy => ("Unhealthy", because(trouble())),
         Stage::Waiting => {
             let again = format!("   begins again (restart {})", now.restarts);
-            ("Ended", because(ended(now).or_else(trouble)) + &again)
+            ("Ended", because(trouble().or_else(|| ended(now))) + &again)
         }
         Stage::Stopped => ("Stopped", String::new()),
-        Stage::Exited => ("Exited", because(ended(now).or_else(trouble))),
+        Stage::Exited => ("Exited", because(trouble().or_else(|| ended(now)))),
         Stage::GaveUp => {
-            let why = [ended(now), trouble()].into_iter().flatten().collect::<Vec<_>>().join(", ");
             let times = format!("   after {} restarts", now.restarts);
-            ("Gave up", times + &because(Some(why).filter(|why| !why.is_empty())))
+            ("Gave up", times + &because(trouble().or_else(|| ended(now))))
         }
     };
     Some(style.status(word, &format!("{name}{rest}")))
@@ -89,7 +89,7 @@ pub(crate) fn table(statuses: &[ProcessStatus]) -> String {
         let ports: Vec<String> = status.ports.values().map(ToString::to_string).collect();
         let rest = match status.stage {
             Stage::Exited | Stage::GaveUp | Stage::Waiting => {
-                [ended(status), status.trouble.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ")
+                status.trouble.clone().or_else(|| ended(status)).unwrap_or_default()
             }
             _ => status.trouble.clone().or_else(|| status.says.clone()).unwrap_or_default(),
         };
