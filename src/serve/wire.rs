@@ -486,8 +486,8 @@ pub fn passed(time: SystemTime, task: TaskName, outcome: Outcome) -> Event {
 pub enum Refusal {
     /// The guest has to wait for the tree: this task wants a terminal of its own.
     Interactive(TaskName),
-    /// These names select nothing: what was typed, and what may have been meant.
-    Unknown(#[serde(deserialize_with = "few")] Vec<(String, Vec<String>)>),
+    /// These names select nothing: what was typed, what may have been meant, and what it is if that is no process.
+    Unknown(#[serde(deserialize_with = "few")] Vec<(String, Vec<String>, Option<TaskName>)>),
     /// A task of the tree asks for tasks of its own tree.
     Nested,
     /// A task would wait for itself: the way from it back to it.
@@ -505,7 +505,8 @@ impl From<SessionError> for Refusal {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Unknown(faults) => {
-                Self::Unknown(faults.into_iter().map(|fault| (fault.typed, fault.suggestions)).collect())
+                let fault = |fault: SelectFault| (fault.typed, fault.suggestions, fault.no_process);
+                Self::Unknown(faults.into_iter().map(fault).collect())
             }
             SessionError::NestedCycle(way) => Self::NestedCycle(way),
             other => Self::Failed(other.to_string()),
@@ -521,7 +522,7 @@ impl Refusal {
     pub fn into_error(self) -> Result<SessionError, Self> {
         match self {
             Self::Unknown(faults) => {
-                let fault = |(typed, suggestions)| SelectFault { typed, suggestions, no_process: None };
+                let fault = |(typed, suggestions, no_process)| SelectFault { typed, suggestions, no_process };
                 Ok(SessionError::Unknown(faults.into_iter().map(fault).collect()))
             }
             Self::NestedCycle(way) => Ok(SessionError::NestedCycle(way)),

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, Once, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -61,6 +61,8 @@ pub(crate) struct RunContext {
     ledger: OnceCell<Option<Arc<Ledger>>>,
     not_saved: Mutex<Option<String>>,
     pub(crate) member: Member,
+    /// Whether all it does is to wait for processes.
+    pub(crate) only_waits: Arc<AtomicBool>,
 }
 
 /// How long looks at files have taken.
@@ -115,6 +117,7 @@ impl RunContext {
             ledger: OnceCell::new(),
             not_saved: Mutex::default(),
             member,
+            only_waits: Arc::default(),
         }
     }
 

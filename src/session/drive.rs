@@ -10,7 +10,7 @@ use std::{
     collections::{HashMap, HashSet},
     os::unix::ffi::OsStrExt as _,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -216,6 +216,7 @@ impl Driver {
             if self.running.is_empty() && self.scheduler.is_done() {
                 break;
             }
+            self.say_whether_it_waits();
             tokio::select! {
                 Some(done) = self.work.join_next() => self.done(done),
                 () = self.saver.advance() => {}
@@ -228,6 +229,17 @@ impl Driver {
             }
         }
         self.conclude().await
+    }
+
+    /// Whoever keeps results true has to know when only processes are waited for: what may help is not to wait for that.
+    fn say_whether_it_waits(&self) {
+        let graph = &self.run.shared.graph;
+        let are_processes = self.running.keys().all(|id| graph.task(*id).is_process());
+        let only_waits = are_processes && self.work.len() == self.running.len();
+        let did = self.run.only_waits.swap(only_waits, Ordering::AcqRel);
+        if let (true, false, Some(watching)) = (only_waits, did, self.run.shared.watching.get()) {
+            watching.wake();
+        }
     }
 
     /// What unscheduled upstream tasks (`--mode single`) handed on when they last succeeded: a task must

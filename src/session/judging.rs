@@ -2,7 +2,7 @@
 //!
 //! Most runs find everything fresh. They shall not pay for threads and a runtime that only tasks need.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -92,8 +92,9 @@ impl Pending {
     #[must_use]
     pub fn go_on(self) -> Run {
         let (commands, heard) = mpsc::unbounded_channel();
+        let only_waits = Arc::clone(&self.driver.run.only_waits);
         let driver = tokio::spawn(self.driver.drive(heard));
-        Run { followed: Followed::new(self.events, driver), commands: RunControl(commands) }
+        Run { followed: Followed::new(self.events, driver), commands: RunControl(commands), only_waits }
     }
 }
 

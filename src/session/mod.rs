@@ -16,9 +16,12 @@
 //! | `crew`, `calls` | nested runs: who waits for whom, and what a task has called (spec section 3) |
 //! | `commons`, `ledger` | what runs beside each other have in common: claims, slots, locks; the journal |
 //! | `admit`, `execute` | one task by the record protocol (hazards, section 0) |
+//! | `uses` | a process in a run: started if it is not up, used, given back (spec section 6) |
+//! | `processes` | processes, which outlive runs: who is up, what is done for one |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
 //! | `conduct`, `direct` | one job from its start to its end; commands that need no shell |
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
+//! | `private` | where private files of tasks are |
 //! | `harvest`, `record` | what it leaves, what is remembered and told of it |
 //! | `watch` | keeping results true while files change: bursts, cycles, loops (spec section 5) |
 //! | `renew` | the same tree with another graph |

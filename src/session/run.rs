@@ -1,6 +1,10 @@
 //! A run as its starter sees it: events to read, a summary to wait for, a way to end it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -16,6 +20,8 @@ use crate::{
 pub struct Run {
     pub(super) followed: Followed<RunSummary>,
     pub(super) commands: RunControl,
+    /// Whether all it does is to wait for processes.
+    pub(super) only_waits: Arc<AtomicBool>,
 }
 
 /// Ends or pauses a run from wherever it is held.

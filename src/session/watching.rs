@@ -203,6 +203,11 @@ impl Watching {
         }
     }
 
+    /// Has whoever looks do so.
+    pub(crate) fn wake(&self) {
+        self.woken.notify_one();
+    }
+
     /// What changed since this was asked last.
     pub(crate) fn take_seen(&self) -> Seen {
         std::mem::take(&mut *lock(&self.seen))

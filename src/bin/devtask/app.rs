@@ -363,8 +363,14 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
     match error {
         SessionError::Unknown(faults) => {
             for fault in faults {
-                eprintln!("error: nothing is called `{}`", text::shown(&fault.typed));
+                match &fault.no_process {
+                    Some(task) => eprintln!("error: {task} is a task, and no process"),
+                    None => eprintln!("error: nothing is called `{}`", text::shown(&fault.typed)),
+                }
                 match fault.suggestions.as_slice() {
+                    [] if fault.no_process.is_some() => {
+                        eprintln!("  help: it is run by `devtask run`, or with what needs it");
+                    }
                     [] => eprintln!("  help: `devtask list` shows all tasks"),
                     near => {
                         let near: Vec<String> = near.iter().map(|n| format!("`{n}`")).collect();

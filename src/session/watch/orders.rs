@@ -65,7 +65,7 @@ impl Turns {
         }
     }
 
-    fn control(&self, order: impl FnOnce(&RunControl)) {
+    pub(super) fn control(&self, order: impl FnOnce(&RunControl)) {
         if let Some(run) = &self.run {
             order(&run.control());
         }

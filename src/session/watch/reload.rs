@@ -53,6 +53,12 @@ impl Files {
     pub(super) fn new(reload: Option<Box<dyn Reload>>, wanted: Vec<String>) -> Self {
         Self { reload, wanted, ..Self::default() }
     }
+
+    /// Whether they say something else than what is gone on with.
+    pub(super) fn are_others(&self) -> bool {
+        let is_other = |reload: &dyn Reload| !reload.is_current();
+        self.put_off.is_some() || self.is_suspect && self.reload.as_deref().is_some_and(is_other)
+    }
 }
 
 /// What is to be watched.

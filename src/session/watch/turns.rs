@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -25,7 +25,7 @@ use crate::{
     plan::Plan,
     scan,
     session::{
-        LiveLines, Request, Run, Session,
+        LiveLines, Request, Run, RunControl, Session,
         cycle::Cycle,
         emit::Emitter,
         processes::{Heard, Told},
@@ -153,7 +153,8 @@ impl Turns {
         self.begin().await;
         let mut listening = true;
         while !(self.ending && self.run.is_none()) {
-            let burst = self.burst.filter(|_| self.run.is_none() || self.may_restart()).map(|b| self.due(b));
+            let may_look = self.run.is_none() || self.may_restart() || self.only_waits();
+            let burst = self.burst.filter(|_| may_look).map(|b| self.due(b));
             let due = burst.into_iter().chain(self.wake.filter(|_| self.run.is_none())).min();
             tokio::select! {
                 event = next_event(&mut self.run) => match event {
@@ -294,7 +295,7 @@ impl Turns {
         let made = was_running || self.run.is_none() && burst.is_some_and(is_echo);
         let (has_executed, new) = self.take_in(!made && self.run.is_none()).await;
         if self.run.is_some() {
-            return self.restart(&new);
+            return self.while_it_runs(&new);
         }
         if self.may_reload() {
             self.load_files().await;
@@ -311,6 +312,23 @@ impl Turns {
         let is_other = || has_executed && !self.standing(Outcome::Failed).eq(self.failed.iter().copied());
         let is_news = was_running || self.stuck.len() > stuck || is_other();
         self.cycle_or_wait(is_news);
+    }
+
+    /// Whether a cycle is under way that does nothing but wait for processes.
+    fn only_waits(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.only_waits.load(Ordering::Acquire))
+    }
+
+    /// Something may have changed while a cycle is under way.
+    fn while_it_runs(&mut self, new: &BTreeSet<PathBuf>) {
+        let is_due = || !self.changed.is_empty() || !self.owed.is_empty() || self.files.are_others();
+        if self.only_waits() && is_due() {
+            // That may be what it waits for.
+            return self.control(RunControl::interrupt);
+        }
+        if self.may_restart() {
+            self.restart(new);
+        }
     }
 
     /// Looks, and takes note of what that shows: whether others executed something, and what changed. `by_other_hand`: it was

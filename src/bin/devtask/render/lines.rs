@@ -208,7 +208,9 @@ impl Lines {
     fn finished(&self, finished: &Finished) -> Vec<String> {
         match finished.status {
             // Its stages are told.
-            Outcome::Succeeded if self.processes.contains_key(&finished.task) => Vec::new(),
+            Outcome::Succeeded | Outcome::Cancelled if self.processes.contains_key(&finished.task) => {
+                Vec::new()
+            }
             Outcome::Failed => self.failed(finished),
             Outcome::DependencyFailed => {
                 let because: Vec<&str> = finished.because.iter().map(TaskName::as_str).collect();

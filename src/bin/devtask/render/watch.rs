@@ -115,10 +115,9 @@ impl Watched {
     pub(super) fn of(&mut self, event: &Event, style: &Style) -> Option<Vec<String>> {
         match &event.what {
             What::WatchStarted { tasks, .. } if self.manner.up => {
+                // What is started is told as it is.
                 self.tasks = tasks.len();
-                let names: Vec<&str> = tasks.iter().map(|task| short_name(task.as_str())).collect();
-                let line = || style.status("Starting", &few(&names, ", ", TASKS, 0));
-                Some((!style.quiet && !tasks.is_empty()).then(line).into_iter().collect())
+                Some(Vec::new())
             }
             What::WatchStarted { tasks, before, files, directories } => {
                 self.size = size(*files, *directories);
