@@ -155,15 +155,18 @@ impl Restart {
             RestartOn::Always => model::RestartOn::Always,
             RestartOn::OnFailure => model::RestartOn::OnFailure,
         };
-        let max = self.max.as_ref().map_or(Some(5), |m| m.value.0);
+        let max = self.max.as_ref().map_or(model::Restart::default().max, |m| m.value.0);
         model::Restart { on, max, window: self.window.as_ref().map(|w| w.value.0) }
     }
 }
 
 impl Shutdown {
     fn policy(&self) -> model::Shutdown {
-        let signal = self.signal.as_ref().map_or(rustix::process::Signal::TERM.as_raw(), |s| s.value.0);
-        model::Shutdown { signal, grace: seconds(&self.grace, 5) }
+        let usual = model::Shutdown::default();
+        model::Shutdown {
+            signal: self.signal.as_ref().map_or(usual.signal, |signal| signal.value.0),
+            grace: self.grace.as_ref().map_or(usual.grace, |grace| grace.value.0),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod build;
 mod cycle;
+mod draft;
 mod ports;
 pub mod render;
 mod stored;
@@ -15,7 +16,8 @@ use std::collections::HashMap;
 
 use petgraph::{Direction, graph::DiGraph, visit::EdgeRef as _};
 
-pub use build::{GraphBuilder, TaskDraft};
+pub use build::GraphBuilder;
+pub use draft::TaskDraft;
 pub(crate) use stored::Stored;
 
 use crate::{

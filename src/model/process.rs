@@ -39,6 +39,21 @@ impl ProcessSpec {
     }
 }
 
+/// Started by `up`, ready once it runs, restarted after a failure.
+impl Default for ProcessSpec {
+    fn default() -> Self {
+        Self {
+            autostart: true,
+            ready: None,
+            restart: Restart::default(),
+            shutdown: Shutdown::default(),
+            listen: Vec::new(),
+            watchdog: None,
+            ports: BTreeMap::new(),
+        }
+    }
+}
+
 /// A readiness probe and its timing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
@@ -58,6 +73,24 @@ pub struct Probe {
     pub success_threshold: u32,
     /// Failures in a row that make it unhealthy.
     pub failure_threshold: u32,
+}
+
+impl Probe {
+    /// One that asks this, with the usual timing: at once, every 0.1 s until it is ready and every 10 s afterwards, 1 s for
+    /// an answer, one success, three failures.
+    #[must_use]
+    pub const fn new(kind: ProbeKind) -> Self {
+        Self {
+            kind,
+            initial_delay: Duration::ZERO,
+            until_ready: Duration::from_millis(100),
+            period: Duration::from_secs(10),
+            probe_timeout: Duration::from_secs(1),
+            timeout: None,
+            success_threshold: 1,
+            failure_threshold: 3,
+        }
+    }
 }
 
 /// What a probe asks.
@@ -101,6 +134,13 @@ pub struct Restart {
     pub window: Option<Duration>,
 }
 
+/// After a failure, five times at most.
+impl Default for Restart {
+    fn default() -> Self {
+        Self { on: RestartOn::OnFailure, max: Some(5), window: None }
+    }
+}
+
 /// After which exits a process is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartOn {
@@ -119,6 +159,13 @@ pub struct Shutdown {
     pub signal: i32,
     /// Time until SIGKILL.
     pub grace: Duration,
+}
+
+/// SIGTERM, and five seconds.
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { signal: 15, grace: Duration::from_secs(5) }
+    }
 }
 
 /// A socket opened for a process before it starts.

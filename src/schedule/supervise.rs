@@ -138,7 +138,7 @@ impl Supervisor {
     pub(crate) fn idle() -> Self {
         Self {
             restart: Restart { on: RestartOn::Never, max: None, window: None },
-            shutdown: Shutdown { signal: 15, grace: Duration::from_secs(5) },
+            shutdown: Shutdown::default(),
             probe: None,
             watchdog: None,
             stage: Stage::NotStarted,
