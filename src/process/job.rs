@@ -26,6 +26,8 @@ const REST_GRACE: Duration = Duration::from_millis(200);
 const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Bytes that are still read then: more than pipes hold.
 const LAST_BYTES: u64 = 4 * 1024 * 1024;
+/// After which time a job counts as one that stays.
+const SETTLED: Duration = Duration::from_secs(10);
 /// After which time a group that was let go on is let go on once more.
 const NUDGE: Duration = Duration::from_millis(50);
 /// What a job that was stopped because it wants the terminal gets between SIGTERM and SIGKILL.
@@ -44,6 +46,7 @@ pub struct Job {
     /// When it is stopped, and the grace it gets then.
     timeout: Option<(Instant, Duration)>,
     stop: Stop,
+    begun: Instant,
     paused_since: Option<Instant>,
     /// When it is let go on once more.
     nudge: Option<Instant>,
@@ -101,6 +104,7 @@ impl Job {
             control,
             timeout: launch.timeout.map(|t| (after(t.after), t.grace)),
             stop: Stop::No,
+            begun: Instant::now(),
             paused_since: None,
             nudge: None,
             ended_by: None,
@@ -138,7 +142,7 @@ impl Job {
     async fn run(&mut self) {
         loop {
             let deadline = self.deadline();
-            let look = self.warden.looks_for_orphans_every().map(after);
+            let look = self.warden.looks_for_orphans_every().map(|often| after(often * self.patience()));
             match self.next(deadline.into_iter().chain(look).chain(self.nudge).min()).await {
                 Happened::Leader => match self.leader.doing() {
                     Doing::Gone => return,
@@ -155,6 +159,12 @@ impl Job {
                 Happened::Output => {}
             }
         }
+    }
+
+    /// How much more seldom orphans are looked for: what settles down leaves them at its beginning, if at all, and
+    /// shall not keep the machine awake.
+    fn patience(&self) -> u32 {
+        if self.begun.elapsed() < SETTLED { 1 } else { 10 }
     }
 
     /// Listens to pipes that somebody in the background still holds, for a while (hazard C7). The

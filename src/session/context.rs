@@ -63,6 +63,8 @@ pub(crate) struct RunContext {
     pub(crate) member: Member,
     /// Whether all it does is to wait for processes.
     pub(crate) only_waits: Arc<AtomicBool>,
+    /// The processes that were started for it, and not only used.
+    begun: Mutex<TaskSet>,
 }
 
 /// How long looks at files have taken.
@@ -118,7 +120,18 @@ impl RunContext {
             not_saved: Mutex::default(),
             member,
             only_waits: Arc::default(),
+            begun: Mutex::default(),
         }
+    }
+
+    /// A process is started for this run.
+    pub(crate) fn starts(&self, id: TaskId) {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// Whether a process was started for this run, and not only used.
+    pub(crate) fn has_started(&self, id: TaskId) -> bool {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// Where the start of a task is noted, made ready when the first one is to. None: it has to be saved.

@@ -80,6 +80,11 @@ impl Cycle {
 }
 
 impl Cycle {
+    /// Whether a task is looked at again, and not only there to be used.
+    pub(crate) fn is_about(&self, graph: &TaskGraph, id: TaskId) -> bool {
+        self.scheduled.contains(id) && (!graph.task(id).is_process() || self.concerned.contains(id))
+    }
+
     /// The processes that are to be up whoever needs them: they are others now, or what they rest on may be. Those that
     /// are to be `let_be` are not among them.
     pub(crate) fn wanted(&self, let_be: impl Fn(TaskId) -> bool) -> TaskSet {

@@ -141,6 +141,7 @@ impl Using {
         }
         let prepared = prepare(&self.run, self.id, &self.start)?;
         self.started = true;
+        self.run.starts(self.id);
         Ok(processes.begin(&self.run.shared.warden, &name, (prepared, print), keeps))
     }
 

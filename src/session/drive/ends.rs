@@ -100,7 +100,9 @@ impl Driver {
             }
             _ => None,
         };
+        let is_process = self.run.shared.graph.task(id).is_process();
         match executed.is_told {
+            _ if is_process => self.stand_process(id, outcome, executed.looked),
             true => self.pass(id, outcome != Outcome::Cached),
             false => self.stand(id, outcome, (executed.looked, disturbed), outcome != Outcome::Cached),
         }
@@ -116,8 +118,10 @@ impl Driver {
     pub(super) fn hear(&mut self, heard: Observation) {
         let graph = &self.run.shared.graph;
         match heard {
-            // One that is up already may only be used.
-            Observation::Began(id) if !graph.task(id).is_process() => self.pass(id, true),
+            // One that is up already is only used.
+            Observation::Began(id) if !graph.task(id).is_process() || self.run.has_started(id) => {
+                self.pass(id, true);
+            }
             Observation::Ready(id) => {
                 let handed = self.run.shared.processes.handed(graph.name(id));
                 self.results.set(id, TaskResult { handed, ..TaskResult::default() });
@@ -192,6 +196,20 @@ impl Driver {
             }
         }
         self.pass(id, was_executed);
+    }
+
+    /// Takes note of how a process stands that this run has used. What becomes of one that a guest gives up is nothing
+    /// for the watch to see to.
+    fn stand_process(&mut self, id: TaskId, outcome: Outcome, looked: Looked) {
+        let (handed, started) = (Arc::clone(&self.results.get(id).handed), self.run.has_started(id));
+        if let Some(watching) = self.run.shared.watching.get() {
+            let failure = self.results.get(id).failure;
+            watching.stand(id, Stood { outcome: Some(outcome), failure, handed, looked, disturbed: None });
+            if started && !self.run.request.by_watch {
+                watching.tell(id, Outcome::Succeeded, true, || self.run.member.in_hand());
+            }
+        }
+        self.pass(id, started);
     }
 
     /// Takes note, for the cycle, that a task was executed or, if not, looked at.

@@ -12,6 +12,7 @@ mod look;
 mod processes;
 mod run;
 mod show;
+mod test;
 mod up;
 mod wait;
 mod watch;
@@ -48,11 +49,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Down) => processes::down(&mut app),
         Some(Verb::Attach) => up::attach(&mut app),
         Some(Verb::Processes { verb }) => processes::processes(&mut app, &verb),
-        Some(Verb::Test(mut args)) => {
-            args.names = vec![devtask::graph::ENTER_TEST.to_owned()];
-            args.mode = crate::args::Mode::All;
-            run::run(&mut app, &args)
-        }
+        Some(Verb::Test(args)) => test::test(&mut app, *args),
         Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
             list::list(&mut app, &args, false)
         }
