@@ -1,6 +1,6 @@
 //! `devtask test`: what hooks into `devenv:enterTest`, with the processes it needs.
 
-use devtask::graph::ENTER_TEST;
+use devtask::graph::{ENTER_SHELL, ENTER_TEST};
 
 use super::run;
 use crate::{
@@ -17,8 +17,11 @@ pub(crate) fn test(app: &mut App, mut args: RunArgs) -> Result<Exit, Exit> {
         ));
     }
     let tree = app.load()?;
-    let hooks = tree.graph.id(ENTER_TEST).and_then(|id| tree.graph.upstream(id).next());
-    if hooks.is_none() {
+    let graph = &tree.graph;
+    // It comes after the entry of the shell whoever hooks into it.
+    let is_hook = |id| graph.name(id).as_str() != ENTER_SHELL;
+    let is_hooked = graph.id(ENTER_TEST).is_some_and(|id| graph.upstream(id).any(|edge| is_hook(edge.task)));
+    if !is_hooked {
         complain_with(
             "nothing hooks into devenv:enterTest",
             "write `before = [\"devenv:enterTest\"]` into a task",
