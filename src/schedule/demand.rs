@@ -98,7 +98,8 @@ impl Scheduler {
     }
 
     /// Whether a task is judged before it is clear what becomes of the processes it rests on.
-    pub(super) fn is_foretold(&self, id: TaskId) -> bool {
+    #[must_use]
+    pub fn is_foretold(&self, id: TaskId) -> bool {
         let state = &self.states[id.index()];
         let is_open = state.pending > 0 || !state.broken_by.is_empty();
         state.progress.phase == Phase::Checking && state.demand.is_early() && is_open

@@ -458,6 +458,11 @@ impl Driver {
             self.note_looked(id, judged.looked);
             return self.stay(id);
         }
+        if self.scheduler.is_foretold(id) {
+            // It is judged again, by the same record, when what it rests on is up: that is told.
+            self.records[id.index()] = judged.record;
+            return self.scheduler.observe(Observation::Judged(id, Verdict::Stale));
+        }
         let action = if self.run.request.dry_run { Decided::WouldRun } else { Decided::Run };
         self.decide(id, action, Some(&judged));
         self.snapshots.extend(judged.snapshot.as_ref().map(|_| id));

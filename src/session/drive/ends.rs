@@ -23,6 +23,10 @@ use crate::{
 impl Driver {
     /// A task without a command is done when its upstream is, and hands that on.
     pub(super) fn pass_through(&mut self, id: TaskId) {
+        if self.scheduler.is_foretold(id) {
+            // What it gathers is not there yet.
+            return self.scheduler.observe(Observation::Judged(id, Verdict::NoCommand));
+        }
         let result =
             TaskResult { would_run: self.results.upstream_would_run(id).is_some(), ..TaskResult::default() };
         self.results.set(id, result);
