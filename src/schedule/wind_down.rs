@@ -4,7 +4,7 @@
 use super::{Phase, Scheduler};
 use crate::{
     graph::Conditions,
-    model::{Condition, TaskId},
+    model::{Condition, TaskId, TaskSet},
 };
 
 impl Scheduler {
@@ -15,12 +15,28 @@ impl Scheduler {
         if live.iter().any(|id| self.goes_on(*id)) {
             return;
         }
-        let (in_use, idle): (Vec<TaskId>, Vec<TaskId>) = live.into_iter().partition(|id| self.is_in_use(*id));
+        // What others rest on ends after them.
+        let below = self.below(&live);
+        let free = live.into_iter().filter(|id| !below.contains(*id));
+        let (in_use, idle): (Vec<TaskId>, Vec<TaskId>) = free.partition(|id| self.is_in_use(*id));
         // Those in use are kept for tasks that wait for the end of an idle one. If there is no idle one,
         // the tasks wait for each other's processes, or for a lock, and only an end gets them on.
         for id in if idle.is_empty() { in_use } else { idle } {
             self.stop(id);
         }
+    }
+
+    /// What is upstream of these, directly or through others. Who waits for an end does not rest on what has ended.
+    fn below(&self, tasks: &[TaskId]) -> TaskSet {
+        let (mut below, mut todo) = (TaskSet::new(), tasks.to_vec());
+        while let Some(id) = todo.pop() {
+            for edge in self.plan.upstream(&self.graph, id) {
+                if !edge.conditions.contains(Condition::Completed) && below.insert(edge.task) {
+                    todo.push(edge.task);
+                }
+            }
+        }
+        below
     }
 
     /// Whether something may come of a live process without anybody else moving: it is a root and runs

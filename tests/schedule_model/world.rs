@@ -451,10 +451,23 @@ impl<'a> World<'a> {
             let for_ready = condition == Condition::Ready && !self.facts[at].ready;
             ensure!(!for_ready, "process {at} is stopped although {down} waits for it to be ready");
         }
-        let idle =
-            (0..self.ids.len()).find(|other| self.facts[*other].is_active() && !self.is_in_use(*other));
+        let above =
+            (0..self.ids.len()).find(|other| self.facts[*other].is_active() && self.rests_on(*other, at));
+        ensure!(above.is_none(), "process {at} is stopped before {above:?}, which rests on it");
+        let is_free = |at: usize| {
+            !(0..self.ids.len()).any(|other| self.facts[other].is_active() && self.rests_on(other, at))
+        };
+        let idle = (0..self.ids.len())
+            .find(|other| self.facts[*other].is_active() && is_free(*other) && !self.is_in_use(*other));
         ensure!(idle.is_none() || !self.is_in_use(at), "process {at} is in use; {idle:?} is not");
         Ok(())
+    }
+
+    /// Whether a task needs another one, directly or through others, for more than its end.
+    fn rests_on(&self, at: usize, lower: usize) -> bool {
+        let for_its_end = |up| self.oracle.needs[at].contains(&(up, Condition::Completed));
+        let mut needs = self.oracle.needs[at].iter().map(|(up, _)| *up).filter(|up| !for_its_end(*up));
+        needs.any(|up| up == lower || self.rests_on(up, lower))
     }
 
     /// Edges into tasks that may still run.
