@@ -9,7 +9,7 @@ use devtask::{
 
 use super::{
     lines::Style,
-    text::{duration, shown},
+    text::{count, duration, shown},
 };
 
 /// What a person calls a process: its name without what all of them have in common.
@@ -51,7 +51,8 @@ pub(crate) fn change(before: Option<&ProcessStatus>, now: &ProcessStatus, style:
         Stage::Stopped => ("Stopped", String::new()),
         Stage::Exited => ("Exited", because(trouble().or_else(|| ended(now)))),
         Stage::GaveUp => {
-            let times = format!("   after {} restarts", now.restarts);
+            let many = usize::try_from(now.restarts).unwrap_or(usize::MAX);
+            let times = format!("   after {}", count(many, "restart", "restarts"));
             ("Gave up", times + &because(trouble().or_else(|| ended(now))))
         }
     };
