@@ -107,8 +107,10 @@ pub struct Supervisor {
     /// While [`Stage::Waiting`]: until when.
     restart_at: Duration,
     wait: Duration,
-    /// When it was restarted, in the window.
+    /// When it was restarted, as far as that may count.
     restarts: VecDeque<Duration>,
+    /// How often it was since it was asked for.
+    restarted: usize,
     ready_since: Option<Duration>,
     /// When it has to be ready.
     deadline: Option<Duration>,
@@ -148,6 +150,7 @@ impl Supervisor {
             restart_at: Duration::ZERO,
             wait: FIRST_WAIT,
             restarts: VecDeque::new(),
+            restarted: 0,
             ready_since: None,
             deadline: None,
             probe_at: None,
@@ -182,7 +185,7 @@ impl Supervisor {
     /// How often it was restarted, within the window where there is one.
     #[must_use]
     pub fn restarts(&self) -> usize {
-        self.restarts.len()
+        if self.restart.window.is_some() { self.restarts.len() } else { self.restarted }
     }
 
     /// When to tell of [`Happening::Tick`]; none: time alone changes nothing.
@@ -203,6 +206,7 @@ impl Supervisor {
         match what {
             Happening::Start if self.stage.is_at_rest() => {
                 self.restarts.clear();
+                self.restarted = 0;
                 self.wait = FIRST_WAIT;
                 self.spawn(&mut deeds);
             }
@@ -371,6 +375,7 @@ impl Supervisor {
             true if self.restart.max.is_some_and(|max| many >= max) => Stage::GaveUp,
             true => {
                 self.restarts.push_back(now);
+                self.restarted = self.restarted.saturating_add(1);
                 if self.restart.max.is_none() && self.restart.window.is_none() {
                     // Nothing depends on how many they were.
                     self.restarts.truncate(1);
