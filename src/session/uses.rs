@@ -85,8 +85,6 @@ impl Using {
                 self.run.emitter.emit(What::ProcessState(Box::new(status)));
             }
         }
-        // The driver outlives what it drives.
-        let _ = self.heard.send(Observation::Began(self.id));
         let end = self.follow(&mut used, &mut news).await;
         while let Some(told) = news.rest() {
             self.pass_on(told).await;
@@ -147,15 +145,18 @@ impl Using {
 
     /// Until it is at rest, or nobody needs it.
     async fn follow(&mut self, used: &mut Use, news: &mut Heard) -> End {
-        let (mut was_ready, mut paused) = (false, false);
+        let (mut known, mut paused) = (Came::default(), false);
         loop {
-            match used.came() {
-                Came::Ready if !was_ready => {
-                    was_ready = true;
-                    let _ = self.heard.send(Observation::Ready(self.id));
-                }
-                Came::Over => return End::AtRest,
-                Came::Ready | Came::Nothing => {}
+            let came = used.came();
+            // The driver outlives what it drives.
+            if came.has_begun && !std::mem::replace(&mut known.has_begun, true) {
+                let _ = self.heard.send(Observation::Began(self.id));
+            }
+            if came.is_ready && !std::mem::replace(&mut known.is_ready, true) {
+                let _ = self.heard.send(Observation::Ready(self.id));
+            }
+            if came.is_over {
+                return End::AtRest;
             }
             let now = *self.orders.borrow_and_update();
             if std::mem::replace(&mut paused, now.paused) != now.paused {

@@ -65,6 +65,10 @@ struct Entry {
 pub(crate) struct State {
     /// How many orders that begin it were taken in.
     pub(crate) begun: u64,
+    /// How often it was started.
+    pub(crate) spawned: u64,
+    /// How often it had been when it was begun last.
+    pub(crate) spawned_before: u64,
     /// How often it has become ready.
     pub(crate) readied: u64,
     /// How often it had when it was begun last.
@@ -300,15 +304,15 @@ impl Entry {
     }
 }
 
-/// What has come of a process that a run uses.
-#[derive(Clone, Debug)]
-pub(crate) enum Came {
-    /// It is on its way.
-    Nothing,
+/// What has come of a process that a run uses. One thing may follow another before anybody looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Came {
+    /// It was started.
+    pub(crate) has_begun: bool,
     /// It is ready, or was since we use it.
-    Ready,
+    pub(crate) is_ready: bool,
     /// It is at rest.
-    Over,
+    pub(crate) is_over: bool,
 }
 
 impl Use {
@@ -316,13 +320,13 @@ impl Use {
     pub(crate) fn came(&mut self) -> Came {
         let state = self.state.borrow_and_update();
         if state.begun < self.begun {
-            return Came::Nothing;
+            return Came::default();
         }
         let before = self.readied.max(if state.begun == self.begun { state.readied_before } else { 0 });
-        match state.status.stage {
-            stage if stage.is_at_rest() => Came::Over,
-            _ if state.readied > before => Came::Ready,
-            _ => Came::Nothing,
+        Came {
+            has_begun: state.spawned > state.spawned_before,
+            is_ready: state.readied > before && state.fault.is_none(),
+            is_over: state.status.stage.is_at_rest(),
         }
     }
 

@@ -243,7 +243,7 @@ impl Resident {
     fn begin(&mut self, number: u64, what: Happening) {
         let now = self.touch();
         now.begun = number;
-        now.readied_before = now.readied;
+        (now.spawned_before, now.readied_before) = (now.spawned, now.readied);
         now.fault = None;
         (now.status.exit_code, now.status.signal) = (None, None);
         (now.status.says, now.status.trouble) = (None, None);
@@ -302,7 +302,10 @@ impl Resident {
             Deed::Spawn => {
                 self.take_next();
                 let happened = match self.spawn() {
-                    Ok(()) => Happening::Spawned,
+                    Ok(()) => {
+                        self.touch().spawned += 1;
+                        Happening::Spawned
+                    }
                     Err(why) => {
                         self.trouble(Some(why));
                         Happening::NotSpawned
@@ -529,6 +532,8 @@ impl State {
         let status = ProcessStatus { since_ms: now_ms(), ..ProcessStatus::not_started(task) };
         Self {
             begun: 0,
+            spawned: 0,
+            spawned_before: 0,
             readied: 0,
             readied_before: 0,
             status,
