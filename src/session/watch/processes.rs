@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{Order, turns::Turns};
 use crate::{
     event::What,
-    model::{Stage, TaskId, TaskName},
+    model::{Outcome, Stage, TaskId, TaskName, TaskSet},
     session::{LiveLines, processes::Told},
 };
 
@@ -61,16 +61,22 @@ impl Turns {
         self.plan.roots().iter().filter(|id| graph.task(*id).is_process())
     }
 
-    /// Ends if that was wanted, once all processes it was started for have ended by themselves.
+    /// Ends if that was wanted, once all processes it was started for have ended by themselves, or cannot be started.
     pub(super) fn end_with_processes(&mut self) {
         if !self.options.until_exit || self.run.is_some() {
             return;
         }
         let shared = &self.session.shared;
-        let is_over = |id: TaskId| {
-            let status = shared.processes.status(shared.graph.name(id));
-            status.is_some_and(|status| matches!(status.stage, Stage::Exited | Stage::GaveUp))
+        // Where files are followed a change may let it start after all.
+        let failed: TaskSet = match self.options.follows {
+            true => TaskSet::new(),
+            false => self.standing(Outcome::Failed).chain(self.standing(Outcome::DependencyFailed)).collect(),
         };
+        let is_over =
+            |id: TaskId| match shared.processes.status(shared.graph.name(id)).map(|status| status.stage) {
+                Some(Stage::Exited | Stage::GaveUp) => true,
+                stage => failed.contains(id) && stage.is_none_or(Stage::is_at_rest),
+            };
         self.ending |= self.own_processes().next().is_some() && self.own_processes().all(is_over);
     }
 
