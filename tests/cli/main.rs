@@ -15,6 +15,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod keys;
 mod looking;
+mod processes;
 mod protocol;
 mod review;
 mod run;
