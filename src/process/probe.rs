@@ -1,6 +1,7 @@
 //! Questions to a process over the network: does it accept a connection, does it answer HTTP (spec section 6).
 //!
-//! None has a time limit: who asks drops the question when the time is over. What is read of an answer is bounded.
+//! None has a time limit: who asks drops the question when the time is over. What is read of an answer is bounded; the
+//! status decides, and the rest is heard out by the way.
 //! Errors are short phrases for people, without a full stop.
 
 mod answer;
@@ -12,12 +13,19 @@ use std::{
     fmt::Write as _,
     io,
     net::{Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, sink},
     net::{TcpStream, lookup_host},
+    time::timeout,
 };
+
+/// How much of an answer is heard after its status, in bytes.
+const REST: u64 = 1024 * 1024;
+/// And for how long: some answers never end.
+const REST_TIME: Duration = Duration::from_secs(30);
 
 /// How an HTTP question is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,13 +97,26 @@ pub async fn ask_http(url: &HttpQuestion) -> Result<(), String> {
     }
 }
 
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Result<(), String> {
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: &str,
+) -> Result<(), String> {
     // A server may answer and close before it has read the question. Where there is really no connection
     // any more, reading says so.
     if stream.write_all(request.as_bytes()).await.is_ok() {
         let _ = stream.flush().await;
     }
-    answer::read(stream).await?.judge()
+    let status = answer::read(&mut stream).await?;
+    hear_out(stream);
+    status.judge()
+}
+
+/// A server whose answer is not heard to the end fails at it, and says so in its log.
+fn hear_out(stream: impl AsyncRead + Unpin + Send + 'static) {
+    tokio::spawn(async move {
+        // Whatever comes of it: it has answered.
+        let _ = timeout(REST_TIME, copy(&mut stream.take(REST), &mut sink())).await;
+    });
 }
 
 /// A host without brackets, if it is one. It goes into a header line, so it must be nothing else.

@@ -1,4 +1,4 @@
-//! The status line of an HTTP answer (RFC 9112, section 4). Nothing after it is looked at.
+//! The status line of an HTTP answer (RFC 9112, section 4). What it says after that is of no account.
 
 use std::io;
 

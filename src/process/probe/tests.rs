@@ -358,3 +358,29 @@ async fn who_answers_before_reading_is_understood() {
     drop(theirs);
     assert_eq!(ask(ours, &"x".repeat(1000)).await, Ok(()));
 }
+
+#[tokio::test]
+async fn a_server_can_say_the_rest_of_its_answer() {
+    let (listener, address) = open().await;
+    let url = question("127.0.0.1", address.port(), "/", Scheme::Http);
+    let (to, asked) = tokio::sync::oneshot::channel();
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        hear(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n").await.unwrap();
+        asked.await.unwrap();
+        // A connection that was closed in between refuses the second or third of these.
+        for rest in [b"\r\n", b"we", b"ll"] {
+            stream.write_all(rest).await.unwrap();
+            stream.flush().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        stream.shutdown().await.unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0, "nothing was reset");
+    };
+    let ask = async {
+        assert_eq!(ask_http(&url).await, Ok(()));
+        to.send(()).unwrap();
+    };
+    join!(serve, ask);
+}
