@@ -23,9 +23,7 @@ fn started_is_before_ready_and_ready_is_the_default() {
         ",
     );
     // It would never end if `early` waited for what only `early` makes true.
-    let mut run = Live::start(&tree, "run early late explicit");
-    run.finished("app:early");
-    run.stage("db", "ready");
+    let run = Live::start(&tree, "run early late explicit");
     let output = run.ends();
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(tree.read("order"), "early\nlate\nexplicit\n");
