@@ -9,7 +9,7 @@ use std::{
 use devtask::{
     Session,
     model::TaskName,
-    session::{logged_runs, task_log},
+    session::{logged_runs, process_log, task_log},
 };
 
 use crate::{
@@ -23,7 +23,11 @@ pub(crate) fn logs(app: &mut App, args: &LogsArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
     let logs = Logs::new(app, &tree, args.run.as_deref())?;
     let Some(name) = &args.name else { return Ok(out(&logs.overview(&tree))) };
-    let task = tree.graph.name(one(&tree, name)?);
+    let id = one(&tree, name)?;
+    let task = tree.graph.name(id);
+    if tree.graph.task(id).is_process() {
+        return process(app, &tree, task, args);
+    }
     let Some(path) = logs.of(task) else {
         match logs.newest(task, None).filter(|_| args.run.is_none()) {
             Some((run, _)) => complain_with(
@@ -34,6 +38,19 @@ pub(crate) fn logs(app: &mut App, args: &LogsArgs) -> Result<Exit, Exit> {
         }
         return Err(Exit::NothingMatched);
     };
+    if args.path {
+        return Ok(out(&format!("{}\n", path.display())));
+    }
+    Ok(print(&path))
+}
+
+/// That of a process, which goes on from start to start.
+fn process(app: &App, tree: &Tree, task: &TaskName, args: &LogsArgs) -> Result<Exit, Exit> {
+    let path = process_log(&app.state_dir(tree), task);
+    if !path.is_file() {
+        complain(&format!("{task} has no log: it has not run, or wrote nothing"));
+        return Err(Exit::NothingMatched);
+    }
     if args.path {
         return Ok(out(&format!("{}\n", path.display())));
     }

@@ -215,7 +215,7 @@ pub(crate) fn conclude(app: &App, tree: &Tree, answer: &Answer) -> Exit {
 }
 
 /// The last lines of a log; none if it cannot be read.
-fn last_lines(path: &Path, lines: u64) -> Vec<String> {
+pub(crate) fn last_lines(path: &Path, lines: u64) -> Vec<String> {
     let mut text = Vec::new();
     if let Ok(mut log) = LogFollower::from_last(path, lines) {
         while let Ok(more) = log.more() {

@@ -13,7 +13,7 @@ use devtask::{model::TaskName, serve::Governed};
 
 use super::{
     guest::Visit,
-    processes::{ask, conclude, selected},
+    processes::{ask, conclude, last_lines, selected},
     watch,
 };
 use crate::{
@@ -22,12 +22,15 @@ use crate::{
     exit::Exit,
     render::{
         lines::{Lines, Style},
-        text::shown,
+        process::short_name,
+        text::{output_line, shown},
     },
 };
 
 /// How often it is looked whether what was put into the background answers.
 const GLANCE: Duration = Duration::from_millis(10);
+/// How many lines of a process are shown that were written before one looked on.
+const RECALLED: u64 = 10;
 /// How much of what it said is shown if it ends.
 const SAID: usize = 8 * 1024;
 
@@ -162,5 +165,24 @@ pub(crate) fn attach(app: &mut App) -> Result<Exit, Exit> {
     let mut watch = WatchArgs::usual();
     watch.run.show_output = Some(true);
     watch.up = Some(Up { follow: false, background: false });
+    let tree = app.load()?;
+    if !app.globals.quiet {
+        recall(app, &tree)?;
+    }
+    drop(tree);
     watch::look_on(app, &watch)
+}
+
+/// Shows what processes that are up wrote last: what they write from now on comes below.
+fn recall(app: &App, tree: &Tree) -> Result<(), Exit> {
+    let answer = ask(app, tree, (Governed::Listed, Duration::ZERO), &[], |_| {})?;
+    let statuses = answer.map(|answer| answer.statuses).unwrap_or_default();
+    for status in statuses.iter().filter(|status| !status.stage.is_at_rest()) {
+        let Some(log) = &status.log else { continue };
+        for line in last_lines(&tree.loaded.root.join(log), RECALLED) {
+            let name = short_name(status.task.as_str());
+            eprintln!("[{name}]  {}", output_line(&line, app.color_err));
+        }
+    }
+    Ok(())
 }
