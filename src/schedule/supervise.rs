@@ -107,9 +107,9 @@ pub struct Supervisor {
     /// While [`Stage::Waiting`]: until when.
     restart_at: Duration,
     wait: Duration,
-    /// When it was restarted, as far as that may count.
+    /// When it was restarted, in the window if there is one.
     restarts: VecDeque<Duration>,
-    /// How often it was since it was asked for.
+    /// How often, since somebody asked for it.
     restarted: usize,
     ready_since: Option<Duration>,
     /// When it has to be ready.
@@ -205,14 +205,15 @@ impl Supervisor {
         let mut deeds = Vec::new();
         match what {
             Happening::Start if self.stage.is_at_rest() => {
-                self.restarts.clear();
-                self.restarted = 0;
-                self.wait = FIRST_WAIT;
+                self.begin_at_the_beginning();
                 self.spawn(&mut deeds);
             }
             Happening::Start if self.stage == Stage::Waiting => self.spawn(&mut deeds),
             // It is wanted again before it has ended.
-            Happening::Start if self.stage == Stage::Stopping => self.then = Then::Renew,
+            Happening::Start if self.stage == Stage::Stopping => {
+                self.begin_at_the_beginning();
+                self.then = Then::Renew;
+            }
             Happening::Stop => self.stop(now, &mut deeds),
             Happening::Renew if self.stage == Stage::Waiting => self.spawn(&mut deeds),
             Happening::Renew if self.is_up() => self.end(Then::Renew, now, &mut deeds),
@@ -254,6 +255,12 @@ impl Supervisor {
     fn is_told_by_log(&self) -> bool {
         matches!(self.probe.as_ref().map(|probe| &probe.kind), Some(ProbeKind::Log(_)))
             && self.stage == Stage::Starting
+    }
+
+    /// What was before somebody asked for it does not count.
+    fn begin_at_the_beginning(&mut self) {
+        self.restarts.clear();
+        (self.restarted, self.wait) = (0, FIRST_WAIT);
     }
 
     fn spawn(&mut self, deeds: &mut Vec<Deed>) {
@@ -305,7 +312,8 @@ impl Supervisor {
         let period = if self.stage == Stage::Starting { probe.until_ready } else { probe.period };
         self.probe_at = begun.map(|begun| (begun + period).max(now));
         if !well && self.stage == Stage::Ready && self.failures >= probe.failure_threshold {
-            (self.stage, self.ready_since) = (Stage::Unhealthy, None);
+            self.forgive(now);
+            self.stage = Stage::Unhealthy;
             if self.restart.on != RestartOn::Never {
                 self.accuse(Accused::Unwell, now, deeds);
             }
@@ -325,8 +333,16 @@ impl Supervisor {
         self.end(Then::Judge, now, deeds);
     }
 
+    /// Its health is over: if it lasted, the waits begin with the first again.
+    fn forgive(&mut self, now: Duration) {
+        if self.ready_since.take().is_some_and(|since| now.saturating_sub(since) >= HEALTH) {
+            self.wait = FIRST_WAIT;
+        }
+    }
+
     /// Ends it: its signal, its grace, SIGKILL.
     fn end(&mut self, then: Then, now: Duration, deeds: &mut Vec<Deed>) {
+        self.forgive(now);
         self.ask_no_more(deeds);
         (self.stage, self.then) = (Stage::Stopping, then);
         self.kill_at = Some(now + self.shutdown.grace);
@@ -346,9 +362,7 @@ impl Supervisor {
     fn ended(&mut self, well: bool, now: Duration, deeds: &mut Vec<Deed>) {
         self.ask_no_more(deeds);
         self.kill_at = None;
-        if self.ready_since.take().is_some_and(|since| now.saturating_sub(since) >= HEALTH) {
-            self.wait = FIRST_WAIT;
-        }
+        self.forgive(now);
         match (self.stage, self.then) {
             (Stage::Stopping, Then::Rest) => self.stage = Stage::Stopped,
             (Stage::Stopping, Then::Renew) => self.spawn(deeds),

@@ -170,6 +170,32 @@ fn a_minute_of_health_forgives_the_wait_and_not_the_number() {
 }
 
 #[test]
+fn health_counts_until_it_is_over_however_that_shows() {
+    let probe = Probe { initial_delay: s(0), success_threshold: 1, failure_threshold: 1, ..exec() };
+    let fed = |spec: &mut ProcessSpec| {
+        spec.watchdog = Some(Watchdog { interval: s(3), require_ready: true });
+    };
+    // A probe that fails.
+    let mut story = Story::new(|_| (), Some(probe)).up();
+    story.falls(false, ms(100));
+    story.wait(s(0));
+    story.tell(Happening::Probed(true));
+    story.now += s(60);
+    assert_eq!(story.tell(Happening::Tick), [Deed::Probe]);
+    assert_eq!(story.tell(Happening::Probed(false)), [Deed::Signal(15)]);
+    story.falls(false, ms(100));
+    // Its own word; and the time it takes to end is not spent in health.
+    for (healthy, back_off) in [(s(60), ms(100)), (s(57), ms(200))] {
+        let mut story = Story::new(fed, None).up();
+        story.falls(false, ms(100));
+        story.now += healthy;
+        assert_eq!(story.tell(Happening::Trips), [Deed::Signal(15)]);
+        story.now += s(4);
+        story.falls(false, back_off);
+    }
+}
+
+#[test]
 fn a_probe_is_asked_when_it_is_time_and_so_often_as_is_wanted() {
     let mut story = Story::new(|_| (), Some(exec())).up();
     assert_eq!(story.it.stage(), Stage::Starting);
@@ -282,6 +308,97 @@ fn a_watchdog_wants_to_be_fed() {
     let mut story = Story::new(|_| (), None).up();
     story.tell(Happening::Feeds);
     assert_eq!(story.it.due(), None, "it has none");
+}
+
+#[test]
+fn one_may_say_itself_that_it_is_not_well() {
+    let fed = |spec: &mut ProcessSpec| {
+        spec.watchdog = Some(Watchdog { interval: s(3), require_ready: true });
+    };
+    // Also before it is ready, and before its watchdog is armed.
+    let mut story = Story::new(fed, Some(probe(ProbeKind::Notify))).up();
+    assert_eq!(story.tell(Happening::Trips), [Deed::Signal(15)]);
+    assert_eq!(story.tell(Happening::Trips), [], "it is being ended");
+    story.falls(true, ms(100));
+    // The rules say what follows.
+    let mut story = Story::new(
+        |spec| {
+            fed(spec);
+            spec.restart.on = RestartOn::Never;
+        },
+        None,
+    )
+    .up();
+    assert_eq!(story.tell(Happening::Trips), [Deed::Signal(15)]);
+    story.tell(Happening::Ended { well: true });
+    assert_eq!(story.it.stage(), Stage::Exited);
+    assert_eq!(story.tell(Happening::Trips), [], "it is not there");
+    // Of one without a watchdog it says nothing.
+    let mut story = Story::new(|_| (), None).up();
+    assert_eq!(story.tell(Happening::Trips), []);
+    assert_eq!(story.it.stage(), Stage::Ready);
+}
+
+#[test]
+fn until_it_is_ready_it_is_asked_more_often_and_what_it_is_about_may_take_longer() {
+    let often = Probe { until_ready: ms(100), initial_delay: s(0), success_threshold: 1, ..exec() };
+    let mut story = Story::new(|spec| spec.shutdown.grace = s(2), Some(often)).up();
+    assert_eq!(story.wait(s(0)), [Deed::Probe]);
+    for _ in 0..5 {
+        story.tell(Happening::Probed(false));
+        assert_eq!(story.it.stage(), Stage::Starting, "no failure counts before it is ready");
+        assert_eq!(story.wait(ms(100)), [Deed::Probe]);
+    }
+    story.tell(Happening::Probed(true));
+    assert_eq!(story.wait(s(10)), [Deed::Probe], "period");
+    story.tell(Happening::Probed(true));
+    // Its end may take longer, too; it is never shortened.
+    assert_eq!(story.tell(Happening::Stop), [Deed::Signal(15)]);
+    story.tell(Happening::Extends(s(1)));
+    assert_eq!(story.it.due(), Some(story.now + s(2)));
+    story.tell(Happening::Extends(s(30)));
+    assert_eq!(story.wait(s(30)), [Deed::Kill]);
+}
+
+#[test]
+fn other_rules_count_from_the_next_start_on() {
+    let mut story = Story::new(|_| (), None).up();
+    story.tell(Happening::Renew);
+    let mut other = spec();
+    other.restart = Restart { on: RestartOn::OnFailure, max: Some(0), window: None };
+    other.shutdown = Shutdown { signal: 1, grace: s(1) };
+    other.watchdog = Some(Watchdog { interval: s(3), require_ready: false });
+    assert_eq!(story.tell(Happening::Ended { well: true }), [Deed::Spawn]);
+    story.it.change(&other, Some(exec()));
+    story.tell(Happening::Spawned);
+    assert_eq!((story.it.stage(), story.it.due()), (Stage::Starting, Some(story.now + s(1))), "its probe");
+    story.now += s(3);
+    assert!(story.tell(Happening::Tick).contains(&Deed::Signal(1)), "its watchdog, its signal");
+    assert_eq!(story.wait(s(1)), [Deed::Kill], "its grace");
+    story.tell(Happening::Ended { well: true });
+    assert_eq!(story.it.stage(), Stage::GaveUp, "its limit");
+}
+
+#[test]
+fn one_that_is_wanted_again_while_it_is_being_stopped_begins_at_the_beginning() {
+    let mut story = Story::new(|spec| spec.restart.max = Some(2), None).up();
+    story.falls(false, ms(100));
+    story.falls(false, ms(200));
+    story.tell(Happening::Stop);
+    assert_eq!(story.tell(Happening::Start), []);
+    assert_eq!(story.it.stage(), Stage::Stopping);
+    assert_eq!(story.it.due(), Some(story.now + s(5)), "it still has its grace");
+    assert_eq!(story.tell(Happening::Ended { well: false }), [Deed::Spawn]);
+    story.tell(Happening::Spawned);
+    assert_eq!(story.it.restarts(), 0);
+    story.falls(false, ms(100));
+    story.falls(false, ms(200));
+    // The last word counts.
+    story.tell(Happening::Stop);
+    story.tell(Happening::Start);
+    story.tell(Happening::Stop);
+    assert_eq!(story.tell(Happening::Ended { well: false }), []);
+    assert_eq!((story.it.stage(), story.it.due()), (Stage::Stopped, None));
 }
 
 #[test]
@@ -422,6 +539,7 @@ impl World {
             3 => Happening::SaysReady,
             4 => Happening::SaysStopping,
             5 | 6 => Happening::Feeds,
+            7 if self.rng.bool() => Happening::Trips,
             7 => Happening::Extends(ms(self.rng.u64(0..10_000))),
             _ if self.lives && !self.is_up && self.rng.u8(0..8) == 0 => Happening::NotSpawned,
             _ if self.lives && !self.is_up => Happening::Spawned,
