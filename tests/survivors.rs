@@ -4,8 +4,12 @@
 
 mod support;
 
+#[path = "survivors/again.rs"]
+mod again;
 #[path = "survivors/floods.rs"]
 mod floods;
+#[path = "survivors/kept.rs"]
+mod kept;
 #[path = "survivors/more.rs"]
 mod more;
 #[path = "survivors/processes.rs"]

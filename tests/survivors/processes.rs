@@ -7,6 +7,9 @@ use super::support::{Sandbox, eventually};
 /// The variable by which a test's processes are known. It survives where devtask's own mark does not.
 pub(crate) const TOKEN: &str = "SURVIVOR_TOKEN";
 
+/// The variable by which those are known, too, who started them.
+pub(crate) const MANAGER: &str = "SURVIVOR_MANAGER";
+
 /// A word nobody else has.
 pub(crate) fn token(tree: &Sandbox) -> String {
     tree.root().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
@@ -14,7 +17,12 @@ pub(crate) fn token(tree: &Sandbox) -> String {
 
 /// The living processes that carry `token`, as `number command line`.
 pub(crate) fn carrying(token: &str) -> Vec<String> {
-    let mark = format!("{TOKEN}={token}");
+    carrying_as(TOKEN, token)
+}
+
+/// The same of another variable.
+pub(crate) fn carrying_as(variable: &str, token: &str) -> Vec<String> {
+    let mark = format!("{variable}={token}");
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
@@ -27,6 +35,16 @@ pub(crate) fn carrying(token: &str) -> Vec<String> {
         format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " "))
     })
     .collect()
+}
+
+/// Kills everything that carries `token`, whoever started it, too.
+pub(crate) fn end_all(token: &str) {
+    while let left @ [_, ..] = carrying_as(MANAGER, token).as_slice() {
+        for pid in left.iter().filter_map(|line| line.split(' ').next()?.parse().ok()) {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 /// Fails unless all of them are gone soon.

@@ -2,6 +2,8 @@
 
 mod host;
 #[cfg(target_os = "linux")]
+mod kept;
+#[cfg(target_os = "linux")]
 mod kills;
 mod nested;
 mod reload;

@@ -7,10 +7,12 @@
 //! | `prepared` | what is started for one, and how it is asked |
 //! | `resident` | one process: what its supervisor wants is done, what happens to it is told the supervisor |
 //! | `control` | all that from outside |
+//! | `end` | all of them end |
 //! | `news` | what is told of them while it happens |
 //! | `ports` | the ports that were given to processes |
 
 mod control;
+mod end;
 mod news;
 mod ports;
 mod prepared;
@@ -26,7 +28,6 @@ use tokio::sync::{mpsc, watch};
 use super::results::HandedOn;
 use crate::{
     event::ProcessStatus,
-    graph::TaskGraph,
     model::{Digest, Stage, TaskName},
     process::Warden,
 };
@@ -247,48 +248,6 @@ impl Processes {
             }
         }
     }
-
-    /// Ends all processes, those first that rest on others, and waits until they are at rest.
-    pub(crate) async fn end(&self, graph: &TaskGraph) {
-        loop {
-            let up = self.up();
-            let Some(first) = up.first() else { return };
-            let rests_on = |lower: &TaskName, upper: &TaskName| is_upstream(graph, lower, upper);
-            let free: Vec<&TaskName> =
-                up.iter().filter(|name| !up.iter().any(|other| rests_on(name, other))).collect();
-            // No order is no reason to stay.
-            let free = if free.is_empty() { vec![first] } else { free };
-            let mut states = Vec::new();
-            for name in free {
-                self.stop(name);
-                states.extend(self.all().get(name).map(|entry| entry.state.clone()));
-            }
-            for mut state in states {
-                // One that is gone is at rest.
-                let _ = state.wait_for(|state| state.status.stage.is_at_rest()).await;
-            }
-        }
-    }
-}
-
-/// Whether `upper` has to wait for `lower`, directly or through others.
-fn is_upstream(graph: &TaskGraph, lower: &TaskName, upper: &TaskName) -> bool {
-    let (Some(lower), Some(upper)) = (graph.id(lower.as_str()), graph.id(upper.as_str())) else {
-        return false;
-    };
-    let mut todo = vec![upper];
-    let mut seen = crate::model::TaskSet::new();
-    while let Some(id) = todo.pop() {
-        for edge in graph.upstream(id) {
-            if edge.task == lower {
-                return lower != upper;
-            }
-            if seen.insert(edge.task) {
-                todo.push(edge.task);
-            }
-        }
-    }
-    false
 }
 
 impl Entry {

@@ -3,8 +3,9 @@
 use std::{
     env,
     ffi::OsString,
-    fs::{self, File},
-    path::PathBuf,
+    fs::{self, File, OpenOptions},
+    io::{Read as _, Seek as _},
+    os::unix::fs::OpenOptionsExt as _,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -112,7 +113,7 @@ pub(crate) fn in_background(
 struct Background {
     child: Child,
     /// What it says.
-    said: PathBuf,
+    said: File,
 }
 
 impl Background {
@@ -122,10 +123,13 @@ impl Background {
         devtask::store::StateDir::create(&state_dir)
             .and_then(|dir| dir.subdir("processes"))
             .map_err(|error| internal(&error.to_string()))?;
-        let said = state_dir.join("processes").join("up.log");
-        // What lies there is what the last one said.
-        let _ = fs::remove_file(&said);
-        let log = File::create_new(&said).map_err(fail)?;
+        let place = state_dir.join("processes").join("up.log");
+        // Under a name of its own at first: others may do the same at this moment.
+        let own = place.with_extension(format!("{}.log", std::process::id()));
+        let mut options = OpenOptions::new();
+        let said = options.read(true).append(true).create(true).mode(0o600).open(&own).map_err(fail)?;
+        fs::rename(&own, &place).map_err(fail)?;
+        let log = said.try_clone().map_err(fail)?;
         let mut command = Command::new(env::current_exe().map_err(fail)?);
         command.arg("-C").arg(&app.start_dir);
         if let Some(file) = &app.globals.file {
@@ -145,7 +149,9 @@ impl Background {
     /// What its end means to us, if it has ended.
     fn ended(&mut self) -> Option<Exit> {
         let status = self.child.try_wait().ok().flatten()?;
-        let said = fs::read(&self.said).unwrap_or_default();
+        let mut said = Vec::new();
+        // What cannot be read is in the file.
+        let _ = self.said.rewind().and_then(|()| self.said.read_to_end(&mut said));
         let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SAID)..]).into_owned();
         said.lines().for_each(|line| eprintln!("{}", shown(line)));
         Some(match status.code() {
