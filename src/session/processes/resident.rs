@@ -1,5 +1,8 @@
 //! One process. Its [`Supervisor`] says what is to be done; here it is done, and what happens is told the supervisor.
 
+mod asking;
+mod clock;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -12,17 +15,16 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::{
-    State,
-    news::News,
-    prepared::{Prepared, Question},
-};
+use asking::Probing;
+use clock::Clock;
+
+use super::{State, news::News, prepared::Prepared};
 use crate::{
     event::{ProcessStatus, What},
     model::{Stage, TaskName},
     process::{
         ActivationSocket, Command, Ended, JobControl, Launch, LineSink, ListenOn, Notice, NotifySocket,
-        Piece, SinkMode, Warden, ask_http, ask_tcp,
+        Piece, SinkMode, Warden,
     },
     schedule::supervise::{Accused, Deed, Happening, Supervisor},
     session::results::HandedOn,
@@ -87,46 +89,6 @@ struct Running {
     lines: mpsc::Receiver<Piece>,
 }
 
-/// A probe under way.
-struct Probing {
-    answer: Work<Result<(), String>>,
-    /// Of one that is a job.
-    control: Option<JobControl>,
-}
-
-/// Time since it was first asked for, without that in which it was paused.
-#[derive(Debug)]
-struct Clock {
-    begun: Instant,
-    paused: Duration,
-    since: Option<Instant>,
-}
-
-impl Clock {
-    fn now(&self) -> Duration {
-        let now = self.since.unwrap_or_else(Instant::now);
-        now.duration_since(self.begun).saturating_sub(self.paused)
-    }
-
-    /// When that time will have come; never while it stands still.
-    fn instant(&self, at: Duration) -> Option<Instant> {
-        let never = self.since.is_some();
-        (!never).then(|| self.begun.checked_add(self.paused + at)).flatten()
-    }
-
-    fn pause(&mut self) -> bool {
-        let begins = self.since.is_none();
-        self.since.get_or_insert_with(Instant::now);
-        begins
-    }
-
-    fn resume(&mut self) -> bool {
-        let since = self.since.take();
-        self.paused += since.map(|since| since.elapsed()).unwrap_or_default();
-        since.is_some()
-    }
-}
-
 /// What happened.
 enum Happened {
     Order(Option<Order>),
@@ -157,7 +119,7 @@ impl Resident {
             supervisor: Supervisor::idle(),
             prepared: None,
             next: None,
-            clock: Clock { begun: Instant::now(), paused: Duration::ZERO, since: None },
+            clock: Clock::new(),
             job: None,
             probe: None,
             notify: None,
@@ -357,7 +319,7 @@ impl Resident {
         let job = job.map_err(|error| error.to_string())?;
         self.job =
             Some(Running { control: job.control(), pid: job.pid(), finish: Box::pin(job.finish()), lines });
-        if self.clock.since.is_some() {
+        if self.clock.is_paused() {
             self.control(JobControl::pause);
         }
         Ok(())
@@ -379,41 +341,14 @@ impl Resident {
         Ok(())
     }
 
-    /// Begins to ask how it is.
     fn ask(&self) -> Result<Probing, String> {
         let prepared = self.prepared.as_ref().ok_or_else(|| "nothing is known of it".to_owned())?;
-        let net = |answer: Work<Result<(), String>>| Ok(Probing { answer, control: None });
-        match &prepared.question {
-            Question::Exec(command) => {
-                let launch = Launch { command: (**command).clone(), ..Launch::default() };
-                let job = self.warden.spawn(launch).map_err(|error| error.to_string())?;
-                let control = job.control();
-                let answer = async move { of_exit(&job.finish().await) };
-                Ok(Probing { answer: Box::pin(answer), control: Some(control) })
-            }
-            Question::Tcp(places) => {
-                let places = places.clone();
-                net(Box::pin(async move {
-                    for (host, port) in places {
-                        ask_tcp(&host, port).await?;
-                    }
-                    Ok(())
-                }))
-            }
-            Question::Http(question) => {
-                let question = question.clone();
-                net(Box::pin(async move { ask_http(&question).await }))
-            }
-            Question::Told | Question::Line(_) => Err("it is not asked".to_owned()),
-        }
+        Probing::begin(&prepared.question, &self.warden)
     }
 
     fn end_probe(&mut self) {
-        let Some(probe) = self.probe.take() else { return };
-        if let Some(control) = probe.control {
-            control.kill();
-            // What it started ends with it; nobody waits for that.
-            tokio::spawn(probe.answer);
+        if let Some(probe) = self.probe.take() {
+            probe.end();
         }
     }
 
@@ -541,17 +476,6 @@ impl State {
             fault: None,
             tail: Arc::default(),
         }
-    }
-}
-
-fn of_exit(ended: &Ended) -> Result<(), String> {
-    let last = ended.tail.iter().rev().find(|line| !line.is_empty());
-    let said = last.map(|line| format!(": {}", String::from_utf8_lossy(line))).unwrap_or_default();
-    match (ended.exit.code, ended.exit.signal) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(format!("exit {code}{said}")),
-        (None, Some(signal)) => Err(format!("ended by signal {signal}{said}")),
-        (None, None) => Err(format!("ended{said}")),
     }
 }
 
