@@ -108,7 +108,8 @@ impl Using {
         digest_of(format!("{own:?}{outputs:?}{:?}{:?}", self.start.exports, self.made()).as_bytes())
     }
 
-    /// What the tasks upstream of it have made, as far as that is watched.
+    /// What the tasks upstream of it have made, as far as that is watched. Whoever starts it: a watch compares it with
+    /// what it would start.
     fn made(&self) -> Vec<(TaskId, Digest)> {
         let shared = &self.run.shared;
         let Some(watching) = shared.watching.get() else { return Vec::new() };

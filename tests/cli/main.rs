@@ -12,6 +12,7 @@ mod freshness;
 mod guests;
 mod history;
 mod hostile;
+mod kept;
 #[cfg(target_os = "linux")]
 mod keys;
 mod looking;
