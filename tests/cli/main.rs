@@ -7,6 +7,7 @@ mod attached;
 mod devenv;
 mod direct;
 mod example;
+mod example_web;
 mod faults;
 mod freshness;
 mod guests;
