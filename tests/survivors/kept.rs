@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
@@ -113,6 +114,14 @@ const WAYS: [(Manager, Way); 23] = {
     ]
 };
 
+/// Where a search for a port begins: not where others search at the same time, for between the search and the opening
+/// of the socket somebody else may take it.
+fn first_port() -> usize {
+    static STORIES: AtomicUsize = AtomicUsize::new(0);
+    let process = usize::try_from(std::process::id()).unwrap() * 997;
+    20_100 + (process + STORIES.fetch_add(1, Ordering::Relaxed) * 10) % 12_000
+}
+
 /// How often each shape is stopped: in each way once, unless told otherwise.
 fn stops() -> usize {
     std::env::var("DEVTASK_TEST_STOPS").ok().and_then(|n| n.parse().ok()).unwrap_or(WAYS.len())
@@ -142,7 +151,7 @@ impl Ground {
                     {{ name = "net", kind = "tcp", address = "127.0.0.1:${{ports.net}}" }},
                     {{ name = "file", kind = "unix_stream", path = "service.sock" }},
                 ]
-                ports.net.allocate = 20000
+                ports.net.allocate = {}
                 shutdown.grace = 0.3
                 restart.max = "unlimited"
                 watchdog.usec = 3_600_000_000
@@ -152,6 +161,7 @@ impl Ground {
                 after = ["devenv:processes:shape@started", "devenv:processes:beside@started"]
                 exec = "while [ ! -e up ]; do sleep 0.02; done; echo > used; {STAY}"
                 "#,
+                first_port(),
             ),
         );
         Self { tree }
