@@ -3,6 +3,9 @@
 
 use super::support::{Output, Running, Sandbox, eventually};
 
+/// By this variable everybody is known whom a test has started.
+const MARK: &str = "DEVTASK_STORY_OF";
+
 /// A tree that is taken down in the end, also of a test that fails.
 struct Kept {
     tree: Sandbox,
@@ -11,9 +14,8 @@ struct Kept {
 impl Kept {
     /// A database that needs a table, and two that need the database.
     fn new() -> Self {
-        Self {
-            tree: Sandbox::with(
-                r#"
+        let mut tree = Sandbox::with(
+            r#"
                 name = "app"
                 [tasks.table]
                 exec = "echo x >> table.count; echo table > table"
@@ -35,8 +37,29 @@ impl Kept {
                 exec = "echo x >> two.count"
                 execIfModified = ["in"]
                 "#,
-            ),
-        }
+        );
+        let root = tree.root().to_owned();
+        tree.set_env(MARK, root);
+        Self { tree }
+    }
+
+    /// Everybody who was started here and lives, also in the background.
+    fn everybody(&self) -> Vec<i32> {
+        let mark = format!("{MARK}={}", self.tree.root().display());
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        })
+        .collect()
+    }
+
+    /// Takes it down, after which nobody is left and nobody comes back.
+    fn down(&self) {
+        self.tree.ok("down");
+        eventually("everybody is gone", || self.everybody().is_empty());
+        assert!(!self.tree.exists(".devtask/socket"));
     }
 
     fn count(&self, task: &str) -> usize {
@@ -61,7 +84,11 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let _ = self.tree.devtask(["down"]).run();
+        while let left @ [_, ..] = self.everybody().as_slice() {
+            for pid in left.iter().filter_map(|pid| rustix::process::Pid::from_raw(*pid)) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
     }
 }
 
@@ -122,7 +149,6 @@ fn twenty_at_once_around_one_who_has_them_up() {
         let output = run.finish();
         assert!(output.code.is_some(), "{output}");
     }
-    assert!(!kept.tree.exists(".devtask/socket"));
 }
 
 #[test]
@@ -142,8 +168,7 @@ fn twenty_at_once_with_nobody_who_has_them_up_yet() {
     // `up` came to have them, whoever was first; what is up stays so.
     let status = kept.tree.ok("processes wait db");
     assert!(status.out.contains("ready"), "{status}");
-    kept.tree.ok("down");
-    assert!(!kept.tree.exists(".devtask/socket"));
+    kept.down();
 }
 
 #[test]
@@ -157,8 +182,7 @@ fn many_who_put_it_into_the_background_at_once_and_one_who_takes_it_down() {
     for (line, output) in ended {
         assert!(matches!(output.code, Some(0 | 1)), "devtask {line}\n{output}");
     }
-    kept.tree.ok("down");
     kept.tree.ok("up -d");
-    kept.tree.ok("down");
+    kept.down();
     assert_eq!(kept.count("table"), 1);
 }

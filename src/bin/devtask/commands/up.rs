@@ -83,8 +83,12 @@ pub(crate) fn in_background(
         Style { color: app.color_err, quiet: app.globals.quiet, explain: false, tail: 25, streamed: false };
     let mut lines = Lines::new(style);
     loop {
-        let is_lasting = Visit::of_loaded(app, tree).is_some_and(|visit| visit.welcome.watch.is_some());
-        if is_lasting {
+        let owner = Visit::of_loaded(app, tree).and_then(|visit| visit.welcome.watch).map(|watch| watch.pid);
+        if let Some(owner) = owner {
+            // One who came too late would have them up again once they are taken down.
+            if let Some(late) = child.take_if(|background: &mut Background| background.child.id() != owner) {
+                late.end();
+            }
             let left = within.saturating_sub(begin.elapsed());
             let show = |event: &devtask::event::Event| {
                 lines.of(event).iter().for_each(|line| eprintln!("{line}"));
@@ -95,11 +99,12 @@ pub(crate) fn in_background(
         }
         match &mut child {
             None => child = Some(Background::start(app, tree, names, flags)?),
-            Some(background) => {
-                if let Some(exit) = background.ended() {
-                    return Ok(exit);
-                }
-            }
+            Some(background) => match background.ended() {
+                // Somebody else was first, and is asked now; unless that was no more than a moment.
+                Some(Exit::Held) if !app.globals.no_wait => child = None,
+                Some(exit) => return Ok(exit),
+                None => {}
+            },
         }
         if begin.elapsed() > within {
             complain("what was put into the background does not answer; `devtask down` ends it");
@@ -139,11 +144,21 @@ impl Background {
         if let Some(granularity) = app.globals.granularity {
             command.arg(format!("--granularity={}s", granularity.as_secs_f64()));
         }
+        if app.globals.no_wait {
+            command.arg("--no-wait");
+        }
         command.args(["up", "--background", "--ui=plain", "--color=never"]).args(flags);
         command.args(names.iter().map(TaskName::as_str));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(fail)?;
         Ok(Self { child, said })
+    }
+
+    /// Ends it, for it is not needed.
+    fn end(mut self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
     }
 
     /// What its end means to us, if it has ended.

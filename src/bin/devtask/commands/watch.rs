@@ -88,6 +88,8 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
                 Turn::Own(own) => match own.hold(app, args, errand, &mut console, &mut attempts).await? {
                     Held::Anew => Turn::Own(Own::load(app, args)?),
                     Held::Ours(session) => return own.watch(app, args, errand, console, *session).await,
+                    // Who is in the background for nobody ends, or it would have them up again once they are taken down.
+                    Held::Others(_) if args.up.is_some_and(|up| up.background) => return Err(Exit::Held),
                     Held::Others(other) => {
                         console.view().begin_again(other.screen(app, args, errand));
                         Turn::Others(*other)
