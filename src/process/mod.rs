@@ -54,7 +54,7 @@ pub use log::{DEFAULT_LOG_CAP, Keep, LogTarget, PROCESS_LOG_FILES, PROCESS_LOG_S
 pub use marker::SESSION_VARIABLE;
 pub use notify::{Notice, NotifySocket};
 pub use output::{LineSink, Piece, SinkMode};
-pub use port::{HeldPort, PortHolder, PortTaken, port_holder};
+pub use port::{HeldPort, PortClaim, PortHolder, PortTaken, port_holder};
 pub use probe::{HttpQuestion, Scheme, ask_http, ask_tcp};
 pub use spawn_error::SpawnError;
 pub use warden::{Warden, WardenOptions};

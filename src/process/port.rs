@@ -4,11 +4,18 @@
 //! may want another address, so a port counts as taken as soon as anything listens on it.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
 };
 
-use rustix::net::{AddressFamily, bind, sockopt};
+use rustix::{
+    fs::OFlags,
+    net::{AddressFamily, bind, sockopt},
+};
 
 use super::socket;
 
@@ -78,6 +85,34 @@ impl HeldPort {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let number = listener.local_addr()?.port();
         Ok(Self { _listener: listener, number })
+    }
+}
+
+/// Among the devtasks of one user a port has one tree: between the moment a port is let go of and the moment its
+/// process takes it, no other tree is given it. Given up when dropped.
+#[derive(Debug)]
+pub struct PortClaim {
+    /// Locked as long as it is open. None where that cannot be had.
+    _file: Option<File>,
+}
+
+impl PortClaim {
+    /// Claims a port, by a file in this directory, which is made if need be. None: somebody else has it. Where there can
+    /// be no such file everything is had: it only keeps trees out of each other's way.
+    #[must_use]
+    pub fn take(directory: &Path, port: u16) -> Option<Self> {
+        let open = || -> io::Result<File> {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600);
+            let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+            options.custom_flags(no_follow).open(directory.join(port.to_string()))
+        };
+        let Ok(file) = open() else { return Some(Self { _file: None }) };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => None,
+            Ok(()) | Err(TryLockError::Error(_)) => Some(Self { _file: Some(file) }),
+        }
     }
 }
 
@@ -236,6 +271,22 @@ mod tests {
 
     fn kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
         result.err().map(|e| e.kind())
+    }
+
+    #[test]
+    fn one_tree_has_a_port_until_it_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let claims = dir.path().join("claims");
+        let first = PortClaim::take(&claims, 8080).unwrap();
+        assert!(PortClaim::take(&claims, 8080).is_none());
+        assert!(PortClaim::take(&claims, 8081).is_some());
+        drop(first);
+        assert!(PortClaim::take(&claims, 8080).is_some());
+        // Where nothing can be claimed nobody is kept from anything.
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let nowhere = dir.path().join("file");
+        let both = [PortClaim::take(&nowhere, 1), PortClaim::take(&nowhere, 1)];
+        assert!(both.iter().all(Option::is_some));
     }
 
     #[test]

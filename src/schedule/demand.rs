@@ -6,10 +6,21 @@
 //! is all. If it is not, it demands the processes, and is judged again when they are up. Whatever becomes of a process
 //! that others demanded changes nothing for a task that is fresh.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Moves, Phase, Scheduler, Step};
-use crate::model::{Outcome, TaskId, TaskSet};
+use crate::{
+    graph::Edge,
+    model::{Condition, Outcome, TaskId, TaskSet},
+    plan::Plan,
+};
+
+/// Edges from processes that start on demand to what rests on them through tasks in between.
+#[derive(Debug, Default)]
+pub(super) struct Through {
+    up: HashMap<TaskId, Vec<Edge>>,
+    down: HashMap<TaskId, Vec<Edge>>,
+}
 
 /// What demand has to do with a task.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,31 +58,84 @@ impl Demand {
 }
 
 impl Scheduler {
-    /// Finds out which processes start on demand.
+    /// Finds out which processes start on demand, and who may come to need them.
     pub(super) fn foresee_demand(&mut self, wanted: Option<&TaskSet>) {
         let (graph, plan) = (Arc::clone(&self.graph), Arc::clone(&self.plan));
-        let mut certain = TaskSet::new();
+        // Of what is certain, or has something certain below it.
+        let mut above = TaskSet::new();
         for &id in plan.order().iter().rev() {
             let (task, is_root) = (graph.task(id), wanted.unwrap_or(plan.roots()).contains(id));
-            let mut downstream = plan.downstream(&graph, id).map(|edge| edge.task);
+            let is_above = plan.downstream(&graph, id).any(|edge| above.contains(edge.task));
             let is_certain = match task.has_command() {
                 true if !task.is_process() => !task.can_be_fresh() && !self.keeps,
                 // One that only gathers others stands for them.
-                true | false => is_root || downstream.any(|id| certain.contains(id)),
+                true | false => is_root || is_above,
             };
-            if is_certain {
-                certain.insert(id);
+            if is_certain || is_above {
+                above.insert(id);
             }
             self.states[id.index()].demand.is_lazy = task.is_process() && !is_certain;
         }
+        self.through_others(&plan);
         for &id in plan.order() {
-            let upstream = || plan.upstream(&graph, id).map(|edge| edge.task);
-            let rests = upstream().any(|upper| self.states[upper.index()].demand.is_lazy);
-            let scheduled = upstream().filter(|upper| plan.scheduled().contains(*upper)).count();
-            let demand = &mut self.states[id.index()].demand;
-            demand.looks_ahead = rests || demand.is_lazy;
-            demand.closed = scheduled;
+            let upstream = || self.upstream(id).filter(|edge| plan.scheduled().contains(edge.task));
+            let rests = upstream().any(|edge| self.states[edge.task.index()].demand.is_lazy);
+            let scheduled = upstream().count();
+            let state = &mut self.states[id.index()];
+            state.pending = scheduled;
+            state.demand.looks_ahead = rests || state.demand.is_lazy;
+            state.demand.closed = scheduled;
         }
+    }
+
+    /// What rests on a process through a task in between needs it, too, also if that task is fresh: in a clean run the
+    /// process would be up. That is an edge of the same conditions; an end that was waited for is over, and a soft
+    /// edge does not ask how what is upstream of it has fared.
+    fn through_others(&mut self, plan: &Plan) {
+        let graph = Arc::clone(&self.graph);
+        let mut rests: HashMap<TaskId, Vec<Edge>> = HashMap::new();
+        for &id in plan.order() {
+            let (mut own, mut through): (Vec<Edge>, Vec<Edge>) = (Vec::new(), Vec::new());
+            for edge in plan.upstream(&graph, id).filter(|edge| plan.scheduled().contains(edge.task)) {
+                if self.states[edge.task.index()].demand.is_lazy {
+                    own.push(edge);
+                } else if !edge.conditions.is_soft() && !graph.task(edge.task).is_process() {
+                    through.extend(rests.get(&edge.task).into_iter().flatten());
+                }
+            }
+            through.retain(|edge| !edge.conditions.contains(Condition::Completed));
+            through.sort_by_key(|edge| edge.task);
+            through.dedup_by(|edge, kept| {
+                let same = edge.task == kept.task;
+                if same {
+                    edge.conditions.iter().for_each(|condition| kept.conditions.insert(condition));
+                }
+                same
+            });
+            through.retain(|edge| own.iter().all(|direct| direct.task != edge.task));
+            for edge in &through {
+                self.through.down.entry(edge.task).or_default().push(Edge { task: id, ..*edge });
+            }
+            own.extend(through.iter().copied());
+            if !through.is_empty() {
+                self.through.up.insert(id, through);
+            }
+            if !own.is_empty() {
+                rests.insert(id, own);
+            }
+        }
+    }
+
+    /// The edges into a task, with those from processes that others need for it.
+    pub(super) fn upstream(&self, id: TaskId) -> impl Iterator<Item = Edge> + '_ {
+        let through = self.through.up.get(&id).into_iter().flatten().copied();
+        self.plan.upstream(&self.graph, id).chain(through)
+    }
+
+    /// The edges out of a task, with those into tasks that need it for others.
+    pub(super) fn downstream(&self, id: TaskId) -> impl Iterator<Item = Edge> + '_ {
+        let through = self.through.down.get(&id).into_iter().flatten().copied();
+        self.plan.downstream(&self.graph, id).chain(through)
     }
 
     /// A task that may turn out not to need what it rests on.
@@ -109,14 +173,13 @@ impl Scheduler {
     pub(super) fn demand(&mut self, id: TaskId) {
         self.busy -= 1;
         self.checking -= 1;
-        let (graph, plan) = (Arc::clone(&self.graph), Arc::clone(&self.plan));
         let (mut todo, mut moves) = (Vec::new(), Moves::default());
         let mut awake = Some(id);
         while let Some(id) = awake {
             let state = &mut self.states[id.index()];
             state.demand.demands = true;
             state.progress.phase = Phase::Waiting;
-            todo.extend(plan.upstream(&graph, id).map(|edge| edge.task));
+            todo.extend(self.upstream(id).map(|edge| edge.task));
             self.advance(id, &mut moves);
             awake = loop {
                 match todo.pop() {

@@ -21,7 +21,7 @@ mod wind_down;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use demand::Demand;
+use demand::{Demand, Through};
 use edge::Status;
 use queue::Queue;
 
@@ -163,6 +163,7 @@ pub struct Scheduler {
     plan: Arc<Plan>,
     fail_fast: bool,
     keeps: bool,
+    through: Through,
     states: Vec<State>,
     queue: Queue,
     effects: VecDeque<Effect>,
@@ -181,7 +182,6 @@ impl Scheduler {
     /// A scheduler for `plan`; its first effects can be had at once.
     #[must_use]
     pub fn new(graph: Arc<TaskGraph>, plan: Plan, options: &Options) -> Self {
-        let scheduled = plan.scheduled();
         let state = |id: TaskId| State {
             progress: Progress {
                 phase: Phase::Waiting,
@@ -189,7 +189,7 @@ impl Scheduler {
                 was_ready: false,
                 is_process: graph.task(id).is_process(),
             },
-            pending: plan.upstream(&graph, id).filter(|e| scheduled.contains(e.task)).count(),
+            pending: 0,
             broken_by: Vec::new(),
             stopping: false,
             waits: false,
@@ -200,6 +200,7 @@ impl Scheduler {
             states: graph.ids().map(state).collect(),
             fail_fast: options.fail_fast,
             keeps: options.keeps,
+            through: Through::default(),
             effects: VecDeque::new(),
             busy: 0,
             checking: 0,
@@ -401,19 +402,17 @@ impl Scheduler {
     /// Follows what is new of tasks down the graph. Iterative, so that a failure may travel down a chain of any
     /// length.
     fn travel(&mut self, mut moves: Moves) {
-        let graph = Arc::clone(&self.graph);
-        let plan = Arc::clone(&self.plan);
         while let Some(step) = moves.steps.pop() {
             match step {
                 Step::Moved(upstream, before) => {
-                    for edge in plan.downstream(&graph, upstream) {
+                    for edge in self.downstream(upstream).collect::<Vec<_>>() {
                         if self.settle_edge(upstream, before, edge) {
                             self.advance(edge.task, &mut moves);
                         }
                     }
                 }
                 Step::MayStart(upstream) => {
-                    for edge in plan.downstream(&graph, upstream) {
+                    for edge in self.downstream(upstream).collect::<Vec<_>>() {
                         self.open_gate(edge.task, false, &mut moves);
                     }
                 }

@@ -30,7 +30,7 @@ impl Scheduler {
     fn below(&self, tasks: &[TaskId]) -> TaskSet {
         let (mut below, mut todo) = (TaskSet::new(), tasks.to_vec());
         while let Some(id) = todo.pop() {
-            for edge in self.plan.upstream(&self.graph, id) {
+            for edge in self.upstream(id) {
                 if !edge.conditions.contains(Condition::Completed) && below.insert(edge.task) {
                     todo.push(edge.task);
                 }
@@ -60,7 +60,7 @@ impl Scheduler {
 
     /// Whether a task that may still run has such an edge from this one.
     fn is_awaited(&self, id: TaskId, edge: impl Fn(Conditions) -> bool) -> bool {
-        self.plan.downstream(&self.graph, id).any(|e| {
+        self.downstream(id).any(|e| {
             let state = &self.states[e.task.index()];
             self.plan.scheduled().contains(e.task)
                 && matches!(state.progress.phase, Phase::Waiting | Phase::Queued)

@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use rustix::process::geteuid;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
@@ -184,7 +185,10 @@ impl RunContext {
         let task = self.shared.graph.task(process);
         let TaskKind::Process(spec) = &task.kind else { return Err(format!("{} is no process", task.name)) };
         let port = spec.ports.get(name).ok_or_else(|| format!("{} has no port `{name}`", task.name))?;
-        self.shared.processes.ports.get(&task.name, name, port.allocate, self.request.strict_ports)
+        let base = self.shared.runtime_bases.first().map_or(Path::new("/tmp"), PathBuf::as_path);
+        let claims = base.join(format!("devtask-ports-{}", geteuid().as_raw()));
+        let strict = self.request.strict_ports;
+        self.shared.processes.ports.get((&task.name, name), port.allocate, strict, &claims)
     }
 
     /// Where a task's output is kept; `kind` tells its command's from its status'.

@@ -23,6 +23,8 @@ pub(crate) struct Cycle {
     pub(crate) named: TaskSet,
     /// All it schedules.
     pub(crate) scheduled: TaskSet,
+    /// What of that is looked at again, and not only there to be used.
+    about: TaskSet,
     /// Processes among these that changed, or are downstream of what did.
     concerned: TaskSet,
     /// Upstream of these, what did not succeed and stays as it is.
@@ -65,24 +67,24 @@ impl Cycle {
         for id in stays.iter() {
             scheduled.insert(id);
         }
-        // What is up may be used; what is not is started if it is needed.
+        let about = scheduled.clone();
+        // What is up may be used; what is not is started if it is needed, also through tasks in between.
+        let leads = leading_to_processes(graph, plan);
         let mut open: Vec<TaskId> = scheduled.iter().filter(|id| !stays.contains(*id)).collect();
         while let Some(id) = open.pop() {
-            let upstream =
-                plan.upstream(graph, id).map(|edge| edge.task).filter(|id| graph.task(*id).is_process());
-            let new: Vec<TaskId> = upstream
-                .filter(|id| plan.scheduled().contains(*id) && !stays.contains(*id) && scheduled.insert(*id))
-                .collect();
+            let upstream = plan.upstream(graph, id).map(|edge| edge.task).filter(|id| leads.contains(*id));
+            let new: Vec<TaskId> =
+                upstream.filter(|id| !stays.contains(*id) && scheduled.insert(*id)).collect();
             open.extend(new);
         }
-        Self { named: plan.roots().clone(), scheduled, concerned, stays, forced, owed }
+        Self { named: plan.roots().clone(), scheduled, about, concerned, stays, forced, owed }
     }
 }
 
 impl Cycle {
     /// Whether a task is looked at again, and not only there to be used.
-    pub(crate) fn is_about(&self, graph: &TaskGraph, id: TaskId) -> bool {
-        self.scheduled.contains(id) && (!graph.task(id).is_process() || self.concerned.contains(id))
+    pub(crate) fn is_about(&self, id: TaskId) -> bool {
+        self.about.contains(id)
     }
 
     /// The processes that are to be up whoever needs them: they are others now, or what they rest on may be. Those that
@@ -91,6 +93,18 @@ impl Cycle {
         let concerned = self.concerned.iter().filter(|id| !let_be(*id));
         self.forced.iter().chain(self.owed.iter()).chain(concerned).collect()
     }
+}
+
+/// Processes, and tasks by which others rest on them.
+fn leading_to_processes(graph: &TaskGraph, plan: &Plan) -> TaskSet {
+    let mut leads = TaskSet::new();
+    for &id in plan.order() {
+        let mut hard = plan.upstream(graph, id).filter(|edge| !edge.conditions.is_soft());
+        if graph.task(id).is_process() || hard.any(|edge| leads.contains(edge.task)) {
+            leads.insert(id);
+        }
+    }
+    leads
 }
 
 /// A cycle under way.

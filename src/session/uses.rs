@@ -139,9 +139,13 @@ impl Using {
             return Ok(used);
         }
         let prepared = prepare(&self.run, self.id, &self.start)?;
-        self.started = true;
-        self.run.starts(self.id);
-        Ok(processes.begin(&self.run.shared.warden, &name, (prepared, print), keeps))
+        let how = (renews, self.start.question.force && renews);
+        let (used, begun) = processes.begin(&self.run.shared.warden, &name, (prepared, print), how, keeps);
+        if begun {
+            self.started = true;
+            self.run.starts(self.id);
+        }
+        Ok(used)
     }
 
     /// Until it is at rest, or nobody needs it.

@@ -14,6 +14,8 @@ pub(crate) struct Oracle<'a> {
     pub(crate) needs: Vec<Vec<(usize, Condition)>>,
     /// The same edges from the other end.
     pub(crate) feeds: Vec<Vec<(usize, Condition)>>,
+    /// Those that are declared, and not only seen through tasks in between.
+    declared: Vec<Vec<(usize, Condition)>>,
     /// Scheduled only because of calls.
     beside: Vec<bool>,
     /// Processes that start on demand, and are demanded.
@@ -46,7 +48,9 @@ impl<'a> Oracle<'a> {
             }
         }
         let demanded = vec![false; case.tasks.len()];
-        let mut oracle = Self { case, scheduled, needs, feeds, beside, demanded };
+        let mut oracle = Self { case, scheduled, needs, feeds, beside, demanded, declared: Vec::new() };
+        oracle.declared.clone_from(&oracle.feeds);
+        oracle.see_through();
         oracle.find_demand();
         oracle
     }
@@ -80,7 +84,41 @@ impl<'a> Oracle<'a> {
             // In a watch it may turn out to stay as it is.
             (None, Matter::AlwaysRuns) => !self.case.keeps,
             (None, Matter::Keyed) => false,
-            _ => self.is_root(at) || self.feeds[at].iter().any(|(down, _)| self.is_certain(*down)),
+            _ => self.is_root(at) || self.is_above_certain(at),
+        }
+    }
+
+    /// Whether something certain is downstream of the task, however far.
+    fn is_above_certain(&self, at: usize) -> bool {
+        let certain = |down: usize| self.is_certain(down) || self.is_above_certain(down);
+        self.declared[at].iter().any(|(down, _)| certain(*down))
+    }
+
+    /// What rests on a process that starts on demand through a one-shot task rests on it itself.
+    fn see_through(&mut self) {
+        let lazy: Vec<bool> =
+            (0..self.case.tasks.len()).map(|at| self.scheduled[at] && self.is_lazy(at)).collect();
+        // Upstream comes first.
+        for at in 0..self.case.tasks.len() {
+            let declared = self.needs[at].clone();
+            for (between, _) in &declared {
+                let is_soft = self.lets_failure_pass(*between, at);
+                if self.case.tasks[*between].process.is_some() || is_soft {
+                    continue;
+                }
+                for (process, condition) in self.needs[*between].clone() {
+                    let has_ended = self.needs[*between].contains(&(process, Condition::Completed));
+                    let is_direct = declared.iter().any(|(up, _)| *up == process);
+                    if lazy[process]
+                        && !has_ended
+                        && !is_direct
+                        && !self.needs[at].contains(&(process, condition))
+                    {
+                        self.needs[at].push((process, condition));
+                        self.feeds[process].push((at, condition));
+                    }
+                }
+            }
         }
     }
 
@@ -152,7 +190,7 @@ impl<'a> Oracle<'a> {
         if self.beside[at] {
             return true;
         }
-        let pairs: Vec<usize> = self.feeds[at].iter().map(|(down, _)| *down).collect();
+        let pairs: Vec<usize> = self.declared[at].iter().map(|(down, _)| *down).collect();
         !self.is_root(at)
             && !pairs.is_empty()
             && pairs.into_iter().all(|down| self.lets_failure_pass(at, down))
@@ -160,7 +198,9 @@ impl<'a> Oracle<'a> {
 
     /// Whether every declaration of the pair is `@completed`.
     pub(crate) fn lets_failure_pass(&self, up: usize, down: usize) -> bool {
-        self.feeds[up].iter().all(|(other, condition)| *other != down || *condition == Condition::Completed)
+        self.declared[up]
+            .iter()
+            .all(|(other, condition)| *other != down || *condition == Condition::Completed)
     }
 
     /// Time from the start of the task to the end of the longest path below it.

@@ -114,7 +114,7 @@ impl Processes {
     /// with something else is begun anew, and in any case if `force`.
     pub(crate) fn need(&self, name: &TaskName, print: Digest, renews: bool, force: bool) -> Need {
         match self.all().get(name) {
-            Some(entry) if entry.is_up() && !(renews && (force || entry.print != print)) => Need::Nothing,
+            Some(entry) if !entry.needs(print, renews, force) => Need::Nothing,
             _ => Need::Beginning,
         }
     }
@@ -126,15 +126,20 @@ impl Processes {
         Some(self.user(name, entry, keeps))
     }
 
-    /// Has a process started, or begun anew if it is up, and uses it.
+    /// Has a process started, or begun anew if it is up, and uses it. Whether it did: somebody else may have been
+    /// first, and then that is what is used.
     pub(crate) fn begin(
         self: &Arc<Self>,
         warden: &Warden,
         name: &TaskName,
         (prepared, print): (Prepared, Digest),
+        (renews, force): (bool, bool),
         keeps: bool,
-    ) -> Use {
+    ) -> (Use, bool) {
         let mut all = self.all();
+        if let Some(entry) = all.get_mut(name).filter(|entry| !entry.needs(print, renews, force)) {
+            return (self.user(name, entry, keeps), false);
+        }
         let entry = all.entry(name.clone()).or_insert_with(|| {
             let (orders, state) = Resident::start(name.clone(), warden.clone(), self.news.clone());
             Entry { orders, state, begun: 0, users: 0, is_kept: false, print }
@@ -142,7 +147,7 @@ impl Processes {
         entry.begun += 1;
         entry.print = print;
         entry.order(Order::Begin { number: entry.begun, prepared: Box::new(prepared) });
-        self.user(name, entry, keeps)
+        (self.user(name, entry, keeps), true)
     }
 
     fn user(self: &Arc<Self>, name: &TaskName, entry: &mut Entry, keeps: bool) -> Use {
@@ -256,10 +261,16 @@ impl Entry {
         let _ = self.orders.send(order);
     }
 
+    /// Whether it has to be begun to be what `print` stands for.
+    fn needs(&self, print: Digest, renews: bool, force: bool) -> bool {
+        !self.is_up() || renews && (force || self.print != print)
+    }
+
     /// Whether it lives or is about to. An order that was not taken in yet counts.
     fn is_up(&self) -> bool {
         let state = self.state.borrow();
-        state.begun < self.begun || !state.status.stage.is_at_rest()
+        // One whose runtime is gone is not, either.
+        !self.orders.is_closed() && (state.begun < self.begun || !state.status.stage.is_at_rest())
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
-use crate::{model::TaskName, process::HeldPort};
+use crate::{
+    model::TaskName,
+    process::{HeldPort, PortClaim},
+};
 
 /// By process and name.
 #[derive(Debug, Default)]
@@ -18,20 +22,22 @@ struct Given {
     first: u16,
     /// Until its process starts.
     held: Option<HeldPort>,
+    /// As long as the session has it.
+    _claim: PortClaim,
 }
 
 impl Ports {
     /// The port of this name, given now if it was not before: `first`, or the next one that is free. `strict`: `first` or
-    /// none.
+    /// none. In `claims` trees tell each other what they have.
     ///
     /// # Errors
     /// Why there is none, and who has it.
     pub(crate) fn get(
         &self,
-        process: &TaskName,
-        name: &str,
+        (process, name): (&TaskName, &str),
         first: u16,
         strict: bool,
+        claims: &Path,
     ) -> Result<u16, String> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (process.clone(), name.to_owned());
@@ -39,14 +45,9 @@ impl Ports {
         if let Some(given) = all.get(&key).filter(|given| given.first == first) {
             return Ok(given.number);
         }
-        let held = match strict {
-            true => HeldPort::exactly(first).map_err(|taken| taken.to_string())?,
-            false => {
-                HeldPort::from(first).map_err(|error| format!("there is no port from {first} on: {error}"))?
-            }
-        };
+        let (held, claim) = if strict { this(first, claims) } else { free_from(first, claims) }?;
         let number = held.number();
-        all.insert(key, Given { number, first, held: Some(held) });
+        all.insert(key, Given { number, first, held: Some(held), _claim: claim });
         Ok(number)
     }
 
@@ -68,5 +69,33 @@ impl Ports {
             given.held = HeldPort::exactly(given.number).ok();
             given.held.is_some()
         });
+    }
+}
+
+/// Exactly this port.
+fn this(port: u16, claims: &Path) -> Result<(HeldPort, PortClaim), String> {
+    let held = HeldPort::exactly(port).map_err(|taken| taken.to_string())?;
+    let claim = PortClaim::take(claims, port);
+    claim.map(|claim| (held, claim)).ok_or_else(|| format!("port {port} is kept by another devtask"))
+}
+
+/// The first one from this on that nobody has; any, if this is 0.
+fn free_from(first: u16, claims: &Path) -> Result<(HeldPort, PortClaim), String> {
+    let mut from = first;
+    // Those that others have are kept meanwhile, or the system could choose them again.
+    let mut unfit = Vec::new();
+    loop {
+        let held =
+            HeldPort::from(from).map_err(|error| format!("there is no port from {first} on: {error}"))?;
+        match PortClaim::take(claims, held.number()) {
+            Some(claim) => return Ok((held, claim)),
+            None if first == 0 => unfit.push(held),
+            None => {
+                from = held
+                    .number()
+                    .checked_add(1)
+                    .ok_or_else(|| format!("there is no port from {first} on"))?;
+            }
+        }
     }
 }

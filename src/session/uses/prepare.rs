@@ -11,6 +11,7 @@ use crate::{
         launch::Launcher,
         processes::{Prepared, Question},
     },
+    store::StateDir,
 };
 
 /// How often a process is asked whether its port accepts connections, if nobody said how to tell that it is ready.
@@ -29,6 +30,10 @@ pub(super) fn prepare(run: &RunContext, id: TaskId, start: &Start) -> Result<Pre
         return Err(format!("{} is no process", task.name).into());
     };
     let files = run.task_files()?;
+    // Nobody else is to read what processes write.
+    if let Ok(Some(dir)) = StateDir::open(&shared.state_dir) {
+        let _ = dir.subdir("processes");
+    }
     if !shared.processes.is_up(&task.name) {
         shared.processes.ports.take_back(&task.name);
     }

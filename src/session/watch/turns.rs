@@ -428,7 +428,7 @@ impl Turns {
             Cycle::new(&shared.graph, &self.plan, changed, forced, owed, &standings)
         };
         let paths = if self.on_hold { BTreeSet::new() } else { std::mem::take(&mut self.paths) };
-        let order = self.plan.order().iter().filter(|id| cycle.is_about(&shared.graph, **id));
+        let order = self.plan.order().iter().filter(|id| cycle.is_about(**id));
         let tasks = self.names(order.copied());
         if !paths.is_empty() {
             let named: Vec<String> = paths.iter().take(NAMED).map(|path| shared.display(path)).collect();

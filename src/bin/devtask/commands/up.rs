@@ -107,7 +107,10 @@ pub(crate) fn in_background(
             },
         }
         if begin.elapsed() > within {
-            complain("what was put into the background does not answer; `devtask down` ends it");
+            complain("what was put into the background did not answer in time, and was ended");
+            if let Some(late) = child {
+                late.end();
+            }
             return Ok(Exit::Failed);
         }
         std::thread::sleep(GLANCE);
