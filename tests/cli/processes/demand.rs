@@ -90,3 +90,57 @@ fn what_gathers_a_process_is_told_once() {
     assert_eq!(output.err.matches("Skipped           app:needs\n").count(), 1, "{output}");
     assert!(output.err.contains("\n1 Skipped, 3 Succeeded"), "{output}");
 }
+
+/// A database, what migrates it, and what uses it after that.
+fn migrated() -> Sandbox {
+    let tree = Sandbox::with(
+        "
+        name = 'app'
+        [processes.db]
+        exec = '''
+            trap 'rm up; exit 0' TERM
+            echo x >> starts; touch up
+            while :; do sleep 0.02; done'''
+        ready.exec = 'test -e up'
+        [tasks.migrate]
+        after = ['devenv:processes:db']
+        exec = 'test -e up; echo x >> migrations'
+        execIfModified = ['migration']
+        [tasks.test]
+        after = ['migrate']
+        exec = 'test -e up; cat in >> tested'
+        execIfModified = ['in']
+        ",
+    );
+    tree.write("migration", "1");
+    tree.write("in", "1");
+    tree
+}
+
+#[test]
+fn what_needs_a_process_through_a_fresh_task_has_it_up() {
+    let tree = migrated();
+    tree.ok("run test");
+    tree.write("in", "2");
+    let output = Live::start(&tree, "run test").ends();
+    assert_eq!((output.code, starts(&tree), tree.read("tested")), (Some(0), 2, "12".to_owned()), "{output}");
+    assert_eq!(outcomes(&tree), "app:migrate cached, app:test succeeded, db succeeded");
+    assert_eq!(tree.read("migrations"), "x\n");
+    // All of it fresh: nobody needs it.
+    tree.ok("run test");
+    assert_eq!(starts(&tree), 2);
+}
+
+#[test]
+fn a_watch_starts_it_when_somebody_comes_to_need_it() {
+    let tree = migrated();
+    tree.ok("run test");
+    let mut watch = Live::start(&tree, "watch test");
+    watch.waits();
+    assert_eq!(starts(&tree), 1);
+    tree.save("in", "2");
+    watch.finished("app:test");
+    watch.waits();
+    assert_eq!((starts(&tree), tree.read("tested")), (2, "12".to_owned()));
+    assert_eq!(tree.read("migrations"), "x\n");
+}
