@@ -61,20 +61,22 @@ impl Scheduler {
     /// Finds out which processes start on demand, and who may come to need them.
     pub(super) fn foresee_demand(&mut self, wanted: Option<&TaskSet>) {
         let (graph, plan) = (Arc::clone(&self.graph), Arc::clone(&self.plan));
-        // Of what is certain, or has something certain below it.
-        let mut above = TaskSet::new();
+        // What is sure to execute, or has something below it that is; and what gathers others for who asked.
+        let (mut above, mut gathers) = (TaskSet::new(), TaskSet::new());
         for &id in plan.order().iter().rev() {
             let (task, is_root) = (graph.task(id), wanted.unwrap_or(plan.roots()).contains(id));
-            let is_above = plan.downstream(&graph, id).any(|edge| above.contains(edge.task));
-            let is_certain = match task.has_command() {
-                true if !task.is_process() => !task.can_be_fresh() && !self.keeps,
-                // One that only gathers others stands for them.
-                true | false => is_root || is_above,
-            };
-            if is_certain || is_above {
-                above.insert(id);
+            let below = || plan.downstream(&graph, id).map(|edge| edge.task);
+            let mut executes = below().any(|id| above.contains(id));
+            let is_gathered = is_root || below().any(|id| gathers.contains(id));
+            if task.is_process() {
+                executes |= is_gathered;
+                self.states[id.index()].demand.is_lazy = !executes;
+            } else if !task.has_command() {
+                is_gathered.then(|| gathers.insert(id));
+            } else {
+                executes |= !task.can_be_fresh() && !self.keeps;
             }
-            self.states[id.index()].demand.is_lazy = task.is_process() && !is_certain;
+            executes.then(|| above.insert(id));
         }
         self.through_others(&plan);
         for &id in plan.order() {
@@ -113,11 +115,12 @@ impl Scheduler {
                 same
             });
             through.retain(|edge| own.iter().all(|direct| direct.task != edge.task));
-            for edge in &through {
-                self.through.down.entry(edge.task).or_default().push(Edge { task: id, ..*edge });
-            }
             own.extend(through.iter().copied());
-            if !through.is_empty() {
+            // One that only gathers others does nothing for which it would need anything.
+            if !through.is_empty() && graph.task(id).has_command() {
+                for edge in &through {
+                    self.through.down.entry(edge.task).or_default().push(Edge { task: id, ..*edge });
+                }
                 self.through.up.insert(id, through);
             }
             if !own.is_empty() {

@@ -77,14 +77,17 @@ impl<'a> Oracle<'a> {
         outcome
     }
 
-    /// Whether it is clear from the beginning that the task needs all it rests on, unless something fails.
+    /// Whether it is clear from the beginning that the task executes, unless something fails.
     fn is_certain(&self, at: usize) -> bool {
         let task = &self.case.tasks[at];
         match (task.process, task.matter) {
             // In a watch it may turn out to stay as it is.
             (None, Matter::AlwaysRuns) => !self.case.keeps,
-            (None, Matter::Keyed) => false,
-            _ => self.is_root(at) || self.is_above_certain(at),
+            (None, _) => false,
+            (Some(_), _) => {
+                let downs = || self.declared[at].iter().map(|(down, _)| *down);
+                self.is_root(at) || self.is_above_certain(at) || downs().any(|down| self.is_wanted(down))
+            }
         }
     }
 
@@ -94,29 +97,41 @@ impl<'a> Oracle<'a> {
         self.declared[at].iter().any(|(down, _)| certain(*down))
     }
 
-    /// What rests on a process that starts on demand through a one-shot task rests on it itself.
+    /// Whether the task gathers others for who asked.
+    fn is_wanted(&self, at: usize) -> bool {
+        let task = &self.case.tasks[at];
+        let gathers = task.process.is_none() && task.matter == Matter::Gathers;
+        gathers && (self.is_root(at) || self.declared[at].iter().any(|(down, _)| self.is_wanted(*down)))
+    }
+
+    /// What rests on a process that starts on demand through a one-shot task rests on it itself, if it does anything.
     fn see_through(&mut self) {
         let lazy: Vec<bool> =
             (0..self.case.tasks.len()).map(|at| self.scheduled[at] && self.is_lazy(at)).collect();
+        // Those it needs if it does anything, and what is downstream of it.
+        let mut rests: Vec<Vec<(usize, Condition)>> = vec![Vec::new(); self.case.tasks.len()];
         // Upstream comes first.
         for at in 0..self.case.tasks.len() {
             let declared = self.needs[at].clone();
+            rests[at] = declared.iter().filter(|(up, _)| lazy[*up]).copied().collect();
             for (between, _) in &declared {
-                let is_soft = self.lets_failure_pass(*between, at);
-                if self.case.tasks[*between].process.is_some() || is_soft {
+                if self.case.tasks[*between].process.is_some() || self.lets_failure_pass(*between, at) {
                     continue;
                 }
-                for (process, condition) in self.needs[*between].clone() {
-                    let has_ended = self.needs[*between].contains(&(process, Condition::Completed));
+                for (process, condition) in rests[*between].clone() {
+                    let has_ended = rests[*between].contains(&(process, Condition::Completed));
                     let is_direct = declared.iter().any(|(up, _)| *up == process);
-                    if lazy[process]
-                        && !has_ended
-                        && !is_direct
-                        && !self.needs[at].contains(&(process, condition))
-                    {
-                        self.needs[at].push((process, condition));
-                        self.feeds[process].push((at, condition));
+                    if !has_ended && !is_direct && !rests[at].contains(&(process, condition)) {
+                        rests[at].push((process, condition));
                     }
+                }
+            }
+            let task = &self.case.tasks[at];
+            if task.process.is_some() || task.matter != Matter::Gathers {
+                let through = rests[at].iter().filter(|need| !declared.contains(need));
+                for (process, condition) in through.copied().collect::<Vec<_>>() {
+                    self.needs[at].push((process, condition));
+                    self.feeds[process].push((at, condition));
                 }
             }
         }
