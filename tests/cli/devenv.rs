@@ -425,20 +425,23 @@ fn the_verbs_of_devenv() {
 }
 
 #[test]
-fn a_process_of_devenv_is_known_and_not_run() {
-    let tree = tree(|_| {
+fn a_process_of_devenv_is_run() {
+    let tree = tree(|tree| {
+        let database = program(
+            tree,
+            "database",
+            "trap 'echo ended >> seen; exit 0' TERM; echo up\n\
+             while :; do sleep 0.02; done",
+        );
         json!([
-            { "name": "devenv:processes:db", "type": "process", "command": "/bin/false",
-              "process": { "ready": { "exec": null, "tcp": 5432 }, "start": { "enable": true } } },
-            { "name": "a:b", "command": "/bin/true", "after": ["devenv:processes:db"] },
+            { "name": "devenv:processes:db", "type": "process", "command": database,
+              "process": { "ready": { "exec": null, "log": "^up$" }, "start": { "enable": true } } },
+            { "name": "a:b", "command": program(tree, "use", "echo used >> seen"), "after": ["devenv:processes:db"] },
         ])
     });
     assert!(tree.ok("list -f tasks.json").out.contains("devenv:processes:db  process"));
-    let refused = tree.expect(2, "run -f tasks.json a:b");
-    assert!(
-        refused.err.contains("devenv:processes:db is a process, and running processes is not supported yet")
-    );
-    tree.ok("run -f tasks.json a:b --mode single");
+    tree.ok("run -f tasks.json a:b");
+    assert_eq!(tree.read("seen"), "used\nended\n");
 }
 
 #[test]

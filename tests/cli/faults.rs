@@ -582,17 +582,6 @@ error[checks-not-supported]: checks are not supported by this version
   = help: remove the table
 ",
     );
-    let tree = Sandbox::with(
-        "[tasks.a]\nexec = 'true'\nafter = ['devenv:processes:db@started']\n[processes.db]\nexec = 'x'\n",
-    );
-    same(
-        &told(&tree, &tree.expect(2, "run a")),
-        "\
-error: devenv:processes:db is a process, and running processes is not supported yet
-  help: `--mode single` runs the named tasks without what they need
-",
-    );
-    tree.ok("run a --mode single");
 }
 
 #[test]

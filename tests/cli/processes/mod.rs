@@ -1,13 +1,17 @@
 //! Long-running processes (spec section 6), told through what a user types and sees.
 
 mod demand;
+mod detached;
 mod edges;
 mod ending;
+mod follow;
 mod foreground;
+mod looking;
 mod ports;
 mod probes;
 mod restarts;
 mod sockets;
+mod testing;
 mod thresholds;
 mod up;
 
@@ -52,6 +56,13 @@ impl Live {
         let told = ["--events", events.to_str().unwrap()];
         let run = tree.devtask(line.split_whitespace().chain(told)).start_with_stderr(&stderr);
         Self { run: Some(run), events, stderr, read: 0 }
+    }
+
+    /// The same with its stdout going to a file of the tree.
+    fn start_writing(tree: &Sandbox, path: &str, line: &str) -> Self {
+        let program = tree.devtask(line.split_whitespace());
+        let run = program.start_under("sh", &["-c", &format!("exec \"$@\" > {path}"), "sh"]);
+        Self { run: Some(run), events: tree.home().join("none"), stderr: tree.home().join("none"), read: 0 }
     }
 
     /// The events from the first that was not read on.

@@ -26,7 +26,7 @@ use crate::{
     console::Console,
     exit::Exit,
     render::{
-        process::{details, short_name, table},
+        process::{details, short_name, table, why},
         text::{output_line, shown},
     },
     signals::{Wish, stop_self},
@@ -202,7 +202,7 @@ pub(crate) fn conclude(app: &App, tree: &Tree, answer: &Answer) -> Exit {
     };
     for status in answer.statuses.iter().filter(is_behind) {
         let name = short_name(status.task.as_str());
-        let why = status.trouble.as_deref().map(|why| format!(", {}", shown(why))).unwrap_or_default();
+        let why = why(status).map(|why| format!(", {why}")).unwrap_or_default();
         complain(&format!("{name} is not ready: {}{why}", status.stage.as_str()));
         let Some(log) = &status.log else { continue };
         let path = tree.loaded.root.join(log);

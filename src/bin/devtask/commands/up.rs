@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use devtask::{model::TaskName, serve::Governed};
+use devtask::{
+    event::{Event, What},
+    model::TaskName,
+    serve::Governed,
+};
 
 use super::{
     guest::Visit,
@@ -90,8 +94,11 @@ pub(crate) fn in_background(
                 late.end();
             }
             let left = within.saturating_sub(begin.elapsed());
-            let show = |event: &devtask::event::Event| {
-                lines.of(event).iter().for_each(|line| eprintln!("{line}"));
+            let show = |event: &Event| {
+                // What has succeeded has begun, no more; how it stands is said in the end.
+                if !matches!(event.what, What::RunFinished { .. }) {
+                    lines.of(event).iter().for_each(|line| eprintln!("{line}"));
+                }
             };
             if let Some(answer) = ask(app, tree, (Governed::Started, left), names, show)? {
                 return Ok(conclude(app, tree, &answer));

@@ -59,6 +59,11 @@ pub(crate) fn change(before: Option<&ProcessStatus>, now: &ProcessStatus, style:
     Some(style.status(word, &format!("{name}{rest}")))
 }
 
+/// Why it is as it is, as far as that is known.
+pub(crate) fn why(status: &ProcessStatus) -> Option<String> {
+    status.trouble.as_deref().map(shown).or_else(|| ended(status))
+}
+
 /// How it ended last.
 fn ended(status: &ProcessStatus) -> Option<String> {
     match (status.exit_code, status.signal) {
