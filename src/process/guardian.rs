@@ -228,7 +228,8 @@ fn end_everything(marker: &Marker, Doomed { groups, orphans, .. }: &Doomed) -> b
     };
     let is_member = |p: &proc::Proc| groups.iter().any(|group| group.as_raw_nonzero().get() == p.group);
     // Who descends from whom can be seen only as long as the parents live.
-    let mut family = proc::at_a_stand(|p| is_member(p) || is_marked(p), PATIENCE / 10);
+    // On a machine that is busy with other things one look can take a good part of a second.
+    let mut family = proc::at_a_stand(|p| is_member(p) || is_marked(p), PATIENCE / 2);
     for group in &groups {
         let _ = kill_process_group(*group, Signal::KILL);
     }

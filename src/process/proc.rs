@@ -85,13 +85,15 @@ pub(super) fn at_a_stand(is_seed: impl Fn(&Proc) -> bool, patience: Duration) ->
         let is_known = |p: &Proc| caught.iter().any(|known| (known.pid, known.start) == (p.pid, p.start));
         let new: Vec<Proc> =
             family(|p| is_known(p) || is_seed(p)).into_iter().filter(|p| !is_known(p)).collect();
-        // Who cannot be stopped starts others faster than we find them: killing has to do.
-        if new.is_empty() || begin.elapsed() > patience {
-            caught.extend(new);
+        if new.is_empty() {
             return caught;
         }
         new.iter().for_each(|process| process.signal(Signal::STOP));
         caught.extend(new);
+        // Who cannot be stopped starts others faster than we find them: killing has to do.
+        if begin.elapsed() > patience {
+            return caught;
+        }
     }
 }
 
