@@ -650,6 +650,9 @@ fn bash_completes_task_names() {
         (".", "devtask run -j 2 we", usual, "web:build web:install web:test"),
         (".", "devtask ru", usual, "run"),
         (".", "devtask run nothing-like-it", usual, ""),
+        (".", "devtask run -n we", usual, "web:build web:install web:test"),
+        (".", "devtask run --fail-fast we", usual, "web:build web:install web:test"),
+        (".", "devtask watch web:te", usual, "test"),
     ] {
         let found = completed(&tree, &script, dir, line, breaks);
         assert_eq!(set(&found.join(" ")), set(expected), "{line} in {dir}");
@@ -663,14 +666,55 @@ fn bash_completes_task_names() {
 }
 
 #[test]
+fn bash_completes_names_of_processes() {
+    let tree = monorepo();
+    let script = tree.root().parent().unwrap().join("devtask.bash");
+    fs::write(&script, tree.ok("completions bash").out).unwrap();
+    let usual = "\"'><=;|&(:";
+    for (dir, line, expected) in [
+        (".", "devtask up ", "web:server"),
+        (".", "devtask up -d web:", "server"),
+        ("apps/web", "devtask up ", "server web:server"),
+        (".", "devtask -C apps/web up se", "server"),
+        (".", "devtask up --timeout ", ""),
+        (".", "devtask up --de", "--detach"),
+        (".", "devtask pro", "processes"),
+        (".", "devtask processes sto", "stop"),
+        (".", "devtask processes re", "restart"),
+        (".", "devtask processes status we", "web:server"),
+        (".", "devtask processes start we", "web:server"),
+        (".", "devtask processes stop we", "web:server"),
+        (".", "devtask processes restart we", "web:server"),
+        (".", "devtask processes wait we", "web:server"),
+        (".", "devtask processes wait --timeout 5s we", "web:server"),
+        (".", "devtask processes logs we", "web:server"),
+        // There it means to follow, and elsewhere the task file.
+        (".", "devtask processes logs -f we", "web:server"),
+        (".", "devtask processes logs -n 5 we", "web:server"),
+        (".", "devtask -f apps/web/devtask.toml processes logs se", "server"),
+        (".", "devtask logs lib:te", "test"),
+    ] {
+        let found = completed(&tree, &script, dir, line, usual);
+        assert_eq!(set(&found.join(" ")), set(expected), "{line} in {dir}");
+    }
+    assert!(!tree.exists(".devtask"));
+}
+
+#[test]
 fn other_shells_ask_for_names_too() {
     let tree = Sandbox::new();
     let zsh = tree.ok("completions zsh").out;
     assert!(zsh.starts_with("#compdef devtask\n"));
     assert!(zsh.contains("names=(${(f)\"$(devtask __complete 2>/dev/null)\"})"), "{zsh}");
     assert!(zsh.matches(":_devtask_names'").count() >= 6, "one for each verb that takes a name");
+    assert!(zsh.contains("names=(${(f)\"$(devtask __complete processes 2>/dev/null)\"})"), "{zsh}");
+    assert_eq!(zsh.matches("Process, by its short").count(), 1);
+    assert_eq!(zsh.matches("Processes, by their short").count(), 6);
+    let named: Vec<&str> = zsh.lines().filter(|line| line.contains("by their short or full names")).collect();
+    assert!(named.iter().all(|line| line.contains(":_devtask_process_names'")), "{named:?}");
     let fish = tree.ok("completions fish").out;
     assert!(fish.contains("-a \"(devtask __complete 2>/dev/null)\""));
+    assert_eq!(fish.matches("-a \"(devtask __complete processes 2>/dev/null)\"").count(), 2);
     assert!(!fish.lines().any(|l| l.contains("-a \"__complete\"")), "hidden verbs are not offered");
     assert_eq!(tree.expect(2, "__complete").err, "", "no word about faults while completing");
 }

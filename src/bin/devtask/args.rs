@@ -100,17 +100,17 @@ pub(crate) enum Verb {
     Watch(Box<WatchArgs>),
     /// Start processes with everything they need, and keep them up
     Up(Box<UpArgs>),
-    /// End what `devtask up` has started
+    /// End all processes that are up in the tree, and the `devtask up` that keeps them
     Down,
     /// Look on at what `devtask up` or `devtask watch` does elsewhere in the tree
     Attach,
-    /// See to processes that are up
+    /// See how processes stand and what they write; start, end, restart them, wait for them
     Processes {
         #[command(subcommand)]
         verb: ProcessesVerb,
     },
     /// Run the tests: what hooks into `devenv:enterTest`, with the processes it needs
-    Test(Box<RunArgs>),
+    Test(Box<TestArgs>),
     /// List tasks as a tree, with what is fresh and what is stale
     List(ListArgs),
     /// Show everything that is declared about one task
@@ -133,33 +133,55 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: TasksVerb,
     },
-    /// Print task names for completion scripts
+    /// Print names for completion scripts
     #[command(hide = true, name = "__complete")]
-    Complete,
+    Complete {
+        /// Of what
+        #[arg(value_enum, default_value = "tasks")]
+        of: Named,
+    },
+}
+
+/// What has names to be completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Named {
+    /// Tasks
+    Tasks,
+    /// Processes, by their short names
+    Processes,
 }
 
 /// What to do with processes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProcessesVerb {
-    /// Show all processes and how they stand
+    /// Show all processes of the tree and how they stand
     List(ListProcessesArgs),
-    /// Show everything that is known of one
-    Status(NameArgs),
-    /// Show what they wrote
+    /// Show how one stands: since when, its ports, how it ended last, what ails it, where its log is
+    Status(ProcessStatusArgs),
+    /// Show what they wrote last
     Logs(ProcessLogsArgs),
     /// Start them in the background, and wait until they are ready
     Start(WaitArgs),
-    /// End them
+    /// End them; they stay so until somebody starts them
     Stop(ProcessNames),
-    /// End them and start them again, and wait until they are ready
-    Restart(WaitArgs),
-    /// Wait until they are ready
+    /// End those that are up and start them again, and wait until they are ready
+    Restart(RestartArgs),
+    /// Wait until they are ready, or cannot be
     Wait(WaitArgs),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ListProcessesArgs {
     /// As a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProcessStatusArgs {
+    /// Process, by its short or full name
+    pub(crate) name: String,
+    /// As a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -172,18 +194,26 @@ pub(crate) struct ProcessNames {
 
 #[derive(Args, Debug)]
 pub(crate) struct WaitArgs {
-    /// Processes, by their short or full names; default: all that `up` starts
+    /// Processes, by their short or full names; default: all with `start.enable`
     pub(crate) names: Vec<String>,
-    /// How long they may take to become ready
+    /// How long they may take to become ready, for example 90s or 5m; then exit code 1, and they go on
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,
+}
+
+// What it is for waiting, but for what is meant without names.
+#[derive(Args, Debug)]
+#[command(mut_arg("names", |arg| arg.help("Processes, by their short or full names; default: all that are up")))]
+pub(crate) struct RestartArgs {
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ProcessLogsArgs {
     /// Processes, by their short or full names; default: all
     pub(crate) names: Vec<String>,
-    /// Go on showing what they write; also as -f
+    /// Go on showing what they write, until Ctrl-C; also -f, which names the task file elsewhere
     #[arg(long)]
     pub(crate) follow: bool,
     /// How many last lines of each
@@ -195,19 +225,19 @@ pub(crate) struct ProcessLogsArgs {
 pub(crate) struct UpArgs {
     /// Processes, by their short or full names; default: all with `start.enable`
     pub(crate) names: Vec<String>,
-    /// Return once all are ready, and go on in the background
+    /// Keep them up in the background, and return once all are ready; exit code 1 if one is not
     #[arg(short, long)]
     pub(crate) detach: bool,
-    /// How long they may take to become ready, with --detach
+    /// With --detach: how long they may take to become ready, for example 90s or 5m
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Run tasks again, too, as their files change, and begin processes anew that rest on them
+    /// Also run tasks again as their files change, and begin processes anew that rest on what they make
     #[arg(long = "watch")]
     pub(crate) follow: bool,
     /// How much of the graph is scheduled around them
     #[arg(short, long, value_enum, default_value = "before", env = "DEVTASK_MODE", hide_env_values = true)]
     pub(crate) mode: Mode,
-    /// Fail where a port is taken, instead of giving the next free one
+    /// Fail where a port of a process is taken, instead of giving it the next free one
     #[arg(long, env = "DEVTASK_STRICT_PORTS", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
     pub(crate) strict_ports: bool,
     /// How many tasks run at once; default: the number of cores
@@ -354,6 +384,16 @@ pub(crate) struct RunArgs {
     /// Arguments for the named tasks' scripts, as "$@"
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
+}
+
+// What is for named tasks is for `run`: nobody names any here, and all that is around them is run.
+#[derive(Args, Debug)]
+#[command(mut_arg("names", |arg| arg.hide(true)), mut_arg("mode", |arg| arg.hide(true)))]
+#[command(mut_arg("inputs", |arg| arg.hide(true)), mut_arg("input_json", |arg| arg.hide(true)))]
+#[command(mut_arg("force", |arg| arg.hide(true)), mut_arg("arguments", |arg| arg.hide(true)))]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 // What has an end is for `run`.

@@ -1,4 +1,4 @@
-//! `devtask completions SHELL`: clap's script, taught to complete task names.
+//! `devtask completions SHELL`: clap's script, taught to complete names of tasks and processes.
 
 use std::collections::BTreeSet;
 
@@ -7,31 +7,38 @@ use clap_complete::{Shell, generate};
 
 use crate::{
     app::App,
-    args::{Cli, CompletionsArgs},
+    args::{Cli, CompletionsArgs, Named},
     commands::out,
     exit::Exit,
+    render::process::short_name,
 };
 
 /// In bash a colon separates words while completing, so that `app:bu` arrives as three of them and a
 /// candidate must not repeat what stands before the last colon. `@VALUED@` stands for the options that take
-/// a value, behind which no task is named.
+/// a value, each behind its verb: nothing is named after these.
 const BASH: &str = r#"
 _devtask_names() {
-    local line="${COMP_LINE:0:COMP_POINT}" typed word verb= skip= drop
+    local line="${COMP_LINE:0:COMP_POINT}" typed word verb= of= skip= drop
     local -a where=()
     typed="${line##*[[:space:]]}"
     for word in "${COMP_WORDS[@]:1}"; do
         if [[ -n $skip ]]; then where+=("$skip" "$word"); skip=; continue; fi
-        case $word in
-            -C|-f|--file) skip=$word ;;
-            run|list|show|why|graph|logs) [[ -n $verb ]] || verb=$word ;;
+        case "$verb $word" in
+            "processes logs -f") ;;
+            *" -C"|*" -f"|*" --file") skip=$word ;;
+            " "run|" "watch|" "list|" "show|" "why|" "graph|" "logs) verb=$word of=tasks ;;
+            " "up) verb=up of=processes ;;
+            " "processes) verb=processes ;;
+            "processes "status|"processes "logs|"processes "start|"processes "stop|"processes "restart|"processes "wait)
+                verb="processes $word" of=processes ;;
         esac
     done
-    case ${COMP_WORDS[COMP_CWORD-1]} in
-        @VALUED@) verb= ;;
+    case "$verb ${COMP_WORDS[COMP_CWORD-1]}" in
+        "processes logs -f") ;;
+        @VALUED@) of= ;;
     esac
-    if [[ -n $verb && -n $line && $typed != -* && $typed != "$verb" ]]; then
-        COMPREPLY=($(compgen -W "$(devtask "${where[@]}" __complete 2>/dev/null)" -- "$typed"))
+    if [[ -n $of && -n $line && $typed != -* && $typed != "${verb##* }" ]]; then
+        COMPREPLY=($(compgen -W "$(devtask "${where[@]}" __complete "$of" 2>/dev/null)" -- "$typed"))
         if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
             drop="${typed%"${typed##*:}"}"
             COMPREPLY=("${COMPREPLY[@]#"$drop"}")
@@ -49,10 +56,17 @@ _devtask_names() {
     names=(${(f)"$(devtask __complete 2>/dev/null)"})
     compadd -a names
 }
+_devtask_process_names() {
+    local -a names
+    names=(${(f)"$(devtask __complete processes 2>/dev/null)"})
+    compadd -a names
+}
 "#;
 
 const FISH: &str = r#"
-complete -c devtask -n "__fish_seen_subcommand_from run list show why graph logs" -f -a "(devtask __complete 2>/dev/null)"
+complete -c devtask -n "not __fish_seen_subcommand_from processes; and __fish_seen_subcommand_from run watch list show why graph logs" -f -a "(devtask __complete 2>/dev/null)"
+complete -c devtask -n "__fish_seen_subcommand_from up" -f -a "(devtask __complete processes 2>/dev/null)"
+complete -c devtask -n "__fish_seen_subcommand_from processes; and __fish_seen_subcommand_from status logs start stop restart wait" -f -a "(devtask __complete processes 2>/dev/null)"
 "#;
 
 pub(crate) fn script(args: &CompletionsArgs) -> Exit {
@@ -77,38 +91,64 @@ fn visible(command: &Command) -> Command {
         .subcommands(verbs.cloned())
 }
 
-/// Every option that takes a value, as a pattern of `case`.
+/// Every option that takes a value, behind its verb, as a pattern of `case`. One letter may take one in one verb only.
 fn valued(command: &Command) -> String {
-    let arguments = command.get_subcommands().chain([command]).flat_map(Command::get_arguments);
-    let options = arguments.filter(|a| !a.is_positional() && a.get_action().takes_values());
+    let mut patterns = of_options(command, "*");
+    for verb in command.get_subcommands() {
+        patterns.extend(of_options(verb, verb.get_name()));
+        for inner in verb.get_subcommands() {
+            patterns.extend(of_options(inner, &format!("{} {}", verb.get_name(), inner.get_name())));
+        }
+    }
+    patterns.into_iter().collect::<Vec<_>>().join("|")
+}
+
+/// The same of one verb.
+fn of_options(command: &Command, verb: &str) -> BTreeSet<String> {
+    // A switch that an environment variable may set is an option with a value that nobody types.
+    let is_typed = |a: &clap::Arg| a.get_num_args().is_none_or(|number| number.takes_values());
+    let takes_value = |a: &&clap::Arg| a.get_action().takes_values() && is_typed(a);
+    let is_ours = |a: &&clap::Arg| !a.is_positional() && (verb == "*" || !a.is_global_set());
+    let options = command.get_arguments().filter(is_ours).filter(takes_value);
     let spellings = options.flat_map(|option| {
         let short = option.get_short().map(|c| format!("-{c}"));
         let long = option.get_long().map(|name| format!("--{name}"));
         short.into_iter().chain(long)
     });
-    spellings.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("|")
+    spellings
+        .map(|option| if verb == "*" { format!("*\" {option}\"") } else { format!("\"{verb} {option}\"") })
+        .collect()
 }
 
-/// Where clap offers files for a task's name, names are offered instead.
+/// Where clap offers files for a name, names are offered instead.
 fn zsh(script: &str) -> String {
     let names = |line: &str| {
         let positional = line.trim_start();
-        let is_name = ["'*::names --", "':name --", "'::name --"].iter().any(|p| positional.starts_with(p));
-        if is_name { line.replace(":_default'", ":_devtask_names'") } else { line.to_owned() }
+        let is_name = |of: &str| {
+            ["'*::names -- ", "':name -- ", "'::name -- "]
+                .iter()
+                .any(|place| positional.strip_prefix(place).is_some_and(|help| help.starts_with(of)))
+        };
+        let function = if is_name("Process") { ":_devtask_process_names'" } else { ":_devtask_names'" };
+        if is_name("") { line.replace(":_default'", function) } else { line.to_owned() }
     };
     let lines: Vec<String> = script.lines().map(names).collect();
     let (head, rest) = lines.split_at(lines.len().min(1));
     format!("{}\n{ZSH}\n{}\n", head.join("\n"), rest.join("\n"))
 }
 
-/// The names a shell offers: full names, and local ones of the working directory's project. Faults of the
-/// task files are no business of a completion.
-pub(crate) fn names(app: &mut App) -> Result<Exit, Exit> {
+/// The names a shell offers: full names, and local ones of the working directory's project; of processes those that people
+/// use. Faults of the task files are no business of a completion.
+pub(crate) fn names(app: &mut App, of: Named) -> Result<Exit, Exit> {
     let tree = app.load_quietly()?;
     let project = tree.loaded.current_project.as_deref();
     let mut text = String::new();
     for id in tree.graph.ids() {
-        let name = tree.graph.name(id).as_str();
+        let name = match of {
+            Named::Tasks => tree.graph.name(id).as_str(),
+            Named::Processes if !tree.graph.task(id).is_process() => continue,
+            Named::Processes => short_name(tree.graph.name(id).as_str()),
+        };
         let local = project.and_then(|p| name.strip_prefix(p)?.strip_prefix(':'));
         for name in local.into_iter().chain([name]) {
             text.push_str(name);

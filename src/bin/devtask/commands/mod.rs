@@ -49,7 +49,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Down) => processes::down(&mut app),
         Some(Verb::Attach) => up::attach(&mut app),
         Some(Verb::Processes { verb }) => processes::processes(&mut app, &verb),
-        Some(Verb::Test(args)) => test::test(&mut app, *args),
+        Some(Verb::Test(args)) => test::test(&mut app, args.run),
         Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
             list::list(&mut app, &args, false)
         }
@@ -58,7 +58,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Graph(args)) => graph::graph(&mut app, &args),
         Some(Verb::Validate) => validate(&mut app),
         Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
-        Some(Verb::Complete) => completions::names(&mut app),
+        Some(Verb::Complete { of }) => completions::names(&mut app, of),
         None => list::list(&mut app, &ListArgs::default(), true),
         Some(Verb::Completions(_) | Verb::Schema) => Ok(Exit::Done),
     };

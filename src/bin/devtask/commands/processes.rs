@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     app::{App, Tree, complain, complain_with, internal, refuse},
-    args::{ListProcessesArgs, NameArgs, ProcessLogsArgs, ProcessNames, ProcessesVerb, WaitArgs},
+    args::{ListProcessesArgs, ProcessLogsArgs, ProcessNames, ProcessStatusArgs, ProcessesVerb, WaitArgs},
     console::Console,
     exit::Exit,
     render::{
@@ -46,7 +46,7 @@ pub(crate) fn processes(app: &mut App, verb: &ProcessesVerb) -> Result<Exit, Exi
         ProcessesVerb::Logs(args) => logs(app, args),
         ProcessesVerb::Start(args) => start(app, args),
         ProcessesVerb::Stop(args) => stop(app, args),
-        ProcessesVerb::Restart(args) => see_to(app, args, Governed::Restarted, "restart"),
+        ProcessesVerb::Restart(args) => see_to(app, &args.wait, Governed::Restarted, "restart"),
         ProcessesVerb::Wait(args) => see_to(app, args, Governed::Ready, "wait"),
     }
 }
@@ -141,7 +141,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, Exit> {
     Ok(text + "\n")
 }
 
-fn status(app: &mut App, args: &NameArgs) -> Result<Exit, Exit> {
+fn status(app: &mut App, args: &ProcessStatusArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
     let names = selected(&tree, std::slice::from_ref(&args.name))?;
     let statuses = statuses(app, &tree, &names)?;
