@@ -676,7 +676,8 @@ fn bash_completes_names_of_processes() {
         (".", "devtask up -d web:", "server"),
         ("apps/web", "devtask up ", "server web:server"),
         (".", "devtask -C apps/web up se", "server"),
-        (".", "devtask up --timeout ", ""),
+        // What is behind an option is no name: clap offers files.
+        (".", "devtask up --timeout ", "apps devtask.toml lib"),
         (".", "devtask up --de", "--detach"),
         (".", "devtask pro", "processes"),
         (".", "devtask processes sto", "stop"),
@@ -691,7 +692,7 @@ fn bash_completes_names_of_processes() {
         // There it means to follow, and elsewhere the task file.
         (".", "devtask processes logs -f we", "web:server"),
         (".", "devtask processes logs -n 5 we", "web:server"),
-        (".", "devtask -f apps/web/devtask.toml processes logs se", "server"),
+        (".", "devtask -f devtask.toml processes logs we", "web:server"),
         (".", "devtask logs lib:te", "test"),
     ] {
         let found = completed(&tree, &script, dir, line, usual);
