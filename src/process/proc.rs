@@ -1,11 +1,18 @@
 //! Processes as `/proc` shows them. Elsewhere than on Linux there is nothing to see.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process_group};
 
-/// One process, told apart from a later one of the same number by its start time (hazard C13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// As many looks as find a family of some generations: on a busy machine a few of them take all the time there is.
+const ENOUGH_LOOKS: u32 = 20;
+
+/// One process at the time of a look. Equal is who is the same process, told apart from a later one of the same number
+/// by its start time (hazard C13), whatever has become of it since.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Proc {
     pub(super) pid: Pid,
     /// Parent's number; 0: none.
@@ -16,12 +23,30 @@ pub(super) struct Proc {
     pub(super) start: u64,
     /// Dead, and not yet reaped.
     pub(super) zombie: bool,
+    /// Stopped by a signal.
+    pub(super) stopped: bool,
+}
+
+impl PartialEq for Proc {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.start) == (other.pid, other.start)
+    }
 }
 
 impl Proc {
     /// Whether this very process still lives.
     pub(super) fn lives(&self) -> bool {
-        look(self.pid).is_some_and(|now| now.start == self.start && !now.zombie)
+        self.now().is_some()
+    }
+
+    /// This very process as it is now, if it still lives.
+    fn now(&self) -> Option<Self> {
+        look(self.pid).filter(|now| now == self && !now.zombie)
+    }
+
+    /// Whether it starts nothing more: it is stopped, or dead.
+    fn stands(&self) -> bool {
+        self.now().is_none_or(|now| now.stopped)
     }
 
     /// Sends a signal to this very process and to no other that got its number since. Whether it
@@ -76,25 +101,31 @@ pub(super) fn family(is_seed: impl Fn(&Proc) -> bool) -> Vec<Proc> {
 }
 
 /// The same, brought to a stand by SIGSTOP, to be killed next. A look takes its time, and what is killed between two
-/// looks leaves children nobody knows of; what stands still starts nothing more (a fork that a signal finds is not
-/// made), and its children stay its own until they are found, too.
+/// looks leaves children nobody knows of. What stands still starts nothing more, and its children stay its own until
+/// they are found, too. The signal alone is not enough: a fork that is under way when it arrives is still made (since
+/// Linux 4.19), so the last look is one that began with all of them seen to stand.
 pub(super) fn at_a_stand(is_seed: impl Fn(&Proc) -> bool, patience: Duration) -> Vec<Proc> {
     let begin = Instant::now();
     let mut caught: Vec<Proc> = Vec::new();
-    loop {
-        let is_known = |p: &Proc| caught.iter().any(|known| (known.pid, known.start) == (p.pid, p.start));
-        let new: Vec<Proc> =
-            family(|p| is_known(p) || is_seed(p)).into_iter().filter(|p| !is_known(p)).collect();
-        if new.is_empty() {
-            return caught;
+    for looks in 0.. {
+        let all_stand = caught.iter().all(Proc::stands);
+        let mut new = family(|p| caught.contains(p) || is_seed(p));
+        new.retain(|p| !caught.contains(p));
+        if new.is_empty() && all_stand {
+            break;
         }
         new.iter().for_each(|process| process.signal(Signal::STOP));
-        caught.extend(new);
-        // Who cannot be stopped starts others faster than we find them: killing has to do.
-        if begin.elapsed() > patience {
-            return caught;
+        caught.extend(&new);
+        // Who cannot be stopped (another user's; one that waits for what it started by vfork to begin its program)
+        // is not waited for, nor one that starts others faster than we find them: killing has to do.
+        if looks >= ENOUGH_LOOKS && begin.elapsed() > patience {
+            break;
+        }
+        if new.is_empty() {
+            thread::sleep(Duration::from_millis(1));
         }
     }
+    caught
 }
 
 #[cfg(target_os = "linux")]
@@ -120,7 +151,8 @@ mod linux {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        Some(Proc { pid, parent, group, start, zombie: matches!(state, "Z" | "X") })
+        let (zombie, stopped) = (matches!(state, "Z" | "X"), matches!(state, "T" | "t"));
+        Some(Proc { pid, parent, group, start, zombie, stopped })
     }
 
     /// Every process there is.

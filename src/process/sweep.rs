@@ -28,7 +28,7 @@ impl Rest {
 
     /// With those of `known` that still live: their descent may not be seen any more.
     fn with_known(mut self, mut known: Vec<Proc>) -> Self {
-        known.retain(|p| !self.strays.iter().any(|stray| stray.pid == p.pid) && p.lives());
+        known.retain(|p| !self.strays.contains(p) && p.lives());
         self.strays.extend(known);
         self
     }
@@ -69,16 +69,12 @@ impl Asked {
             let _ = kill_process_group(group, Signal::TERM);
             let _ = kill_process_group(group, Signal::CONT);
         }
-        for stray in rest.strays.iter().filter(|stray| !self.knows(stray)) {
+        for stray in rest.strays.iter().filter(|stray| !self.strays.contains(stray)) {
             stray.signal(Signal::TERM);
             stray.signal(Signal::CONT);
         }
         self.groups.extend(&rest.groups);
         self.strays.extend(&rest.strays);
-    }
-
-    fn knows(&self, stray: &Proc) -> bool {
-        self.strays.iter().any(|p| (p.pid, p.start) == (stray.pid, stray.start))
     }
 }
 

@@ -1,8 +1,11 @@
 //! Processes as `/proc` shows them: who still lives of those that carry a word in their environment.
 
-use std::fs;
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
-use super::support::{Sandbox, eventually};
+use super::support::{DEADLINE, Sandbox};
 
 /// The variable by which a test's processes are known. It survives where devtask's own mark does not.
 pub(crate) const TOKEN: &str = "SURVIVOR_TOKEN";
@@ -15,7 +18,7 @@ pub(crate) fn token(tree: &Sandbox) -> String {
     tree.root().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
 }
 
-/// The living processes that carry `token`, as `number command line`.
+/// The living processes that carry `token`, as `number state command line`.
 pub(crate) fn carrying(token: &str) -> Vec<String> {
     carrying_as(TOKEN, token)
 }
@@ -32,7 +35,8 @@ pub(crate) fn carrying_as(variable: &str, token: &str) -> Vec<String> {
     })
     .map(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " "))
+        let state = state(pid).unwrap_or('?');
+        format!("{pid} {state} {}", String::from_utf8_lossy(&line).replace('\0', " "))
     })
     .collect()
 }
@@ -49,11 +53,11 @@ pub(crate) fn end_all(token: &str) {
 
 /// Fails unless all of them are gone soon.
 pub(crate) fn none_survives(token: &str) {
-    let mut left = Vec::new();
-    eventually(&format!("{TOKEN}={token} is gone"), || {
-        left = carrying(token);
-        left.is_empty()
-    });
+    let end = Instant::now() + DEADLINE;
+    while let left @ [_, ..] = carrying(token).as_slice() {
+        assert!(Instant::now() < end, "{TOKEN}={token} survives: {left:#?}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// The state letter of a process: `T` for a stopped one.

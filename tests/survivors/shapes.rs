@@ -20,7 +20,7 @@ struct Shape {
 /// The first process waits for the file `go`, and ends as any shell does when it is asked to.
 const STAY: &str = "while [ ! -e go ]; do sleep 0.02; done";
 
-const SHAPES: [Shape; 9] = [
+const SHAPES: [Shape; 10] = [
     Shape { name: "plain child", script: "sleep 600 & echo > up; STAY", leader_gone: false, unmarked: false },
     Shape {
         name: "child ignores TERM, leader exits",
@@ -64,6 +64,15 @@ const SHAPES: [Shape; 9] = [
         name: "env -i daemon that starts one after the other",
         script: "env -i TOKEN=$TOKEN PATH=\"$PATH\" setsid sh -c \
                  'echo > up; for n in $(seq 100); do sleep 600 & done; wait' & STAY",
+        leader_gone: false,
+        unmarked: false,
+    },
+    Shape {
+        // What has much memory takes long to fork: what it forks appears after the signal that was to stop it.
+        name: "env -i daemon that takes its time to start others",
+        script: "env -i TOKEN=$TOKEN PATH=\"$PATH\" setsid perl -e '$heap = \"x\" x 300_000_000; \
+                 open(my $up, \">\", \"up\"); close($up); \
+                 for (1 .. 100) { fork() or exec(\"sleep\", \"600\") } sleep(600)' & STAY",
         leader_gone: false,
         unmarked: false,
     },
@@ -209,4 +218,5 @@ shapes! {
     a_child_whose_leader_is_gone = 6;
     a_daemon_without_our_mark_whose_leader_is_gone = 7;
     a_daemon_without_our_mark_that_starts_others = 8;
+    a_daemon_without_our_mark_that_is_slow_to_start_others = 9;
 }
