@@ -153,7 +153,7 @@ impl Player {
             Step::Run(task) => return self.run(*task),
             Step::RunWith(task, how) => return self.run_with(*task, how),
             Step::Quiet => return self.quiet(1),
-            Step::Two(ops) => {
+            Step::Two(ops, _) => {
                 self.edit(ops, &then);
                 return self.quiet(2);
             }
@@ -178,9 +178,9 @@ impl Player {
             Step::Edit(ops) => self.edit(ops, then),
             Step::Tamper(task, how) => self.tamper(*task, *how),
             Step::Age => thread::sleep(self.grown()),
-            Step::Two(ops) => {
+            Step::Two(ops, task) => {
                 self.edit(ops, then);
-                return self.settle_with_guest();
+                return self.settle_with_guest(*task, &[]);
             }
             Step::Quiet => return self.settle_repaired(),
             Step::Ask(task) => {
@@ -199,9 +199,9 @@ impl Player {
                 self.end_watch(end);
                 return self.settle();
             }
-            Step::Run(_) | Step::RunWith(..) => {
-                return self.settle();
-            }
+            Step::Run(None) => return self.settle(),
+            Step::Run(Some(task)) => return self.settle_with_guest(Some(*task), &[]),
+            Step::RunWith(task, how) => return self.settle_with_guest(Some(*task), how),
             Step::Conduct { task, before, early, late, end, after } => {
                 self.edit(before, then);
                 self.conduct_watched(*task, early, late.as_deref(), *end)?;
