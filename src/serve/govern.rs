@@ -49,7 +49,7 @@ pub(super) async fn govern(
                 if let Some((watch, _)) = host.watch().filter(|_| host.is_up()) {
                     watch.interrupt();
                 }
-                control.stop(&names).await;
+                control.end().await;
                 true
             }
         }

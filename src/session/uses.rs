@@ -157,7 +157,7 @@ impl Using {
             if came.has_begun && !std::mem::replace(&mut known.has_begun, true) {
                 let _ = self.heard.send(Observation::Began(self.id));
             }
-            if came.is_ready && !std::mem::replace(&mut known.is_ready, true) {
+            if came.is_ready && known.has_begun && !std::mem::replace(&mut known.is_ready, true) {
                 let _ = self.heard.send(Observation::Ready(self.id));
             }
             if came.is_over {
@@ -168,6 +168,9 @@ impl Using {
                 used.pause(now.paused);
             }
             if now.halt != Halt::No || now.is_let_go {
+                if paused {
+                    used.pause(false);
+                }
                 return self.give_back(used, news).await;
             }
             tokio::select! {

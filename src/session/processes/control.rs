@@ -60,6 +60,11 @@ impl ProcessControl {
         }
     }
 
+    /// Ends all processes, those first that rest on others, and waits until they are at rest.
+    pub async fn end(&self) {
+        self.all().end(&self.0.graph).await;
+    }
+
     /// Ends processes now (SIGKILL).
     pub fn kill(&self, names: &[TaskName]) {
         names.iter().for_each(|name| self.all().kill(name));

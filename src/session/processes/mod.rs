@@ -57,6 +57,8 @@ struct Entry {
     users: usize,
     /// Whether it stays up without any.
     is_kept: bool,
+    /// Whether it was ordered to end: nobody can use it before it is begun again.
+    is_ending: bool,
     /// Stands for what it was started with.
     print: Digest,
 }
@@ -122,7 +124,7 @@ impl Processes {
     /// Uses a process that is up. None: it is not any more.
     pub(crate) fn adopt(self: &Arc<Self>, name: &TaskName, keeps: bool) -> Option<Use> {
         let mut all = self.all();
-        let entry = all.get_mut(name).filter(|entry| entry.is_up())?;
+        let entry = all.get_mut(name).filter(|entry| entry.is_up() && !entry.is_ending)?;
         Some(self.user(name, entry, keeps))
     }
 
@@ -142,10 +144,11 @@ impl Processes {
         }
         let entry = all.entry(name.clone()).or_insert_with(|| {
             let (orders, state) = Resident::start(name.clone(), warden.clone(), self.news.clone());
-            Entry { orders, state, begun: 0, users: 0, is_kept: false, print }
+            Entry { orders, state, begun: 0, users: 0, is_kept: false, is_ending: false, print }
         });
         entry.begun += 1;
         entry.print = print;
+        entry.is_ending = false;
         entry.order(Order::Begin { number: entry.begun, prepared: Box::new(prepared) });
         (self.user(name, entry, keeps), true)
     }
@@ -156,7 +159,8 @@ impl Processes {
         let state = entry.state.clone();
         let now = state.borrow();
         // One that is ready is so for whoever comes now; how often it was before does not count.
-        let readied = now.readied - u64::from(now.status.stage == Stage::Ready);
+        let is_ready = now.status.stage == Stage::Ready && now.begun == entry.begun;
+        let readied = now.readied - u64::from(is_ready);
         let begun = entry.begun;
         drop(now);
         Use { processes: Arc::clone(self), name: name.clone(), begun, readied, state, is_released: false }
@@ -202,12 +206,18 @@ impl Processes {
         })
     }
 
+    /// Whether a process is begun anew when its files change: it was begun, and is not to be let be.
+    pub(crate) fn may_begin_anew(&self, name: &TaskName) -> bool {
+        let has_begun = self.status(name).is_some_and(|status| status.stage != Stage::NotStarted);
+        has_begun && !self.is_let_be(name)
+    }
+
     /// Ends a process whoever uses it; a restart that is under way, too. `kept` ones stay so only if they are begun
     /// again.
     pub(crate) fn stop(&self, name: &TaskName) {
         self.with(name, |entry| {
             entry.is_kept = false;
-            entry.order(Order::Stop);
+            entry.end();
         });
     }
 
@@ -215,13 +225,19 @@ impl Processes {
     pub(crate) fn restart(&self, name: &TaskName) {
         self.with(name, |entry| {
             entry.begun += 1;
+            // Somebody wants it, and no run does.
+            entry.is_kept |= entry.users == 0;
+            entry.is_ending = false;
             entry.order(Order::Again { number: entry.begun });
         });
     }
 
     /// SIGKILL, now.
     pub(crate) fn kill(&self, name: &TaskName) {
-        self.with(name, |entry| entry.order(Order::Kill));
+        self.with(name, |entry| {
+            entry.is_ending = true;
+            entry.order(Order::Kill);
+        });
     }
 
     /// Has a process stand still, or go on; its time limits stand still, too.
@@ -249,7 +265,7 @@ impl Processes {
     pub(crate) fn keep_only(&self, wanted: impl Fn(&TaskName) -> bool) {
         for (_, entry) in self.all().iter_mut().filter(|(name, _)| !wanted(name)) {
             if std::mem::take(&mut entry.is_kept) && entry.users == 0 {
-                entry.order(Order::Stop);
+                entry.end();
             }
         }
     }
@@ -261,9 +277,14 @@ impl Entry {
         let _ = self.orders.send(order);
     }
 
+    fn end(&mut self) {
+        self.is_ending = true;
+        self.order(Order::Stop);
+    }
+
     /// Whether it has to be begun to be what `print` stands for.
     fn needs(&self, print: Digest, renews: bool, force: bool) -> bool {
-        !self.is_up() || renews && (force || self.print != print)
+        !self.is_up() || self.is_ending || renews && (force || self.print != print)
     }
 
     /// Whether it lives or is about to. An order that was not taken in yet counts.
@@ -318,7 +339,7 @@ impl Use {
         entry.users -= 1;
         let ends = entry.users == 0 && !entry.is_kept;
         if ends {
-            entry.order(Order::Stop);
+            entry.end();
         }
         ends
     }
@@ -326,7 +347,9 @@ impl Use {
     /// Waits until it is at rest.
     pub(crate) async fn rest(&mut self) {
         let begun = self.begun;
-        let at_rest = |state: &State| state.begun >= begun && state.status.stage.is_at_rest();
+        // Whoever begins it again in the meantime sees to it.
+        let at_rest =
+            |state: &State| state.begun > begun || state.begun == begun && state.status.stage.is_at_rest();
         let _ = self.state.wait_for(at_rest).await;
     }
 

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 
 use super::Processes;
 use crate::event::What;
@@ -79,8 +82,16 @@ impl Heard {
 
     /// What waits to be read; none if that is nothing.
     pub(crate) fn rest(&mut self) -> Option<Told> {
-        let lines = self.lines.as_mut().and_then(|lines| lines.try_recv().ok());
-        lines.or_else(|| self.news.try_recv().ok()).map(Told::News)
+        let lines = self.lines.as_mut().and_then(waiting);
+        lines.or_else(|| waiting(&mut self.news))
+    }
+}
+
+fn waiting(road: &mut broadcast::Receiver<Arc<What>>) -> Option<Told> {
+    match road.try_recv() {
+        Ok(what) => Some(Told::News(what)),
+        Err(TryRecvError::Lagged(lines)) => Some(Told::Missed(lines)),
+        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
     }
 }
 

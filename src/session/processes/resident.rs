@@ -155,12 +155,13 @@ impl Resident {
         tokio::select! {
             biased;
             order = self.orders.recv() => Happened::Order(order),
+            // Also of one that writes without a pause.
+            () = until(due) => Happened::Time,
+            notice = noticed(self.notify.as_mut()) => Happened::Notice(notice),
             // What it has written comes before its end.
             line = received(line) => Happened::Line(line),
-            notice = noticed(self.notify.as_mut()) => Happened::Notice(notice),
             ended = done(ended) => Happened::Ended(Box::new(ended)),
             answer = done(self.probe.as_mut().map(|probe| &mut probe.answer)) => Happened::Answer(answer),
-            () = until(due) => Happened::Time,
         }
     }
 
@@ -236,11 +237,12 @@ impl Resident {
         let was = self.supervisor.stage();
         let deeds = self.supervisor.tell(what, self.clock.now());
         let is_ready = self.supervisor.stage() == Stage::Ready && was != Stage::Ready;
-        if was != Stage::Stopping && self.supervisor.stage() == Stage::Stopping {
-            self.accuse();
-        }
+        let begins_to_end = was != Stage::Stopping && self.supervisor.stage() == Stage::Stopping;
         for deed in deeds {
             self.carry_out(deed);
+        }
+        if begins_to_end {
+            self.accuse();
         }
         if is_ready {
             self.ready(was);
@@ -280,7 +282,8 @@ impl Resident {
                 Err(why) => self.answered(Err(why)),
             },
             Deed::EndProbe => {
-                if self.probe.is_some() {
+                // Of one that is being ended something else is to be said.
+                if self.probe.is_some() && self.supervisor.stage() != Stage::Stopping {
                     self.trouble(Some("its probe did not answer in time".to_owned()));
                 }
                 self.end_probe();

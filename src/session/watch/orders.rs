@@ -17,7 +17,7 @@ impl Turns {
                 self.control(RunControl::interrupt);
             }
             Order::Kill => {
-                self.ending = true;
+                (self.ending, self.killing) = (true, true);
                 self.control(RunControl::kill);
             }
             Order::Pause => {

@@ -35,6 +35,7 @@ impl Turns {
             Told::Missed(lines) => {
                 self.missed.0 += lines;
                 self.tell_missed();
+                self.end_with_processes();
             }
         }
     }
@@ -82,8 +83,10 @@ impl Turns {
 
     /// Whether a process has failed that nobody has begun again.
     pub(super) fn processes_failed(&self) -> bool {
-        let statuses = self.session.shared.processes.statuses();
-        statuses.iter().any(|status| match status.stage {
+        let (statuses, graph) = (self.session.shared.processes.statuses(), &self.session.shared.graph);
+        // What is no more in the task files is no failure of theirs.
+        let mut known = statuses.iter().filter(|status| graph.id(status.task.as_str()).is_some());
+        known.any(|status| match status.stage {
             Stage::GaveUp => true,
             Stage::Exited => status.exit_code != Some(0),
             _ => false,
@@ -93,6 +96,10 @@ impl Turns {
     /// Ends all processes, and tells how that goes on.
     pub(super) async fn end_processes(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) {
         let shared = Arc::clone(&self.session.shared);
+        let kill = || shared.processes.up().iter().for_each(|name| shared.processes.kill(name));
+        if self.killing {
+            kill();
+        }
         let mut end = std::pin::pin!(shared.processes.end(&shared.graph));
         let mut listening = true;
         loop {
@@ -101,7 +108,7 @@ impl Turns {
                 news = self.news_of_processes() => self.tell_news(news),
                 () = &mut end => break,
                 order = orders.recv(), if listening => match order {
-                    Some(Order::Kill) => shared.processes.up().iter().for_each(|name| shared.processes.kill(name)),
+                    Some(Order::Kill) => kill(),
                     Some(Order::Pause) => shared.processes.pause_all(true),
                     Some(Order::Resume) => shared.processes.pause_all(false),
                     Some(_) => {}

@@ -84,6 +84,8 @@ pub(super) struct Turns {
     pub(super) ending: bool,
     /// What was told of how well we see.
     pub(super) health: Option<String>,
+    /// What is left is to be killed.
+    pub(super) killing: bool,
     /// What hooks into the entry of the shell is run, before everything else.
     is_entering: bool,
     /// What is told of processes.
@@ -117,6 +119,7 @@ impl Turns {
         let graph = &session.shared.graph;
         let wants_lines = request.lines != LiveLines::Off || graph.ids().any(|id| graph.task(id).show_output);
         Self {
+            killing: false,
             is_entering: false,
             news: Heard::of(&session.shared.processes, wants_lines),
             missed: (0, None),
@@ -201,8 +204,11 @@ impl Turns {
         // They may have been edited since they were read, while somebody else held the tree.
         self.load_files().await;
         if self.options.enters && self.hooks_into_shell() {
-            self.is_entering = true;
-            return self.start(Request { names: vec![ENTER_SHELL.to_owned()], ..self.request.clone() });
+            self.start(Request { names: vec![ENTER_SHELL.to_owned()], ..self.request.clone() });
+            self.is_entering = self.run.is_some();
+            if self.is_entering {
+                return;
+            }
         }
         self.begin_cycles().await;
     }
@@ -364,7 +370,7 @@ impl Turns {
         let is_watched = self.plan.scheduled().contains(id);
         match graph.task(id).is_process() {
             // One that was stopped stays so.
-            true => is_watched && self.session.shared.processes.is_up(graph.name(id)),
+            true => is_watched && self.session.shared.processes.may_begin_anew(graph.name(id)),
             false => is_watched && self.options.follows,
         }
     }

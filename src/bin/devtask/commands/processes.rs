@@ -231,11 +231,13 @@ pub(crate) fn last_lines(path: &Path, lines: u64) -> Vec<String> {
 pub(crate) fn down(app: &mut App) -> Result<Exit, Exit> {
     let tree = app.load()?;
     let names = all(&tree);
+    let watch = Visit::of_loaded(app, &tree).and_then(|visit| visit.welcome.watch);
+    let ends = watch.is_some_and(|watch| watch.is_up);
     let answer = ask(app, &tree, (Governed::Down, Duration::ZERO), &names, |_| {})?;
     let Some(answer) = answer else { return Ok(nobody()) };
     // Whoever starts something next finds the tree free.
     let (state_dir, begin) = (app.state_dir(&tree), Instant::now());
-    while socket(&state_dir).is_some() && begin.elapsed() < GONE {
+    while ends && socket(&state_dir).is_some() && begin.elapsed() < GONE {
         std::thread::sleep(Duration::from_millis(10));
     }
     for status in answer.statuses.iter().filter(|status| status.stage == Stage::Stopped) {
