@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Place, nearest},
-    model::{Condition, Declaration, EdgeRef, Task, TaskId, TaskKind, TaskName},
+    model::{Condition, Declaration, EdgeRef, PROCESSES, Task, TaskId, TaskKind, TaskName},
 };
 
 /// One declared edge, kept with its place until the graph is known to be sound.
@@ -117,7 +117,13 @@ fn resolve_edges(
 }
 
 fn unknown_task(edge: &EdgeRef, by_name: &HashMap<TaskName, TaskId>) -> Diagnostic {
-    let near = nearest(edge.task.as_str(), by_name.keys().map(TaskName::as_str), 3);
+    let local = edge.task.as_str().rsplit_once(':').map_or(edge.task.as_str(), |(_, local)| local);
+    let process =
+        TaskName::new(&format!("{PROCESSES}:{local}")).ok().filter(|name| by_name.contains_key(name));
+    let near = match &process {
+        Some(process) => vec![process.as_str()],
+        None => nearest(edge.task.as_str(), by_name.keys().map(TaskName::as_str), 3),
+    };
     let fault = Diagnostic::error("unknown-task", format!("there is no task `{}`", edge.task))
         .at(edge.place.as_ref(), "no such task");
     if near.is_empty() {

@@ -67,6 +67,14 @@ impl Loaded {
         Some(self.standpoint_of(Some(project.name.clone())))
     }
 
+    /// The same for another directory, by the directories of the projects alone, whatever is in them by now.
+    #[must_use]
+    pub fn standpoint_within(&self, dir: &Path) -> Standpoint {
+        let around = self.projects.iter().filter(|project| dir.starts_with(&project.dir));
+        let nearest = around.max_by_key(|project| project.dir.as_os_str().len());
+        self.standpoint_of(nearest.map(|project| project.name.clone()))
+    }
+
     /// At the root of all projects, everything is meant where nothing is named.
     fn standpoint_of(&self, project: Option<String>) -> Standpoint {
         let root = self.projects.first().map(|project| &project.name);

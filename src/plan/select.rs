@@ -9,12 +9,14 @@ use crate::{
 };
 
 /// A name that selects nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelectFault {
     /// What was typed.
     pub typed: String,
     /// Up to three names that may have been meant, nearest first.
     pub suggestions: Vec<String>,
+    /// Whether only a process will do.
+    pub is_of_processes: bool,
     /// The task of that name, where only a process will do and it is none.
     pub no_process: Option<TaskName>,
 }
@@ -43,6 +45,7 @@ pub fn select(
     let fault = |typed: &str| SelectFault {
         typed: typed.to_owned(),
         suggestions: suggestions(graph.ids().map(|id| graph.name(id).as_str()), typed),
+        is_of_processes: false,
         no_process: None,
     };
     all(names, |typed| {
@@ -75,6 +78,7 @@ pub fn select_processes(
         Err(SelectFault {
             typed: typed.to_owned(),
             suggestions: suggestions(processes, typed),
+            is_of_processes: true,
             no_process: exactly(graph, project, typed).map(|id| graph.name(id).clone()),
         })
     })

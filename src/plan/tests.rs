@@ -97,7 +97,12 @@ fn what_selects_nothing_is_told_with_suggestions() {
         let suggestions = expected.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(
             faults,
-            [SelectFault { typed: typed.trim().into(), suggestions, no_process: None }],
+            [SelectFault {
+                typed: typed.trim().into(),
+                suggestions,
+                is_of_processes: false,
+                no_process: None
+            }],
             "{typed:?}"
         );
     }
@@ -200,6 +205,7 @@ fn what_selects_no_process_is_told_with_suggestions_among_processes() {
         let fault = SelectFault {
             typed: (*typed).to_owned(),
             suggestions: expected.iter().map(|name| (*name).to_owned()).collect(),
+            is_of_processes: true,
             no_process: no_process.map(|name| graph.name(graph.id(name).unwrap()).clone()),
         };
         assert_eq!(faults, [fault], "{project:?} {typed:?}");

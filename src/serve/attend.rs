@@ -19,7 +19,10 @@ use super::{
     govern::govern,
     ground::{Admission, Ground},
     owner::{Course, GuestInfo, Office, closing, farewell},
-    wire::{self, Answer, Attach, GREETING, Hello, Order, Refusal, Summary, Told, Wanted},
+    wire::{
+        self, Answer, Attach, GREETING, Govern, Governed, Hello, Order, Refusal, Summary, Told, Wanted,
+        Whence,
+    },
 };
 use crate::{
     event::{Decided, Event, What},
@@ -46,11 +49,14 @@ pub(crate) async fn attend(stream: UnixStream, office: Arc<Office>) {
         heard = timeout(office.options.hello_within, receive(&mut guest, &office)) => heard,
         () = closing(&mut course) => return,
     };
-    let Ok(Ok(Visitor { pid, ground, standpoint, wanted })) = heard else { return };
+    let Ok(Ok(Visitor { pid, ground, standpoint, wanted, is_keeper })) = heard else { return };
     let enter =
         |label: &String, is_attached| office.enter(GuestInfo { label: label.clone(), pid, is_attached });
     // Whoever fails here has nobody left to tell.
     match wanted {
+        // What the files say by now may be something else.
+        Wanted::Run(_) | Wanted::Attach(_) | Wanted::Govern(Govern { what: Governed::Started, .. })
+            if is_keeper => {}
         Wanted::Run(ask) => {
             let _ticket = enter(&ask.label, false);
             let everything = ask.everything;
@@ -81,6 +87,8 @@ struct Visitor {
     ground: Arc<Ground>,
     standpoint: Standpoint,
     wanted: Wanted,
+    /// Whether it sees to processes, whatever the files say.
+    is_keeper: bool,
 }
 
 async fn receive(guest: &mut Line, office: &Arc<Office>) -> Result<Visitor, Gone> {
@@ -91,10 +99,17 @@ async fn receive(guest: &mut Line, office: &Arc<Office>) -> Result<Visitor, Gone
         return Err(Gone);
     }
     let hello: Hello = guest.ear.hear().await?;
+    let is_keeper = matches!(hello.whence, Whence::Keeper { .. });
     let (asking, asked) = (Arc::clone(office), hello.clone());
-    let admit = move || match asking.host.admit() {
-        Admission::Served(ground) => ground.standpoint(&asked).map(|standpoint| (ground, standpoint)),
-        Admission::Wait => None,
+    let admit = move || {
+        let ground = match is_keeper {
+            true => asking.host.kept()?,
+            false => match asking.host.admit() {
+                Admission::Served(ground) => ground,
+                Admission::Wait => return None,
+            },
+        };
+        ground.standpoint(&asked).map(|standpoint| (ground, standpoint))
     };
     let Some((ground, standpoint)) = spawn_blocking(admit).await.ok().flatten() else {
         guest.mouth.say_last(&Answer::No).await?;
@@ -103,7 +118,7 @@ async fn receive(guest: &mut Line, office: &Arc<Office>) -> Result<Visitor, Gone
     let watch = office.host.watch().map(|(_, label)| label);
     guest.mouth.say_last(&Answer::Welcome(ground.welcome(watch, office.host.is_up()))).await?;
     let wanted = guest.ear.hear().await?;
-    Ok(Visitor { pid: hello.pid, ground, standpoint, wanted })
+    Ok(Visitor { pid: hello.pid, ground, standpoint, wanted, is_keeper })
 }
 
 /// Tells a guest what a watch tells, until that is over or the guest has gone.

@@ -9,7 +9,7 @@ use super::{
     wire::{Govern, Governed, Told},
 };
 use crate::{
-    model::TaskName,
+    model::{PROCESSES, TaskName},
     plan::{Standpoint, processes_to_start, select_processes},
     session::{ProcessControl, Request, SessionError},
 };
@@ -71,7 +71,14 @@ fn names(ground: &Ground, standpoint: &Standpoint, govern: &Govern) -> Result<Ve
     let graph = ground.session().graph();
     let project = standpoint.project.as_deref();
     let ids = match (govern.names.is_empty(), govern.what) {
+        (false, Governed::Listed | Governed::Stopped) if govern.names.iter().all(|name| is_full(name)) => {
+            // Also one that the files do not declare any more, and one that they declare only since.
+            return Ok(govern.names.iter().filter_map(|name| TaskName::new(name).ok()).collect());
+        }
         (false, _) => select_processes(graph, project, &govern.names).map_err(SessionError::Unknown)?,
+        (true, Governed::Listed | Governed::Stopped) => {
+            return Ok(ground.session().processes().list().into_iter().map(|status| status.task).collect());
+        }
         (true, Governed::Started) => processes_to_start(graph, standpoint.default_project.as_deref()),
         (true, Governed::Ready | Governed::Restarted) => {
             let up = ground.session().processes();
@@ -91,6 +98,10 @@ fn names(ground: &Ground, standpoint: &Standpoint, govern: &Govern) -> Result<Ve
     Ok(names)
 }
 
+fn is_full(name: &str) -> bool {
+    name.strip_prefix(PROCESSES).is_some_and(|rest| rest.starts_with(':') && !rest.contains('*'))
+}
+
 /// Runs what the processes need, and leaves them up; whether nothing failed.
 async fn start(
     guest: &mut Line,
@@ -104,6 +115,7 @@ async fn start(
         return Ok(true);
     }
     let mut request = Request::run(names.iter().map(ToString::to_string)).keeping_processes();
+    request.strict_ports = govern.strict_ports;
     request.environment = Some(Arc::new(govern.environment()));
     if let Err(refusal) = ground.complete(&mut request, standpoint) {
         guest.mouth.say_last(&Told::Refused(refusal)).await?;

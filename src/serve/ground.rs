@@ -44,6 +44,9 @@ pub trait Host: Send + Sync + 'static {
     /// time: what was loaded may have to be loaded anew.
     fn admit(&self) -> Admission;
 
+    /// What processes are kept up from, whatever the files say by now.
+    fn kept(&self) -> Option<Arc<Ground>>;
+
     /// The watch that it is, if it is one, and what that was started as.
     fn watch(&self) -> Option<(&WatchControl, &str)> {
         None
@@ -62,6 +65,10 @@ pub struct AsLoaded(pub Arc<Ground>);
 impl Host for AsLoaded {
     fn admit(&self) -> Admission {
         if self.0.loaded.is_current() { Admission::Served(Arc::clone(&self.0)) } else { Admission::Wait }
+    }
+
+    fn kept(&self) -> Option<Arc<Ground>> {
+        Some(Arc::clone(&self.0))
     }
 }
 
@@ -98,17 +105,25 @@ impl AsWatched {
         self
     }
 
-    /// What can be served from now; none if that is not what the files say.
-    fn ground(&self) -> Option<Arc<Ground>> {
+    /// What the watch goes on with, as far as that is known, and whether it is.
+    fn latest(&self) -> (Option<Arc<Ground>>, bool) {
         let session = self.session.get();
         let mut known = lock(&self.ground);
         if known.as_ref().is_none_or(|known| !known.session.is_same(&session)) {
             let (graph, loaded) = lock(&self.loaded).clone();
-            // The watch has not come that far yet.
-            Arc::ptr_eq(&graph, session.graph()).then_some(())?;
+            if !Arc::ptr_eq(&graph, session.graph()) {
+                // The watch has not come that far yet.
+                return (known.clone(), false);
+            }
             *known = Some(Arc::new(Ground::new(session, loaded)));
         }
-        known.clone().filter(|ground| ground.loaded.is_current())
+        (known.clone(), true)
+    }
+
+    /// What can be served from now; none if that is not what the files say.
+    fn ground(&self) -> Option<Arc<Ground>> {
+        let (ground, is_latest) = self.latest();
+        ground.filter(|ground| is_latest && ground.loaded.is_current())
     }
 }
 
@@ -122,6 +137,10 @@ impl Host for AsWatched {
                 None => thread::sleep(GLANCE),
             }
         }
+    }
+
+    fn kept(&self) -> Option<Arc<Ground>> {
+        self.latest().0
     }
 
     fn watch(&self) -> Option<(&WatchControl, &str)> {
@@ -159,22 +178,22 @@ impl Ground {
 
     /// `watch`: what the watch was started as, if a watch holds the tree.
     pub(crate) fn welcome(&self, watch: Option<&str>, is_up: bool) -> Welcome {
-        let watch = watch.map(|label| WatchInfo {
-            label: label.to_owned(),
-            pid: std::process::id(),
+        let watch = watch.map(|label| WatchInfo { label: label.to_owned(), pid: std::process::id(), is_up });
+        Welcome {
             root: Raw::of(self.loaded.root.as_os_str()),
-            is_up,
-        });
-        Welcome { settings: self.loaded.settings.clone(), shown: self.shown.clone(), watch }
+            settings: self.loaded.settings.clone(),
+            shown: self.shown.clone(),
+            watch,
+        }
     }
 
     /// From where this guest's names are meant. None: it may belong to another tree, or wants what this session
     /// cannot give.
     pub(crate) fn standpoint(&self, hello: &Hello) -> Option<Standpoint> {
-        if hello.granularity != self.session.granularity() {
-            return None;
-        }
+        let is_as_coarse = hello.granularity == self.session.granularity();
         match &hello.whence {
+            Whence::Keeper { dir } => Some(self.loaded.standpoint_within(dir.as_path())),
+            _ if !is_as_coarse => None,
             Whence::Directory { dir, home } => {
                 self.loaded.standpoint_at(dir.as_path(), home.as_ref().map(Raw::as_path))
             }

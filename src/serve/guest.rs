@@ -6,9 +6,10 @@ use std::{
     io::{self, ErrorKind, Read as _, Write as _},
     net::Shutdown,
     os::unix::{fs::MetadataExt as _, net::UnixStream},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -27,6 +28,10 @@ use crate::{
 
 /// How long an owner may take to answer a hello: one that was stopped never does.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// For how long one who does not serve us may be just beginning or ending.
+const SOON: Duration = Duration::from_millis(500);
+/// How often it is looked whether it is.
+const GLANCE: Duration = Duration::from_millis(10);
 /// How much is read at once.
 const PIECE: usize = 64 << 10;
 
@@ -85,6 +90,37 @@ pub fn call_nearby(
     let raw = |path: &Path| Raw::of(path.as_os_str());
     let whence = Whence::Directory { dir: raw(start_dir), home: home.map(raw) };
     greet(stream, build()?, &Hello { whence, granularity, pid: std::process::id() }).ok()?
+}
+
+/// Looks for an owner that keeps processes up, whatever the task files say: of this state directory, or, without one,
+/// where [`call_nearby`] looks. Says which state directory that is.
+///
+/// # Errors
+/// The state directory of one who is there and does not serve us: another build of the program, or one that stands
+/// still.
+pub fn call_keeper(
+    build: impl Fn() -> Option<u64>,
+    state_dir: Option<&Path>,
+    start_dir: &Path,
+    home: Option<&Path>,
+) -> Result<Option<(Guest, Welcome, PathBuf)>, PathBuf> {
+    let dirs = match state_dir {
+        Some(dir) => vec![dir.to_owned()],
+        None => upward(start_dir, home).into_iter().map(|dir| dir.join(STATE_DIR)).collect(),
+    };
+    let whence = Whence::Keeper { dir: Raw::of(start_dir.as_os_str()) };
+    let hello = Hello { whence, granularity: Duration::ZERO, pid: std::process::id() };
+    let begin = Instant::now();
+    loop {
+        let called = dirs.iter().find_map(|dir| Some((connect(dir)?, dir)));
+        let (Some((stream, dir)), Some(build)) = (called, build()) else { return Ok(None) };
+        match greet(stream, build, &hello) {
+            Ok(Some((guest, welcome))) => return Ok(Some((guest, welcome, dir.clone()))),
+            // One that is just beginning, or ending, is soon another.
+            _ if begin.elapsed() < SOON => thread::sleep(GLANCE),
+            _ => return Err(dir.clone()),
+        }
+    }
 }
 
 /// Calls the owner of this state directory. None: there is none that serves us; the tree is ours, or has to be waited for.

@@ -29,7 +29,7 @@ mod place;
 pub mod wire;
 
 pub use ground::{Admission, AsLoaded, AsWatched, Ground, Host};
-pub use guest::{Gone, Guest, Orders, Said, SocketMark, call, call_nearby, socket};
+pub use guest::{Gone, Guest, Orders, Said, SocketMark, call, call_keeper, call_nearby, socket};
 pub use owner::{GuestInfo, Serving, ServingOptions};
 pub use wire::{Attach, Govern, Governed, Hello, Order, Raw, Refusal, WatchInfo, Welcome, Whence};
 

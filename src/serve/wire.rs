@@ -134,6 +134,11 @@ pub enum Whence {
         /// From where names are meant.
         standpoint: Standpoint,
     },
+    /// It wants to see to processes that are up, whatever the task files say by now; nothing else is done for it.
+    Keeper {
+        /// Where it was started: absolute.
+        dir: Raw,
+    },
 }
 
 /// The owner's answer to a hello.
@@ -148,6 +153,8 @@ pub enum Answer {
 /// What a guest has to know of the tree to ask for something and to show what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
+    /// The root of the tree.
+    pub root: Raw,
     /// The settings of the tree.
     pub settings: Settings,
     /// The tasks whose output is always shown.
@@ -164,8 +171,6 @@ pub struct WatchInfo {
     pub label: String,
     /// Its process id, for people only.
     pub pid: u32,
-    /// The root of the tree.
-    pub root: Raw,
     /// Whether it is there for processes (`devtask up`).
     pub is_up: bool,
 }
@@ -193,6 +198,8 @@ pub struct Govern {
     pub what: Governed,
     /// How long they may take to become ready.
     pub within: Duration,
+    /// Whether a port that is taken is a failure.
+    pub strict_ports: bool,
     /// The environment to start them with.
     #[serde(deserialize_with = "few")]
     environment: Vec<(Raw, Raw)>,
@@ -219,7 +226,7 @@ impl Govern {
     /// To have this done.
     #[must_use]
     pub fn new(label: String, names: Vec<String>, what: Governed, within: Duration) -> Self {
-        Self { label, names, what, within, environment: Vec::new() }
+        Self { label, names, what, within, strict_ports: false, environment: Vec::new() }
     }
 
     /// With this environment for what is to be started.
@@ -486,8 +493,8 @@ pub fn passed(time: SystemTime, task: TaskName, outcome: Outcome) -> Event {
 pub enum Refusal {
     /// The guest has to wait for the tree: this task wants a terminal of its own.
     Interactive(TaskName),
-    /// These names select nothing: what was typed, what may have been meant, and what it is if that is no process.
-    Unknown(#[serde(deserialize_with = "few")] Vec<(String, Vec<String>, Option<TaskName>)>),
+    /// These names select nothing.
+    Unknown(#[serde(deserialize_with = "few")] Vec<SelectFault>),
     /// A task of the tree asks for tasks of its own tree.
     Nested,
     /// A task would wait for itself: the way from it back to it.
@@ -504,10 +511,7 @@ pub enum Refusal {
 impl From<SessionError> for Refusal {
     fn from(error: SessionError) -> Self {
         match error {
-            SessionError::Unknown(faults) => {
-                let fault = |fault: SelectFault| (fault.typed, fault.suggestions, fault.no_process);
-                Self::Unknown(faults.into_iter().map(fault).collect())
-            }
+            SessionError::Unknown(faults) => Self::Unknown(faults),
             SessionError::NestedCycle(way) => Self::NestedCycle(way),
             other => Self::Failed(other.to_string()),
         }
@@ -521,10 +525,7 @@ impl Refusal {
     /// The refusal itself.
     pub fn into_error(self) -> Result<SessionError, Self> {
         match self {
-            Self::Unknown(faults) => {
-                let fault = |(typed, suggestions, no_process)| SelectFault { typed, suggestions, no_process };
-                Ok(SessionError::Unknown(faults.into_iter().map(fault).collect()))
-            }
+            Self::Unknown(faults) => Ok(SessionError::Unknown(faults)),
             Self::NestedCycle(way) => Ok(SessionError::NestedCycle(way)),
             other => Err(other),
         }

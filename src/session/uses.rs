@@ -9,14 +9,14 @@ use tokio::sync::{mpsc, watch};
 use super::{
     context::RunContext,
     execute::{Executed, Failure, Halt, Orders, Start},
-    processes::{Came, Heard, Need, Processes, Told, Use},
+    processes::{Came, Heard, Keeping, Need, Processes, Told, Use},
     request::LiveLines,
     watching::Looked,
 };
 use crate::{
     event::{Finished, What},
     fingerprint::digest_of,
-    model::{Action, Digest, Outcome, Stage, Task, TaskId, Written},
+    model::{Action, Digest, Outcome, Stage, Task, TaskId, TaskKind, Written},
     schedule::Observation,
 };
 use prepare::prepare;
@@ -120,16 +120,26 @@ impl Using {
     /// Has it started, unless it is up.
     fn take_up(&mut self) -> Result<Use, Failure> {
         let (name, request) = (self.task().name.clone(), &self.run.request);
-        let (keeps, renews) = (request.keeps, request.by_watch);
+        let renews = request.by_watch;
+        let keeping = match (request.keeps, request.by_watch) {
+            (false, _) => Keeping::No,
+            (true, true) => Keeping::UnlessStopped,
+            (true, false) => Keeping::Yes,
+        };
         let print = self.print();
         if let Some(watching) = self.run.shared.watching.get() {
             let live = watching.now();
             self.looked = watching.look_at(&self.run.shared, &live, self.id, &[]);
         }
+        if let (true, TaskKind::Process(spec)) = (request.strict_ports, &self.task().kind)
+            && self.processes().is_up(&name)
+        {
+            spec.ports.keys().try_for_each(|port| self.run.own_port(self.id, port).map(drop))?;
+        }
         let processes = Arc::clone(self.processes());
         // Between the question and the answer it may have ended.
         if processes.need(&name, print, renews, self.start.question.force && renews) == Need::Nothing
-            && let Some(used) = processes.adopt(&name, keeps)
+            && let Some(used) = processes.adopt(&name, keeping)
         {
             // What its files were when it was begun still counts.
             let standing = self.run.shared.watching.get().and_then(|watching| watching.standing(self.id));
@@ -140,7 +150,7 @@ impl Using {
         }
         let prepared = prepare(&self.run, self.id, &self.start)?;
         let how = (renews, self.start.question.force && renews);
-        let (used, begun) = processes.begin(&self.run.shared.warden, &name, (prepared, print), how, keeps);
+        let (used, begun) = processes.begin(&self.run.shared.warden, &name, (prepared, print), how, keeping);
         if begun {
             self.started = true;
             self.run.starts(self.id);

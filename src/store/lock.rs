@@ -17,7 +17,7 @@ use std::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{StateDir, StoreError};
+use super::{StateDir, StoreError, read_private};
 
 const FILE: &str = "lock";
 /// More than any owner writes; what is longer is not ours.
@@ -120,6 +120,13 @@ impl Lock {
             }
             pause = (pause * 2).min(LAST_PAUSE);
         }
+    }
+
+    /// Who says to hold the lock of this state directory; none if nobody says so.
+    #[must_use]
+    pub fn owner(state_dir: &Path) -> Option<Owner> {
+        let text = read_private(&state_dir.join(FILE), MOST_INFO)?;
+        Some(Owner { info: Some(serde_json::from_slice(&text).ok()?) })
     }
 
     fn announce(mut file: File, path: PathBuf, info: &OwnerInfo) -> Result<Self, StoreError> {

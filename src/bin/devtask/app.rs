@@ -371,6 +371,9 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
                     [] if fault.no_process.is_some() => {
                         eprintln!("  help: it is run by `devtask run`, or with what needs it");
                     }
+                    [] if fault.is_of_processes => {
+                        eprintln!("  help: `devtask processes list` shows all processes");
+                    }
                     [] => eprintln!("  help: `devtask list` shows all tasks"),
                     near => {
                         let near: Vec<String> = near.iter().map(|n| format!("`{n}`")).collect();

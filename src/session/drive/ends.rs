@@ -209,7 +209,8 @@ impl Driver {
         if let Some(watching) = self.run.shared.watching.get() {
             let failure = self.results.get(id).failure;
             watching.stand(id, Stood { outcome: Some(outcome), failure, handed, looked, disturbed: None });
-            if started && !self.run.request.by_watch {
+            // One that ends with the run that started it is nothing that others could rest on.
+            if started && self.run.request.keeps && !self.run.request.by_watch {
                 watching.tell(id, Outcome::Succeeded, true, || self.run.member.in_hand());
             }
         }

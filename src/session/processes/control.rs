@@ -20,6 +20,11 @@ const SOON: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct ProcessControl(Arc<Shared>);
 
+/// Whether a process is as those want it who wait for it to be ready.
+fn is_well(status: &ProcessStatus) -> bool {
+    status.stage == Stage::Ready || status.stage == Stage::Exited && status.exit_code == Some(0)
+}
+
 impl Session {
     /// The processes of this session: those that runs and watches have started in it, and those that may be.
     #[must_use]
@@ -33,12 +38,17 @@ impl ProcessControl {
         &self.0.processes
     }
 
-    /// How every process of the tree stands, by name.
+    /// How every process of the tree stands, and every other one that is up in this session, by name.
     #[must_use]
     pub fn list(&self) -> Vec<ProcessStatus> {
         let graph = &self.0.graph;
         let names = graph.ids().map(|id| graph.task(id)).filter(|task| task.is_process());
         let mut list: Vec<ProcessStatus> = names.map(|task| self.status(&task.name)).collect();
+        // The files may have changed since.
+        let known = self.all().statuses().into_iter();
+        list.extend(
+            known.filter(|status| !status.stage.is_at_rest() && graph.id(status.task.as_str()).is_none()),
+        );
         list.sort_by(|a, b| a.task.cmp(&b.task));
         list
     }
@@ -82,18 +92,26 @@ impl ProcessControl {
     pub async fn ready(&self, names: &[TaskName], within: Duration) -> Result<(), Vec<ProcessStatus>> {
         // Longer than anybody waits, where the clock cannot say.
         let end = Instant::now().checked_add(within);
-        let mut failed = Vec::new();
-        for name in names {
-            let waiting = self.one_ready(name);
-            let ready = match end {
-                Some(end) => tokio::time::timeout_at(end, waiting).await.unwrap_or(false),
-                None => waiting.await,
-            };
-            if !ready {
-                failed.push(self.status(name));
+        loop {
+            let mut failed = Vec::new();
+            for name in names {
+                let waiting = self.one_ready(name);
+                let ready = match end {
+                    Some(end) => tokio::time::timeout_at(end, waiting).await.unwrap_or(false),
+                    None => waiting.await,
+                };
+                if !ready {
+                    failed.push(self.status(name));
+                }
+            }
+            if !failed.is_empty() {
+                return Err(failed);
+            }
+            // One that was ready first may have ended since, and be about to begin again.
+            if names.iter().all(|name| is_well(&self.status(name))) {
+                return Ok(());
             }
         }
-        if failed.is_empty() { Ok(()) } else { Err(failed) }
     }
 
     async fn one_ready(&self, name: &TaskName) -> bool {

@@ -59,6 +59,9 @@ struct Entry {
     is_kept: bool,
     /// Whether it was ordered to end: nobody can use it before it is begun again.
     is_ending: bool,
+    /// Whether somebody wanted it stopped. It stays so until somebody wants it up: runs, and cycles of a watch, that
+    /// need it have it for as long as they take.
+    is_unwanted: bool,
     /// Stands for what it was started with.
     print: Digest,
 }
@@ -83,6 +86,17 @@ pub(crate) struct State {
     pub(crate) fault: Option<String>,
     /// The last lines it wrote before it ended.
     pub(crate) tail: Arc<Vec<Vec<u8>>>,
+}
+
+/// Whether a process stays up when no run uses it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// It ends.
+    No,
+    /// It stays, unless somebody had stopped it.
+    UnlessStopped,
+    /// It stays.
+    Yes,
 }
 
 /// What a run has to do to use a process.
@@ -122,10 +136,10 @@ impl Processes {
     }
 
     /// Uses a process that is up. None: it is not any more.
-    pub(crate) fn adopt(self: &Arc<Self>, name: &TaskName, keeps: bool) -> Option<Use> {
+    pub(crate) fn adopt(self: &Arc<Self>, name: &TaskName, keeping: Keeping) -> Option<Use> {
         let mut all = self.all();
         let entry = all.get_mut(name).filter(|entry| entry.is_up() && !entry.is_ending)?;
-        Some(self.user(name, entry, keeps))
+        Some(self.user(name, entry, keeping))
     }
 
     /// Has a process started, or begun anew if it is up, and uses it. Whether it did: somebody else may have been
@@ -136,26 +150,36 @@ impl Processes {
         name: &TaskName,
         (prepared, print): (Prepared, Digest),
         (renews, force): (bool, bool),
-        keeps: bool,
+        keeping: Keeping,
     ) -> (Use, bool) {
         let mut all = self.all();
         if let Some(entry) = all.get_mut(name).filter(|entry| !entry.needs(print, renews, force)) {
-            return (self.user(name, entry, keeps), false);
+            return (self.user(name, entry, keeping), false);
         }
         let entry = all.entry(name.clone()).or_insert_with(|| {
             let (orders, state) = Resident::start(name.clone(), warden.clone(), self.news.clone());
-            Entry { orders, state, begun: 0, users: 0, is_kept: false, is_ending: false, print }
+            Entry {
+                orders,
+                state,
+                begun: 0,
+                users: 0,
+                is_kept: false,
+                is_ending: false,
+                is_unwanted: false,
+                print,
+            }
         });
         entry.begun += 1;
         entry.print = print;
         entry.is_ending = false;
         entry.order(Order::Begin { number: entry.begun, prepared: Box::new(prepared) });
-        (self.user(name, entry, keeps), true)
+        (self.user(name, entry, keeping), true)
     }
 
-    fn user(self: &Arc<Self>, name: &TaskName, entry: &mut Entry, keeps: bool) -> Use {
+    fn user(self: &Arc<Self>, name: &TaskName, entry: &mut Entry, keeping: Keeping) -> Use {
         entry.users += 1;
-        entry.is_kept |= keeps;
+        entry.is_unwanted &= keeping != Keeping::Yes;
+        entry.is_kept |= keeping != Keeping::No && !entry.is_unwanted;
         let state = entry.state.clone();
         let now = state.borrow();
         // One that is ready is so for whoever comes now; how often it was before does not count.
@@ -198,11 +222,14 @@ impl Processes {
 
     /// Whether a process stays as it is when what it rests on is another: it was stopped, or has done what it was for.
     pub(crate) fn is_let_be(&self, name: &TaskName) -> bool {
-        let status = self.status(name);
-        status.is_some_and(|status| match status.stage {
-            Stage::Stopped => true,
-            Stage::Exited => status.exit_code == Some(0),
-            _ => false,
+        self.all().get(name).is_some_and(|entry| {
+            let status = &entry.state.borrow().status;
+            entry.is_unwanted
+                || match status.stage {
+                    Stage::Stopped => true,
+                    Stage::Exited => status.exit_code == Some(0),
+                    _ => false,
+                }
         })
     }
 
@@ -216,7 +243,7 @@ impl Processes {
     /// again.
     pub(crate) fn stop(&self, name: &TaskName) {
         self.with(name, |entry| {
-            entry.is_kept = false;
+            (entry.is_kept, entry.is_unwanted) = (false, true);
             entry.end();
         });
     }
@@ -227,7 +254,7 @@ impl Processes {
             entry.begun += 1;
             // Somebody wants it, and no run does.
             entry.is_kept |= entry.users == 0;
-            entry.is_ending = false;
+            (entry.is_ending, entry.is_unwanted) = (false, false);
             entry.order(Order::Again { number: entry.begun });
         });
     }

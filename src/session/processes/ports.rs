@@ -43,7 +43,18 @@ impl Ports {
         let key = (process.clone(), name.to_owned());
         // One that is to have another from now on gets another.
         if let Some(given) = all.get(&key).filter(|given| given.first == first) {
-            return Ok(given.number);
+            let fits = !strict || first == 0 || given.number == first;
+            match &given.held {
+                _ if fits => return Ok(given.number),
+                // It may be had by now.
+                Some(_) => {}
+                None => {
+                    let given = given.number;
+                    return Err(format!(
+                        "port {first} was taken when {process} was started: it has port {given}"
+                    ));
+                }
+            }
         }
         let (held, claim) = if strict { this(first, claims) } else { free_from(first, claims) }?;
         let number = held.number();

@@ -3,7 +3,7 @@
 use super::{INT, Live, Sandbox, eventually, is_gone, pid};
 
 /// Whatever is up in the background is ended with the test.
-struct Background<'a>(&'a Sandbox);
+pub(super) struct Background<'a>(pub(super) &'a Sandbox);
 
 impl Drop for Background<'_> {
     fn drop(&mut self) {
@@ -109,11 +109,11 @@ fn where_nothing_is_up_there_is_nothing_to_wait_for() {
     let wait = tree.expect(1, "processes wait");
     assert_eq!(
         wait.err,
-        "error: nothing is up here to wait for\n  help: `devtask up -d` starts processes in the background\n"
+        "error: no process is up here to wait for\n  help: `devtask up -d` starts processes in the background\n"
     );
     tree.expect(1, "processes restart");
-    assert_eq!(tree.ok("down").err, "Nothing           is up here\n");
-    assert_eq!(tree.ok("processes stop").err, "Nothing           is up here\n");
+    assert_eq!(tree.ok("down").err, "No process is up here.\n");
+    assert_eq!(tree.ok("processes stop").err, "No process is up here.\n");
     assert!(tree.expect(2, "attach").err.contains("nothing is up here, and nothing is watched\n"));
     assert!(tree.expect(4, "processes logs").err.contains("none of these has a log"));
     assert!(tree.ok("processes status db").out.contains("state      not started\n"));

@@ -6,6 +6,7 @@ mod edges;
 mod ending;
 mod follow;
 mod foreground;
+mod keeping;
 mod looking;
 mod ports;
 mod probes;

@@ -72,7 +72,7 @@ impl Other {
     ) -> Result<Left, Exit> {
         let keys = manner(app, self.settings(), args).keys;
         let whom = format!("`{}` (pid {})", shown(&self.watch.label), self.watch.pid);
-        let root = self.watch.root.as_path().to_owned();
+        let root = self.visit.welcome.root.as_path().to_owned();
         let attach = Attach {
             label: errand.label(),
             everything: app.globals.events.is_some(),

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashSet,
-    env, process,
+    env,
+    path::PathBuf,
+    process,
     sync::{Arc, Once},
     thread,
     time::Duration,
@@ -13,11 +15,12 @@ use devtask::{
     event::{Event, What},
     serve::{self, Gone, Guest, Hello, Order, Orders, Refusal, Said, Welcome, Whence},
     session::RunSummary,
+    store::{Lock, STATE_DIR},
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    app::{App, Tree, build, home, internal, refuse},
+    app::{App, Tree, build, complain_with, home, internal, refuse},
     args::RunArgs,
     commands::{
         errand::Errand,
@@ -26,7 +29,7 @@ use crate::{
     },
     console::{Conducted, Console, Ended, View},
     exit::Exit,
-    render::printer::Sink,
+    render::{printer::Sink, text},
 };
 
 /// What takes longer is followed on a runtime, with signals heard.
@@ -57,6 +60,29 @@ impl Visit {
         let hello = Hello { whence, granularity: app.granularity(), pid: process::id() };
         let found = serve::call(build()?, &app.state_dir(tree), &hello);
         found.map(|(guest, welcome)| Self { guest, welcome })
+    }
+
+    /// Whoever keeps processes up in this tree, or, where none could be loaded, in the one we are in; and where its
+    /// state is.
+    pub(crate) fn of_keeper(app: &App, tree: Option<&Tree>) -> Result<Option<(Self, PathBuf)>, Exit> {
+        let chosen = || app.globals.state_dir.as_ref().map(|dir| app.start_dir.join(dir));
+        let state_dir = tree.map(|tree| app.state_dir(tree)).or_else(chosen);
+        let beside_file = || {
+            let file = app.load_request().file?;
+            Some(file.parent()?.join(STATE_DIR))
+        };
+        let state_dir = state_dir.or_else(beside_file);
+        match serve::call_keeper(build, state_dir.as_deref(), &app.start_dir, home().as_deref()) {
+            Ok(found) => Ok(found.map(|(guest, welcome, state_dir)| (Self { guest, welcome }, state_dir))),
+            Err(state_dir) => {
+                let owner = Lock::owner(&state_dir).map_or("another devtask".to_owned(), |o| text::owner(&o));
+                complain_with(
+                    &format!("this tree is held by {owner}, which does not answer"),
+                    "another build of devtask does so, and one that stands still; `kill` ends it, and what it keeps up",
+                );
+                Err(Exit::Held)
+            }
+        }
     }
 
     /// Asks for something, to be done in our environment.

@@ -47,17 +47,20 @@ pub(crate) fn processes(app: &mut App, verb: &ProcessesVerb) -> Result<Exit, Exi
         ProcessesVerb::Start(args) => start(app, args),
         ProcessesVerb::Stop(args) => stop(app, args),
         ProcessesVerb::Restart(args) => see_to(app, &args.wait, Governed::Restarted, "restart"),
-        ProcessesVerb::Wait(args) => see_to(app, args, Governed::Ready, "wait"),
+        ProcessesVerb::Wait(args) => see_to(app, args, Governed::Ready, "wait for"),
     }
 }
 
 /// The processes these names mean, fully named.
 pub(crate) fn selected(tree: &Tree, names: &[String]) -> Result<Vec<TaskName>, Exit> {
+    select(tree, names).map_err(|error| refuse(&error))
+}
+
+fn select(tree: &Tree, names: &[String]) -> Result<Vec<TaskName>, SessionError> {
     let project = tree.loaded.current_project.as_deref();
     let ids = match names.is_empty() {
         true => processes_to_start(&tree.graph, tree.loaded.standpoint().default_project.as_deref()),
-        false => select_processes(&tree.graph, project, names)
-            .map_err(|faults| refuse(&SessionError::Unknown(faults)))?,
+        false => select_processes(&tree.graph, project, names).map_err(SessionError::Unknown)?,
     };
     Ok(ids.into_iter().map(|id| tree.graph.name(id).clone()).collect())
 }
@@ -68,31 +71,19 @@ pub(crate) struct Answer {
     pub(crate) is_well: bool,
 }
 
-/// Has something done by whoever holds the tree; none if that is nobody, or nobody who answers. `show` is told what
-/// happens meanwhile.
-pub(crate) fn ask(
-    app: &App,
-    tree: &Tree,
-    (what, within): (Governed, Duration),
-    names: &[TaskName],
-    mut show: impl FnMut(&Event),
-) -> Result<Option<Answer>, Exit> {
-    match Visit::of_loaded(app, tree) {
-        Some(visit) => ask_visited(visit, (what, within), names, &mut show),
-        None => Ok(None),
-    }
+/// What is wanted of whoever keeps processes up.
+pub(crate) fn govern(names: Vec<String>, what: Governed, within: Duration) -> Govern {
+    let environment: Vec<_> = env::vars_os().collect();
+    Govern::new("devtask processes".to_owned(), names, what, within).with_environment(&environment)
 }
 
-fn ask_visited(
+/// Has something done by whoever holds the tree; none if it is nobody who answers. `show` is told what happens
+/// meanwhile.
+pub(crate) fn ask_visited(
     visit: Visit,
-    (what, within): (Governed, Duration),
-    names: &[TaskName],
+    govern: Govern,
     show: &mut dyn FnMut(&Event),
 ) -> Result<Option<Answer>, Exit> {
-    let names = names.iter().map(ToString::to_string).collect();
-    let environment: Vec<_> = env::vars_os().collect();
-    let govern =
-        Govern::new("devtask processes".to_owned(), names, what, within).with_environment(&environment);
     let mut guest = visit.guest;
     if guest.govern(govern).and_then(|()| guest.patience(None)).is_err() {
         return Ok(None);
@@ -108,28 +99,87 @@ fn ask_visited(
     }
 }
 
-/// How all processes stand, whoever keeps them, if anybody does.
-fn statuses(app: &App, tree: &Tree, names: &[TaskName]) -> Result<Vec<ProcessStatus>, Exit> {
-    let answer = ask(app, tree, (Governed::Listed, Duration::ZERO), names, |_| {})?;
-    let unknown = || names.iter().map(|name| ProcessStatus::not_started(name.clone())).collect();
-    Ok(answer.map_or_else(unknown, |answer| answer.statuses))
+/// Where processes are to be seen to: whoever keeps them up, whatever the task files say by now, and what these say, if
+/// they can be read.
+pub(crate) struct Reached {
+    tree: Option<Tree>,
+    owner: Option<Visit>,
+    pub(crate) root: PathBuf,
+    state_dir: PathBuf,
+}
+
+impl Reached {
+    /// What is wrong with the task files is said only if nobody keeps anything up.
+    pub(crate) fn of(app: &mut App) -> Result<Self, Exit> {
+        let tree = app.load_quietly().ok();
+        let (tree, owner, state_dir) = match (Visit::of_keeper(app, tree.as_ref())?, tree) {
+            (Some((owner, state_dir)), tree) => (tree, Some(owner), state_dir),
+            (None, tree) => {
+                let tree = tree.map_or_else(|| app.load(), Ok)?;
+                let state_dir = app.state_dir(&tree);
+                (Some(tree), None, state_dir)
+            }
+        };
+        let settings = tree.as_ref().map(|tree| &tree.loaded.settings);
+        app.choose_colors(settings.or(owner.as_ref().map(|owner| &owner.welcome.settings)));
+        let root = tree.as_ref().map(|tree| tree.loaded.root.clone());
+        let theirs = || owner.as_ref().map(|owner| owner.welcome.root.as_path().to_owned());
+        let root = root.or_else(theirs).unwrap_or_default();
+        Ok(Self { tree, owner, root, state_dir })
+    }
+
+    /// The processes these names mean, as whoever keeps them is to be asked for them; none: all.
+    fn names(&self, typed: &[String]) -> Result<Vec<String>, Exit> {
+        let is_kept = self.owner.is_some();
+        match &self.tree {
+            _ if typed.is_empty() => Ok(Vec::new()),
+            Some(tree) => match select(tree, typed) {
+                Ok(names) => Ok(names.iter().map(ToString::to_string).collect()),
+                // What is up may have another name than the files give it by now.
+                Err(_) if is_kept => Ok(typed.to_vec()),
+                Err(error) => Err(refuse(&error)),
+            },
+            None => Ok(typed.to_vec()),
+        }
+    }
+
+    /// Has something done by whoever keeps processes up; none if that is nobody.
+    fn ask(&mut self, what: Governed, within: Duration, names: Vec<String>) -> Result<Option<Answer>, Exit> {
+        match self.owner.take() {
+            Some(visit) => ask_visited(visit, govern(names, what, within), &mut |_| {}),
+            None => Ok(None),
+        }
+    }
+
+    /// How processes stand, whoever keeps them, if anybody does; without names all.
+    pub(crate) fn statuses(&mut self, typed: &[String]) -> Result<Vec<ProcessStatus>, Exit> {
+        let names = self.names(typed)?;
+        let answer = self.ask(Governed::Listed, Duration::ZERO, names.clone())?;
+        let mut statuses = answer.map(|answer| answer.statuses).unwrap_or_default();
+        let declared = match (&self.tree, typed.is_empty()) {
+            (Some(tree), true) => all(tree),
+            (Some(_), false) => names.iter().filter_map(|name| TaskName::new(name).ok()).collect(),
+            (None, _) => Vec::new(),
+        };
+        let is_known = |name: &TaskName| statuses.iter().any(|status| status.task == *name);
+        let others: Vec<TaskName> = declared.into_iter().filter(|name| !is_known(name)).collect();
+        statuses.extend(others.into_iter().map(ProcessStatus::not_started));
+        statuses.sort_by(|a, b| a.task.cmp(&b.task));
+        Ok(statuses)
+    }
 }
 
 fn all(tree: &Tree) -> Vec<TaskName> {
     let tasks = tree.graph.ids().map(|id| tree.graph.task(id)).filter(|task| task.is_process());
-    let mut names: Vec<TaskName> = tasks.map(|task| task.name.clone()).collect();
-    names.sort();
-    names
+    tasks.map(|task| task.name.clone()).collect()
 }
 
 fn list(app: &mut App, args: &ListProcessesArgs) -> Result<Exit, Exit> {
-    let tree = app.load()?;
-    let names = all(&tree);
-    if names.is_empty() && !args.json {
+    let statuses = Reached::of(app)?.statuses(&[])?;
+    if statuses.is_empty() && !args.json {
         eprintln!("There are no processes; `[processes.<name>]` in a task file declares one.");
         return Ok(Exit::Done);
     }
-    let statuses = if names.is_empty() { Vec::new() } else { statuses(app, &tree, &names)? };
     Ok(out(&match args.json {
         true => json(&statuses)?,
         false => table(&statuses),
@@ -142,9 +192,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, Exit> {
 }
 
 fn status(app: &mut App, args: &ProcessStatusArgs) -> Result<Exit, Exit> {
-    let tree = app.load()?;
-    let names = selected(&tree, std::slice::from_ref(&args.name))?;
-    let statuses = statuses(app, &tree, &names)?;
+    let statuses = Reached::of(app)?.statuses(std::slice::from_ref(&args.name))?;
     Ok(out(&match (args.json, statuses.as_slice()) {
         (true, [one]) => json(one)?,
         (true, all) => json(&all)?,
@@ -155,35 +203,32 @@ fn status(app: &mut App, args: &ProcessStatusArgs) -> Result<Exit, Exit> {
 fn start(app: &mut App, args: &WaitArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
     let names = selected(&tree, &args.names)?;
-    up::in_background(app, &tree, &names, args.timeout, &[])
+    up::in_background(app, &tree, &names, &up::Detached::within(args.timeout))
 }
 
 fn stop(app: &mut App, args: &ProcessNames) -> Result<Exit, Exit> {
-    let tree = app.load()?;
-    let names = if args.names.is_empty() { all(&tree) } else { selected(&tree, &args.names)? };
-    match ask(app, &tree, (Governed::Stopped, Duration::ZERO), &names, |_| {})? {
-        Some(answer) => Ok(conclude(app, &tree, &answer)),
+    let mut reached = Reached::of(app)?;
+    let names = reached.names(&args.names)?;
+    match reached.ask(Governed::Stopped, Duration::ZERO, names)? {
+        Some(answer) => Ok(out(&table(&answer.statuses))),
         None => Ok(nobody()),
     }
 }
 
 /// Nothing is up: what was to be ended is.
 fn nobody() -> Exit {
-    eprintln!("{:<17} is up here", "Nothing");
+    eprintln!("No process is up here.");
     Exit::Done
 }
 
 fn see_to(app: &mut App, args: &WaitArgs, what: Governed, verb: &str) -> Result<Exit, Exit> {
-    let tree = app.load()?;
-    let names = match args.names.is_empty() {
-        true => Vec::new(),
-        false => selected(&tree, &args.names)?,
-    };
-    match ask(app, &tree, (what, args.timeout), &names, |_| {})? {
-        Some(answer) => Ok(conclude(app, &tree, &answer)),
+    let mut reached = Reached::of(app)?;
+    let names = reached.names(&args.names)?;
+    match reached.ask(what, args.timeout, names)? {
+        Some(answer) => Ok(conclude(app, &reached.root, &answer)),
         None => {
             complain_with(
-                &format!("nothing is up here to {verb} for").replace("restart for", "restart"),
+                &format!("no process is up here to {verb}"),
                 "`devtask up -d` starts processes in the background",
             );
             Ok(Exit::Failed)
@@ -192,7 +237,7 @@ fn see_to(app: &mut App, args: &WaitArgs, what: Governed, verb: &str) -> Result<
 }
 
 /// Says how processes stand, and what keeps those back that are not as they should be.
-pub(crate) fn conclude(app: &App, tree: &Tree, answer: &Answer) -> Exit {
+pub(crate) fn conclude(app: &App, root: &Path, answer: &Answer) -> Exit {
     out(&table(&answer.statuses));
     if answer.is_well {
         return Exit::Done;
@@ -204,9 +249,9 @@ pub(crate) fn conclude(app: &App, tree: &Tree, answer: &Answer) -> Exit {
         let name = short_name(status.task.as_str());
         let why = why(status).map(|why| format!(", {why}")).unwrap_or_default();
         complain(&format!("{name} is not ready: {}{why}", status.stage.as_str()));
-        let Some(log) = &status.log else { continue };
-        let path = tree.loaded.root.join(log);
-        for line in last_lines(&path, TAIL) {
+        // Of one that somebody stopped its log says nothing.
+        let Some(log) = status.log.as_ref().filter(|_| status.stage != Stage::Stopped) else { continue };
+        for line in last_lines(&root.join(log), TAIL) {
             eprintln!("  {}", output_line(&line, app.color_err));
         }
         eprintln!("  full log: {}", shown(log));
@@ -229,36 +274,40 @@ pub(crate) fn last_lines(path: &Path, lines: u64) -> Vec<String> {
 }
 
 pub(crate) fn down(app: &mut App) -> Result<Exit, Exit> {
-    let tree = app.load()?;
-    let names = all(&tree);
-    let watch = Visit::of_loaded(app, &tree).and_then(|visit| visit.welcome.watch);
-    let ends = watch.is_some_and(|watch| watch.is_up);
-    let answer = ask(app, &tree, (Governed::Down, Duration::ZERO), &names, |_| {})?;
+    let mut reached = Reached::of(app)?;
+    let ends = reached
+        .owner
+        .as_ref()
+        .and_then(|owner| owner.welcome.watch.as_ref())
+        .is_some_and(|watch| watch.is_up);
+    let answer = reached.ask(Governed::Down, Duration::ZERO, Vec::new())?;
     let Some(answer) = answer else { return Ok(nobody()) };
     // Whoever starts something next finds the tree free.
-    let (state_dir, begin) = (app.state_dir(&tree), Instant::now());
-    while ends && socket(&state_dir).is_some() && begin.elapsed() < GONE {
+    let begin = Instant::now();
+    while ends && socket(&reached.state_dir).is_some() && begin.elapsed() < GONE {
         std::thread::sleep(Duration::from_millis(10));
     }
-    for status in answer.statuses.iter().filter(|status| status.stage == Stage::Stopped) {
-        eprintln!("{:<17} {}", "Stopped", short_name(status.task.as_str()));
+    let mut ended = answer.statuses.iter().filter(|status| status.stage == Stage::Stopped).peekable();
+    if ended.peek().is_none() {
+        return Ok(nobody());
     }
+    ended.for_each(|status| eprintln!("{:<17} {}", "Stopped", short_name(status.task.as_str())));
     Ok(Exit::Done)
 }
 
 /// Has whoever keeps processes up start these, too; whether there is somebody.
 pub(crate) async fn start_there(
     app: &mut App,
-    names: &[String],
+    names: Vec<String>,
     console: &mut Console,
 ) -> Result<bool, Exit> {
     let tree = app.load()?;
-    let names: Vec<TaskName> = names.iter().filter_map(|name| TaskName::new(name).ok()).collect();
     let Some(visit) = Visit::of_loaded(app, &tree) else { return Ok(false) };
     let (tell, mut told) = tokio::sync::oneshot::channel();
     // What becomes of them is seen by looking on.
     std::thread::spawn(move || {
-        let _ = tell.send(ask_visited(visit, (Governed::Started, Duration::ZERO), &names, &mut |_| {}));
+        let wanted = govern(names, Governed::Started, Duration::ZERO);
+        let _ = tell.send(ask_visited(visit, wanted, &mut |_| {}));
     });
     loop {
         tokio::select! {
@@ -273,12 +322,11 @@ pub(crate) async fn start_there(
 }
 
 fn logs(app: &mut App, args: &ProcessLogsArgs) -> Result<Exit, Exit> {
-    let tree = app.load()?;
-    let names = if args.names.is_empty() { all(&tree) } else { selected(&tree, &args.names)? };
-    let state_dir = app.state_dir(&tree);
+    let mut reached = Reached::of(app)?;
+    let statuses = reached.statuses(&args.names)?;
     let mut logs = Vec::new();
-    for name in &names {
-        let path = devtask::session::process_log(&state_dir, name);
+    for name in statuses.iter().map(|status| &status.task) {
+        let path = devtask::session::process_log(&reached.state_dir, name);
         let lines = u64::try_from(args.lines).unwrap_or(u64::MAX);
         match LogFollower::from_last(&path, lines) {
             Ok(log) => logs.push(Shown { name: name.clone(), path, log, rest: Vec::new() }),

@@ -12,13 +12,13 @@ use std::{
 
 use devtask::{
     event::{Event, What},
-    model::TaskName,
+    model::{Outcome, TaskName},
     serve::Governed,
 };
 
 use super::{
     guest::Visit,
-    processes::{ask, conclude, last_lines, selected},
+    processes::{Reached, ask_visited, conclude, govern, last_lines, selected},
     watch,
 };
 use crate::{
@@ -50,7 +50,7 @@ pub(crate) fn up(app: &mut App, args: &UpArgs) -> Result<Exit, Exit> {
         return Err(Exit::NothingMatched);
     }
     if args.detach {
-        return in_background(app, &tree, &names, args.timeout, &flags(args));
+        return in_background(app, &tree, &names, &Detached::by(args));
     }
     if args.background {
         // Nothing that happens to the terminal it was started from is to reach it.
@@ -63,14 +63,29 @@ pub(crate) fn up(app: &mut App, args: &UpArgs) -> Result<Exit, Exit> {
     watch::watch(app, &watch)
 }
 
-/// What is handed on to what goes into the background.
-fn flags(args: &UpArgs) -> Vec<OsString> {
-    let mut flags = vec![format!("--mode={}", devtask::plan::Mode::from(args.mode))];
-    flags.extend(args.follow.then(|| "--watch".to_owned()));
-    flags.extend(args.strict_ports.then(|| "--strict-ports".to_owned()));
-    flags.extend(args.jobs.map(|jobs| format!("--jobs={jobs}")));
-    flags.extend(args.poll.map(|poll| format!("--poll={}", poll.as_secs_f64())));
-    flags.into_iter().map(OsString::from).collect()
+/// How processes are to be up in the background.
+pub(crate) struct Detached {
+    /// How long it may take until they are ready.
+    within: Duration,
+    strict_ports: bool,
+    /// What is handed on to what goes into the background.
+    flags: Vec<OsString>,
+}
+
+impl Detached {
+    pub(crate) fn within(within: Duration) -> Self {
+        Self { within, strict_ports: false, flags: Vec::new() }
+    }
+
+    fn by(args: &UpArgs) -> Self {
+        let mut flags = vec![format!("--mode={}", devtask::plan::Mode::from(args.mode))];
+        flags.extend(args.follow.then(|| "--watch".to_owned()));
+        flags.extend(args.strict_ports.then(|| "--strict-ports".to_owned()));
+        flags.extend(args.jobs.map(|jobs| format!("--jobs={jobs}")));
+        flags.extend(args.poll.map(|poll| format!("--poll={}", poll.as_secs_f64())));
+        let flags = flags.into_iter().map(OsString::from).collect();
+        Self { within: args.timeout, strict_ports: args.strict_ports, flags }
+    }
 }
 
 /// Has these processes up in the background, and returns once they are ready or cannot be.
@@ -78,34 +93,38 @@ pub(crate) fn in_background(
     app: &App,
     tree: &Tree,
     names: &[TaskName],
-    within: Duration,
-    flags: &[OsString],
+    detached: &Detached,
 ) -> Result<Exit, Exit> {
+    // Of another build's nothing can be had, however long one waits.
+    drop(Visit::of_keeper(app, Some(tree))?);
     let begin = Instant::now();
     let mut child = None;
     let style =
         Style { color: app.color_err, quiet: app.globals.quiet, explain: false, tail: 25, streamed: false };
     let mut lines = Lines::new(style);
     loop {
-        let owner = Visit::of_loaded(app, tree).and_then(|visit| visit.welcome.watch).map(|watch| watch.pid);
-        if let Some(owner) = owner {
+        let visit = Visit::of_loaded(app, tree);
+        let owner = visit.as_ref().and_then(|visit| visit.welcome.watch.as_ref()).map(|watch| watch.pid);
+        if let (Some(visit), Some(owner)) = (visit, owner) {
             // One who came too late would have them up again once they are taken down.
             if let Some(late) = child.take_if(|background: &mut Background| background.child.id() != owner) {
                 late.end();
             }
-            let left = within.saturating_sub(begin.elapsed());
-            let show = |event: &Event| {
-                // What has succeeded has begun, no more; how it stands is said in the end.
-                if !matches!(event.what, What::RunFinished { .. }) {
+            let left = detached.within.saturating_sub(begin.elapsed());
+            let wanted = names.iter().map(ToString::to_string).collect();
+            let mut wanted = govern(wanted, Governed::Started, left);
+            wanted.strict_ports = detached.strict_ports;
+            let mut show = |event: &Event| {
+                if is_of_interest(&event.what) {
                     lines.of(event).iter().for_each(|line| eprintln!("{line}"));
                 }
             };
-            if let Some(answer) = ask(app, tree, (Governed::Started, left), names, show)? {
-                return Ok(conclude(app, tree, &answer));
+            if let Some(answer) = ask_visited(visit, wanted, &mut show)? {
+                return Ok(conclude(app, &tree.loaded.root, &answer));
             }
         }
         match &mut child {
-            None => child = Some(Background::start(app, tree, names, flags)?),
+            None => child = Some(Background::start(app, tree, names, &detached.flags)?),
             Some(background) => match background.ended() {
                 // Somebody else was first, and is asked now; unless that was no more than a moment.
                 Some(Exit::Held) if !app.globals.no_wait => child = None,
@@ -113,7 +132,7 @@ pub(crate) fn in_background(
                 None => {}
             },
         }
-        if begin.elapsed() > within {
+        if begin.elapsed() > detached.within {
             complain("what was put into the background did not answer in time, and was ended");
             if let Some(late) = child {
                 late.end();
@@ -121,6 +140,16 @@ pub(crate) fn in_background(
             return Ok(Exit::Failed);
         }
         std::thread::sleep(GLANCE);
+    }
+}
+
+/// What is told while processes are brought up. What has succeeded has begun, no more, and how that stands is said in
+/// the end; what the background has executed already is fresh for us.
+fn is_of_interest(what: &What) -> bool {
+    match what {
+        What::RunFinished { .. } => false,
+        What::TaskFinished(finished) => !matches!(finished.status, Outcome::Cached | Outcome::Skipped),
+        _ => true,
     }
 }
 
@@ -196,21 +225,20 @@ pub(crate) fn attach(app: &mut App) -> Result<Exit, Exit> {
     let mut watch = WatchArgs::usual();
     watch.run.show_output = Some(true);
     watch.up = Some(Up { follow: false, background: false });
-    let tree = app.load()?;
+    app.load()?;
     if !app.globals.quiet {
-        recall(app, &tree)?;
+        recall(app)?;
     }
-    drop(tree);
     watch::look_on(app, &watch)
 }
 
 /// Shows what processes that are up wrote last: what they write from now on comes below.
-fn recall(app: &App, tree: &Tree) -> Result<(), Exit> {
-    let answer = ask(app, tree, (Governed::Listed, Duration::ZERO), &[], |_| {})?;
-    let statuses = answer.map(|answer| answer.statuses).unwrap_or_default();
+fn recall(app: &mut App) -> Result<(), Exit> {
+    let mut reached = Reached::of(app)?;
+    let statuses = reached.statuses(&[])?;
     for status in statuses.iter().filter(|status| !status.stage.is_at_rest()) {
         let Some(log) = &status.log else { continue };
-        for line in last_lines(&tree.loaded.root.join(log), RECALLED) {
+        for line in last_lines(&reached.root.join(log), RECALLED) {
             let name = short_name(status.task.as_str());
             eprintln!("[{name}]  {}", output_line(&line, app.color_err));
         }

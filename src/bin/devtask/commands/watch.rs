@@ -68,7 +68,7 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
             turn = match turn {
                 Turn::Others(other) if args.up.is_some() && !was_started => {
                     was_started = true;
-                    match start_there(app, &args.run.names, &mut console).await? {
+                    match start_there(app, args.run.names.clone(), &mut console).await? {
                         true => Turn::Others(other),
                         false => Turn::Own(Own::load(app, args)?),
                     }

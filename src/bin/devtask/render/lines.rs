@@ -118,11 +118,9 @@ impl Lines {
                 self.would_run += usize::from(*action == Decided::WouldRun);
                 self.decision(task, *action, reasons)
             }
-            What::TaskStarted { task } => self.unless_quiet(|s| {
-                let short = process::short_name(task.as_str());
-                let word = if short.len() < task.as_str().len() { "Starting" } else { "Running" };
-                vec![s.status(word, short)]
-            }),
+            // Its stages are told.
+            What::TaskStarted { task } if process::is_process(task) => Vec::new(),
+            What::TaskStarted { task } => self.unless_quiet(|s| vec![s.status("Running", task.as_str())]),
             What::ProcessState(status) => self.process(status),
             What::Log { task, stream, line } => vec![self.log(task, *stream, line)],
             What::LogGap { task, lines } => {
@@ -208,9 +206,7 @@ impl Lines {
     fn finished(&self, finished: &Finished) -> Vec<String> {
         match finished.status {
             // Its stages are told.
-            Outcome::Succeeded | Outcome::Cancelled if self.processes.contains_key(&finished.task) => {
-                Vec::new()
-            }
+            Outcome::Succeeded | Outcome::Cancelled if process::is_process(&finished.task) => Vec::new(),
             Outcome::Failed => self.failed(finished),
             Outcome::DependencyFailed => {
                 let because: Vec<&str> = finished.because.iter().map(TaskName::as_str).collect();
@@ -259,7 +255,10 @@ impl Lines {
         lines.extend(tail.iter().map(|line| format!("  {}", text::output_line(line, self.style.color))));
         let log = finished.log.as_ref().map(|log| format!("full log: {}   ", text::shown(log)));
         let can_rerun = !self.watched.as_ref().is_some_and(Watched::is_command);
-        let rerun = can_rerun.then(|| format!("rerun: devtask run {} --mode single", finished.task));
+        let rerun = can_rerun.then(|| match process::is_process(&finished.task) {
+            true => format!("rerun: devtask up {}", process::short_name(finished.task.as_str())),
+            false => format!("rerun: devtask run {} --mode single", finished.task),
+        });
         let last = format!("  {}{}", log.unwrap_or_default(), rerun.unwrap_or_default());
         lines.extend(Some(last.trim_end().to_owned()).filter(|last| !last.is_empty()));
         lines

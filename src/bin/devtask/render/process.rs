@@ -17,6 +17,10 @@ pub(crate) fn short_name(task: &str) -> &str {
     task.strip_prefix(PROCESSES).and_then(|rest| rest.strip_prefix(':')).unwrap_or(task)
 }
 
+pub(crate) fn is_process(task: &TaskName) -> bool {
+    short_name(task.as_str()).len() < task.as_str().len()
+}
+
 /// The colour a process has among others: always the same for the same name.
 pub(crate) fn color(task: &TaskName) -> &'static str {
     const COLORS: [&str; 6] = ["36", "35", "34", "32", "33", "96"];
@@ -40,8 +44,9 @@ pub(crate) fn change(before: Option<&ProcessStatus>, now: &ProcessStatus, style:
     let because = |what: Option<String>| what.map(|what| format!("   because {what}")).unwrap_or_default();
     let trouble = || now.trouble.as_deref().map(shown);
     let (word, rest) = match now.stage {
-        Stage::Starting if matches!(was, Stage::Waiting | Stage::Stopping) => ("Restarting", String::new()),
-        Stage::NotStarted | Stage::Starting | Stage::Stopping => return None,
+        Stage::Starting if was.is_at_rest() => ("Starting", String::new()),
+        Stage::Starting => ("Restarting", String::new()),
+        Stage::NotStarted | Stage::Stopping => return None,
         Stage::Ready => ("Ready", took() + &ports(now)),
         Stage::Unhealthy => ("Unhealthy", because(trouble())),
         Stage::Waiting => {
