@@ -220,8 +220,15 @@ fn end_everything(marker: &Marker, Doomed { groups, orphans, .. }: &Doomed) -> b
         start.is_none() || now.is_none_or(|leader| Some(leader.start) == start)
     };
     let groups = groups.iter().filter_map(|(number, start)| Some((Pid::from_raw(*number)?, *start)));
-    let groups: Vec<Pid> =
+    let mut groups: Vec<Pid> =
         groups.filter(|(number, start)| is_still_it(*number, *start)).map(|g| g.0).collect();
+    if cfg!(target_os = "linux") {
+        // Of a group that nobody is in any more nothing keeps the number from being another's at the next look.
+        let all = proc::all();
+        let has_member =
+            |group: &Pid| all.iter().any(|p| p.group == group.as_raw_nonzero().get() && !p.zombie);
+        groups.retain(has_member);
+    }
     let is_marked = |p: &proc::Proc| {
         orphans.contains(&(p.pid.as_raw_nonzero().get(), p.start))
             || proc::session_chain(p.pid).is_some_and(|chain| marker.is_in(&chain))
@@ -230,8 +237,11 @@ fn end_everything(marker: &Marker, Doomed { groups, orphans, .. }: &Doomed) -> b
     // Who descends from whom can be seen only as long as the parents live.
     // On a machine that is busy with other things one look can take a good part of a second.
     let mut family = proc::at_a_stand(|p| is_member(p) || is_marked(p), PATIENCE / 2);
-    for group in &groups {
-        let _ = kill_process_group(*group, Signal::KILL);
+    if !cfg!(target_os = "linux") {
+        // Nothing can be seen here, so the groups are all there is.
+        for group in &groups {
+            let _ = kill_process_group(*group, Signal::KILL);
+        }
     }
     let begin = Instant::now();
     let mut empty = 0;

@@ -10,6 +10,9 @@ use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process_group
 /// As many looks as find a family of some generations: on a busy machine a few of them take all the time there is.
 const ENOUGH_LOOKS: u32 = 20;
 
+/// Longer than a fork waits for anything.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// One process at the time of a look. Equal is who is the same process, told apart from a later one of the same number
 /// by its start time (hazard C13), whatever has become of it since.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Proc {
     pub(super) zombie: bool,
     /// Stopped by a signal.
     pub(super) stopped: bool,
+    /// Waits, and no signal but SIGKILL wakes it.
+    pub(super) unwakeable: bool,
 }
 
 impl PartialEq for Proc {
@@ -44,9 +49,10 @@ impl Proc {
         look(self.pid).filter(|now| now == self && !now.zombie)
     }
 
-    /// Whether it starts nothing more: it is stopped, or dead.
-    fn stands(&self) -> bool {
-        self.now().is_none_or(|now| now.stopped)
+    /// Whether it starts nothing more: it is stopped, or dead. `at_last`: or waits for what it started by vfork to begin
+    /// its program, which that does not do any more.
+    fn stands(&self, at_last: bool) -> bool {
+        self.now().is_none_or(|now| now.stopped || at_last && now.unwakeable)
     }
 
     /// Sends a signal to this very process and to no other that got its number since. Whether it
@@ -108,7 +114,8 @@ pub(super) fn at_a_stand(is_seed: impl Fn(&Proc) -> bool, patience: Duration) ->
     let begin = Instant::now();
     let mut caught: Vec<Proc> = Vec::new();
     for looks in 0.. {
-        let all_stand = caught.iter().all(Proc::stands);
+        let at_last = begin.elapsed() > MOMENT;
+        let all_stand = caught.iter().all(|process| process.stands(at_last));
         let mut new = family(|p| caught.contains(p) || is_seed(p));
         new.retain(|p| !caught.contains(p));
         if new.is_empty() && all_stand {
@@ -116,8 +123,8 @@ pub(super) fn at_a_stand(is_seed: impl Fn(&Proc) -> bool, patience: Duration) ->
         }
         new.iter().for_each(|process| process.signal(Signal::STOP));
         caught.extend(&new);
-        // Who cannot be stopped (another user's; one that waits for what it started by vfork to begin its program)
-        // is not waited for, nor one that starts others faster than we find them: killing has to do.
+        // Who cannot be stopped, another user's for one, is not waited for, nor one that starts others faster than we
+        // find them: killing has to do.
         if looks >= ENOUGH_LOOKS && begin.elapsed() > patience {
             break;
         }
@@ -151,8 +158,9 @@ mod linux {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        let (zombie, stopped) = (matches!(state, "Z" | "X"), matches!(state, "T" | "t"));
-        Some(Proc { pid, parent, group, start, zombie, stopped })
+        let is = |states: &[&str]| states.contains(&state);
+        let (zombie, stopped, unwakeable) = (is(&["Z", "X"]), is(&["T", "t"]), is(&["D"]));
+        Some(Proc { pid, parent, group, start, zombie, stopped, unwakeable })
     }
 
     /// Every process there is.
