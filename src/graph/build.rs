@@ -150,7 +150,12 @@ fn condition_for(upstream: &Task, edge: &EdgeRef) -> Result<Condition, Box<Diagn
         Condition::Ready if !process.can_be_ready() => Err(Box::new(
             Diagnostic::error("never-ready", format!("nothing tells when process `{name}` is ready"))
                 .at(edge.place.as_ref(), "waits for `@ready`")
-                .hint(format!("give `{name}` a `ready` probe, or write `{name}@started`")),
+                .hint(match name.as_str().starts_with(PROCESSES) {
+                    true => format!("give `{name}` a `ready` probe, or write `{name}@started`"),
+                    false => format!(
+                        "declare it in `[processes.<name>]`, with a `ready` probe, or write `{name}@started`"
+                    ),
+                }),
         )),
         condition => Ok(condition),
     }

@@ -115,12 +115,12 @@ fn each_fault_is_told_with_its_places_and_a_hint() {
         (
             &[("a:p!", &[], &[]), ("a:x", &["a:p"], &[])],
             &["never-ready: nothing tells when process `a:p` is ready [1.1] \
-               give `a:p` a `ready` probe, or write `a:p@started`"],
+               declare it in `[processes.<name>]`, with a `ready` probe, or write `a:p@started`"],
         ),
         (
             &[("a:p!", &[], &[]), ("a:x", &["a:p@ready"], &[])],
             &["never-ready: nothing tells when process `a:p` is ready [1.1] \
-               give `a:p` a `ready` probe, or write `a:p@started`"],
+               declare it in `[processes.<name>]`, with a `ready` probe, or write `a:p@started`"],
         ),
         (
             &[("a:x", &["a:x"], &[])],

@@ -206,7 +206,11 @@ impl Lines {
     fn finished(&self, finished: &Finished) -> Vec<String> {
         match finished.status {
             // Its stages are told.
-            Outcome::Succeeded | Outcome::Cancelled if process::is_process(&finished.task) => Vec::new(),
+            Outcome::Succeeded | Outcome::Cancelled
+                if process::is_process(&finished.task) || self.processes.contains_key(&finished.task) =>
+            {
+                Vec::new()
+            }
             Outcome::Failed => self.failed(finished),
             Outcome::DependencyFailed => {
                 let because: Vec<&str> = finished.because.iter().map(TaskName::as_str).collect();
