@@ -208,15 +208,20 @@ impl Supervisor {
                 self.begin_at_the_beginning();
                 self.spawn(&mut deeds);
             }
-            Happening::Start if self.stage == Stage::Waiting => self.spawn(&mut deeds),
+            Happening::Start | Happening::Renew if self.stage == Stage::Waiting => {
+                self.begin_at_the_beginning();
+                self.spawn(&mut deeds);
+            }
             // It is wanted again before it has ended.
             Happening::Start if self.stage == Stage::Stopping => {
                 self.begin_at_the_beginning();
                 self.then = Then::Renew;
             }
             Happening::Stop => self.stop(now, &mut deeds),
-            Happening::Renew if self.stage == Stage::Waiting => self.spawn(&mut deeds),
-            Happening::Renew if self.is_up() => self.end(Then::Renew, now, &mut deeds),
+            Happening::Renew if self.is_up() => {
+                self.begin_at_the_beginning();
+                self.end(Then::Renew, now, &mut deeds);
+            }
             Happening::Spawned if self.stage == Stage::Starting && self.lives => self.spawned(now),
             Happening::NotSpawned if self.lives => {
                 self.lives = false;

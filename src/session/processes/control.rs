@@ -63,9 +63,8 @@ impl ProcessControl {
     pub async fn stop(&self, names: &[TaskName]) {
         names.iter().for_each(|name| self.all().stop(name));
         for name in names {
-            if let Some(mut state) = self.all().state(name) {
-                // A session that is gone has ended it.
-                let _ = state.wait_for(|state| state.status.stage.is_at_rest()).await;
+            if let Some(begun) = self.all().begun(name) {
+                State::rest_after(begun).await;
             }
         }
     }

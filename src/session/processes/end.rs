@@ -1,6 +1,6 @@
 //! The end of all processes of a session.
 
-use super::Processes;
+use super::{Processes, State};
 use crate::{
     graph::TaskGraph,
     model::{TaskName, TaskSet},
@@ -20,11 +20,10 @@ impl Processes {
             let mut states = Vec::new();
             for name in free {
                 self.stop(name);
-                states.extend(self.all().get(name).map(|entry| entry.state.clone()));
+                states.extend(self.begun(name));
             }
-            for mut state in states {
-                // One that is gone is at rest.
-                let _ = state.wait_for(|state| state.status.stage.is_at_rest()).await;
+            for begun in states {
+                State::rest_after(begun).await;
             }
         }
     }

@@ -205,12 +205,7 @@ impl Processes {
         self.all().get(name).map(|entry| entry.state.borrow().status.clone())
     }
 
-    /// What becomes of a process.
-    pub(crate) fn state(&self, name: &TaskName) -> Option<watch::Receiver<State>> {
-        self.all().get(name).map(|entry| entry.state.clone())
-    }
-
-    /// The same, and how many orders that begin it were given; none if there was none.
+    /// What becomes of a process, and how many orders that begin it were given; none if there was none.
     pub(crate) fn begun(&self, name: &TaskName) -> Option<(watch::Receiver<State>, u64)> {
         self.all().get(name).map(|entry| (entry.state.clone(), entry.begun))
     }

@@ -71,6 +71,15 @@ impl Heard {
         Self { news: processes.news.news.subscribe(), lines }
     }
 
+    /// From now on with their lines, or without.
+    pub(crate) fn want_lines(&mut self, processes: &Processes, wanted: bool) {
+        match (wanted, &self.lines) {
+            (true, None) => self.lines = Some(processes.news.lines.subscribe()),
+            (true, Some(_)) => {}
+            (false, _) => self.lines = None,
+        }
+    }
+
     /// The next. Can be dropped and called again.
     pub(crate) async fn next(&mut self) -> Told {
         tokio::select! {

@@ -174,8 +174,9 @@ impl Resident {
             }
             Order::Again { number } => {
                 let what = if self.is_at_rest() { Happening::Start } else { Happening::Renew };
-                if self.prepared.is_some() || self.next.is_some() {
-                    self.begin(number, what);
+                match self.prepared.is_some() || self.next.is_some() {
+                    true => self.begin(number, what),
+                    false => self.touch().begun = number,
                 }
             }
             Order::Stop => {
@@ -465,6 +466,12 @@ impl Resident {
 }
 
 impl State {
+    /// Waits until it is at rest, once the orders that begin it were taken in, of which there were so many.
+    pub(super) async fn rest_after((mut state, begun): (watch::Receiver<Self>, u64)) {
+        // One that is gone is at rest.
+        let _ = state.wait_for(|state| state.begun >= begun && state.status.stage.is_at_rest()).await;
+    }
+
     /// Of a process nobody has begun.
     pub(super) fn of(task: TaskName) -> Self {
         let status = ProcessStatus { since_ms: now_ms(), ..ProcessStatus::not_started(task) };

@@ -264,7 +264,7 @@ impl Turns {
         self.suspect(&before.other);
         let owed: Vec<TaskId> = names(&mut self.owed.iter());
         self.owed = owed.into_iter().collect();
-        self.session = session.clone();
+        self.use_session(session.clone());
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = session;
         self.plan = plan;
         // What the files know no more ends; the others stay up, and are begun anew if they are others now.

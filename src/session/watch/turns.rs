@@ -116,8 +116,7 @@ impl Turns {
     ) -> Self {
         let session = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = request.names.clone();
-        let graph = &session.shared.graph;
-        let wants_lines = request.lines != LiveLines::Off || graph.ids().any(|id| graph.task(id).show_output);
+        let wants_lines = wants_lines(&session, &request);
         Self {
             killing: false,
             is_entering: false,
@@ -183,6 +182,12 @@ impl Turns {
 
     pub(super) async fn news_of_processes(&mut self) -> Told {
         self.news.next().await
+    }
+
+    /// From now on this session is used: what is shown of processes may be other lines.
+    pub(super) fn use_session(&mut self, session: Session) {
+        self.news.want_lines(&session.shared.processes, wants_lines(&session, &self.request));
+        self.session = session;
     }
 
     /// What is told of them and was not heard yet.
@@ -489,6 +494,12 @@ impl Turns {
         self.made = true;
         self.calls_are_suspect = true;
     }
+}
+
+/// Whether lines of any process are shown.
+fn wants_lines(session: &Session, request: &Request) -> bool {
+    let graph = &session.shared.graph;
+    request.lines != LiveLines::Off || graph.ids().any(|id| graph.task(id).show_output)
 }
 
 /// The next event of a run; never, if there is none.

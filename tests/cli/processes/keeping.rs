@@ -229,3 +229,22 @@ fn another_build_of_the_program_is_told_who_keeps_processes_up() {
     assert_eq!(ended.signal, Some(super::TERM), "{ended}");
     is_gone(api);
 }
+
+#[test]
+fn output_that_is_to_be_shown_from_now_on_is_shown() {
+    let tree = Sandbox::with(
+        "
+        [tasks.t]
+        exec = 'true'
+        after = ['devenv:processes:clock@started']
+        [processes.clock]
+        exec = 'while :; do echo tick; sleep 0.01; done'
+        ",
+    );
+    let mut watch = Live::start(&tree, "watch t");
+    watch.waits();
+    assert!(!watch.told().contains("[clock]"), "{}", watch.told());
+    tree.append("devtask.toml", "showOutput = true\n");
+    watch.says("[clock]  tick\n");
+    watch.end();
+}
