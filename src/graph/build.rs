@@ -101,7 +101,7 @@ fn resolve_edges(
             declaration.after.iter().map(|e| (e, true)).chain(declaration.before.iter().map(|e| (e, false)));
         for (edge, is_after) in ends {
             let Some(&there) = by_name.get(&edge.task) else {
-                faults.push(unknown_task(edge, by_name));
+                faults.push(unknown_task(edge, &declaration.task.project, by_name));
                 continue;
             };
             let (upstream, downstream) = if is_after { (there, here) } else { (here, there) };
@@ -116,10 +116,10 @@ fn resolve_edges(
     edges
 }
 
-fn unknown_task(edge: &EdgeRef, by_name: &HashMap<TaskName, TaskId>) -> Diagnostic {
+fn unknown_task(edge: &EdgeRef, project: &str, by_name: &HashMap<TaskName, TaskId>) -> Diagnostic {
     let local = edge.task.as_str().rsplit_once(':').map_or(edge.task.as_str(), |(_, local)| local);
-    let process =
-        TaskName::new(&format!("{PROCESSES}:{local}")).ok().filter(|name| by_name.contains_key(name));
+    let names = [format!("{PROCESSES}:{project}:{local}"), format!("{PROCESSES}:{local}")];
+    let process = names.iter().filter_map(|name| TaskName::new(name).ok()).find(|n| by_name.contains_key(n));
     let near = match &process {
         Some(process) => vec![process.as_str()],
         None => nearest(edge.task.as_str(), by_name.keys().map(TaskName::as_str), 3),

@@ -111,10 +111,14 @@ async fn start(
     standpoint: Standpoint,
     course: &mut watch::Receiver<Course>,
 ) -> Result<bool, Gone> {
-    if names.is_empty() {
+    let control = ground.session().processes();
+    // For what is up and stays so nothing is to be run.
+    let is_due = |name: &&TaskName| govern.strict_ports || !control.stays_ready(name);
+    let due: Vec<String> = names.iter().filter(is_due).map(ToString::to_string).collect();
+    if due.is_empty() {
         return Ok(true);
     }
-    let mut request = Request::run(names.iter().map(ToString::to_string)).keeping_processes();
+    let mut request = Request::run(due).keeping_processes();
     request.strict_ports = govern.strict_ports;
     request.environment = Some(Arc::new(govern.environment()));
     if let Err(refusal) = ground.complete(&mut request, standpoint) {

@@ -144,11 +144,6 @@ impl Commons {
         self.crew().executing()
     }
 
-    /// Whether a run under way schedules a task.
-    pub(crate) fn has_in_hand(&self, id: TaskId) -> bool {
-        self.crew().has_in_hand(id)
-    }
-
     /// Whether no run has files change under its hands. One that only looks may be under way.
     pub(crate) fn nobody_drives(&self) -> bool {
         self.crew().nobody_drives()

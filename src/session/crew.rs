@@ -239,11 +239,6 @@ impl Crew {
         self.runs.values().all(|run| !run.drives)
     }
 
-    /// Whether a run under way schedules a task.
-    pub(crate) fn has_in_hand(&self, id: TaskId) -> bool {
-        self.runs.values().any(|run| run.plan.scheduled().contains(id))
-    }
-
     /// All tasks that a run and its family have in hand, or had.
     pub(crate) fn in_hand(&self, run: u64) -> TaskSet {
         let family = self.runs.get(&run).map(|run| run.family);

@@ -124,11 +124,12 @@ impl Driver {
             jobs: run.request.jobs.unwrap_or(run.shared.jobs),
             fail_fast: run.request.fail_fast,
             keeps: run.request.keeps,
-            wanted: run
-                .request
-                .cycle
-                .as_ref()
-                .map(|cycle| cycle.wanted(|id| run.shared.processes.is_let_be(graph.name(id)))),
+            wanted: run.request.cycle.as_ref().map(|cycle| {
+                let processes = &run.shared.processes;
+                // What nobody asked for by name is there for tasks that need it.
+                let is_idle = |id: TaskId| !cycle.named.contains(id) && !processes.is_up(graph.name(id));
+                cycle.wanted(|id| processes.is_let_be(graph.name(id)) || is_idle(id))
+            }),
             durations,
         };
         let heard = mpsc::unbounded_channel();

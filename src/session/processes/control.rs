@@ -59,6 +59,11 @@ impl ProcessControl {
         self.all().status(name).unwrap_or_else(|| State::of(name.clone()).status)
     }
 
+    /// Whether a process is ready, and stays up though no run uses it.
+    pub(crate) fn stays_ready(&self, name: &TaskName) -> bool {
+        self.all().stays_ready(name)
+    }
+
     /// Ends processes, whoever uses them, and waits until they are at rest. They stay so until somebody starts them.
     pub async fn stop(&self, names: &[TaskName]) {
         names.iter().for_each(|name| self.all().stop(name));
@@ -135,8 +140,8 @@ impl ProcessControl {
             if let Some(found) = self.all().begun(name) {
                 return Some(found);
             }
-            let id = self.0.graph.id(name.as_str());
-            if id.is_some_and(|id| self.0.commons.has_in_hand(id)) {
+            // Whatever is under way may lead to it: what hooks into the entry of the shell, the first look of a watch.
+            if !self.0.commons.nobody_drives() || self.all().is_watch_beginning() {
                 idle_since = Instant::now();
             }
             if idle_since.elapsed() > SOON {

@@ -20,7 +20,10 @@ mod resident;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::{mpsc, watch};
@@ -44,6 +47,8 @@ pub(crate) struct Processes {
     all: Mutex<BTreeMap<TaskName, Entry>>,
     news: News,
     pub(crate) ports: Ports,
+    /// Whether a watch is about to begin with what it was asked for.
+    watch_begins: AtomicBool,
 }
 
 /// What is known of one process.
@@ -124,6 +129,15 @@ pub(crate) struct Use {
 impl Processes {
     fn all(&self) -> MutexGuard<'_, BTreeMap<TaskName, Entry>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a watch is about to begin with what it was asked for, which may be processes.
+    pub(crate) fn is_watch_beginning(&self) -> bool {
+        self.watch_begins.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_watch_beginning(&self, begins: bool) {
+        self.watch_begins.store(begins, Ordering::Release);
     }
 
     /// What it takes to use a process that would be started with what `print` stands for. `renews`: one that is up
@@ -213,6 +227,13 @@ impl Processes {
     /// Whether a process is up, or on its way.
     pub(crate) fn is_up(&self, name: &TaskName) -> bool {
         self.all().get(name).is_some_and(Entry::is_up)
+    }
+
+    /// Whether a process is ready, and kept.
+    pub(crate) fn stays_ready(&self, name: &TaskName) -> bool {
+        let is_ready = |entry: &Entry| entry.state.borrow().status.stage == Stage::Ready;
+        let all = self.all();
+        all.get(name).is_some_and(|entry| entry.is_kept && !entry.is_ending && is_ready(entry))
     }
 
     /// Whether a process stays as it is when what it rests on is another: it was stopped, or has done what it was for.

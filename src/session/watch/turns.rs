@@ -117,6 +117,7 @@ impl Turns {
         let session = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = request.names.clone();
         let wants_lines = wants_lines(&session, &request);
+        session.shared.processes.set_watch_beginning(true);
         Self {
             killing: false,
             is_entering: false,
@@ -173,6 +174,7 @@ impl Turns {
                 },
             }
         }
+        self.session.shared.processes.set_watch_beginning(false);
         self.end_processes(&mut orders).await;
         self.audience.end();
         let has_failed = self.standing(Outcome::Failed).next().is_some();
@@ -234,6 +236,7 @@ impl Turns {
                 self.wait();
             }
         }
+        self.session.shared.processes.set_watch_beginning(false);
     }
 
     /// Has what was learnt of files rest in the store: what is kept of them here needs no second copy in memory.

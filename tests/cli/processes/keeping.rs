@@ -248,3 +248,80 @@ fn output_that_is_to_be_shown_from_now_on_is_shown() {
     watch.says("[clock]  tick\n");
     watch.end();
 }
+
+#[test]
+fn what_goes_into_the_background_does_its_work_once() {
+    let tree = Sandbox::with(
+        "
+        name = 'app'
+        [tasks.enter]
+        exec = 'echo entered >> count'
+        before = ['devenv:enterShell']
+        [tasks.long]
+        exec = 'echo long >> count'
+        [tasks.bad]
+        exec = 'echo bad >> count; exit 3'
+        [processes.db]
+        exec = 'echo up; exec sleep 1000'
+        after = ['long']
+        ready.log = 'up'
+        [processes.other]
+        exec = 'exec sleep 1000'
+        after = ['bad']
+        start.enable = false
+        ",
+    );
+    let _background = Background(&tree);
+    let up = tree.ok("up -d");
+    assert_eq!(tree.read("count"), "entered\nlong\n", "{up}");
+    for line in ["Succeeded         app:long", "Starting          db\n", "Ready             db"] {
+        assert_eq!(up.err.matches(line).count(), 1, "{line}: {up}");
+    }
+    tree.ok("up -d");
+    tree.ok("processes start db");
+    assert_eq!(tree.read("count"), "entered\nlong\n", "it is up");
+    tree.ok("down");
+    let up = tree.expect(1, "up -d other");
+    assert!(up.err.contains("Failed            app:bad"), "{up}");
+    assert!(up.err.contains("error: other is not ready: not started\n"), "{up}");
+    assert_eq!(tree.read("count").matches("bad").count(), 1, "{up}");
+}
+
+#[test]
+fn a_watch_starts_no_process_for_what_turns_out_fresh() {
+    let tree = Sandbox::with(
+        "
+        name = 'app'
+        [tasks.gen]
+        exec = 'cp in out'
+        execIfModified = ['in']
+        outputs = ['out']
+        [processes.web]
+        exec = 'echo $$ > web.pid; exec sleep 1000'
+        after = ['gen']
+        ready.exec = 'true'
+        [tasks.check]
+        exec = 'echo checked >> checks'
+        execIfModified = ['tests']
+        after = ['devenv:processes:web']
+        ",
+    );
+    tree.write("in", "1");
+    tree.write("tests", "1");
+    tree.ok("run check");
+    std::fs::remove_file(tree.path("web.pid")).unwrap();
+    let mut watch = Live::start(&tree, "watch check");
+    watch.waits();
+    tree.save("in", "2");
+    watch.finished("app:gen");
+    watch.waits();
+    assert_eq!(
+        (tree.read("out"), tree.read("checks"), tree.exists("web.pid")),
+        ("2".into(), "checked\n".into(), false)
+    );
+    // What needs it has it.
+    tree.save("tests", "2");
+    watch.finished("app:check");
+    assert!(tree.exists("web.pid"));
+    watch.end();
+}

@@ -291,7 +291,9 @@ pub(crate) fn down(app: &mut App) -> Result<Exit, Exit> {
     if ended.peek().is_none() {
         return Ok(nobody());
     }
-    ended.for_each(|status| eprintln!("{:<17} {}", "Stopped", short_name(status.task.as_str())));
+    if !app.globals.quiet {
+        ended.for_each(|status| eprintln!("{:<17} {}", "Stopped", short_name(status.task.as_str())));
+    }
     Ok(Exit::Done)
 }
 

@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{Read as _, Seek as _},
+    io::Read as _,
     os::unix::fs::OpenOptionsExt as _,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -13,12 +13,12 @@ use std::{
 use devtask::{
     event::{Event, What},
     model::{Outcome, TaskName},
-    serve::Governed,
+    serve::{Govern, Governed},
 };
 
 use super::{
     guest::Visit,
-    processes::{Reached, ask_visited, conclude, govern, last_lines, selected},
+    processes::{Answer, Reached, ask_visited, conclude, govern, last_lines, selected},
     watch,
 };
 use crate::{
@@ -36,8 +36,6 @@ use crate::{
 const GLANCE: Duration = Duration::from_millis(10);
 /// How many lines of a process are shown that were written before one looked on.
 const RECALLED: u64 = 10;
-/// How much of what it said is shown if it ends.
-const SAID: usize = 8 * 1024;
 
 pub(crate) fn up(app: &mut App, args: &UpArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
@@ -112,14 +110,23 @@ pub(crate) fn in_background(
             }
             let left = detached.within.saturating_sub(begin.elapsed());
             let wanted = names.iter().map(ToString::to_string).collect();
-            let mut wanted = govern(wanted, Governed::Started, left);
-            wanted.strict_ports = detached.strict_ports;
-            let mut show = |event: &Event| {
-                if is_of_interest(&event.what) {
-                    lines.of(event).iter().for_each(|line| eprintln!("{line}"));
+            let answer = match &mut child {
+                // It is starting them.
+                Some(background) => {
+                    background.follow(visit, govern(wanted, Governed::Ready, left), app.globals.quiet)?
+                }
+                None => {
+                    let mut wanted = govern(wanted, Governed::Started, left);
+                    wanted.strict_ports = detached.strict_ports;
+                    let mut show = |event: &Event| {
+                        if is_of_interest(&event.what) {
+                            lines.of(event).iter().for_each(|line| eprintln!("{line}"));
+                        }
+                    };
+                    ask_visited(visit, wanted, &mut show)?
                 }
             };
-            if let Some(answer) = ask_visited(visit, wanted, &mut show)? {
+            if let Some(answer) = answer {
                 return Ok(conclude(app, &tree.loaded.root, &answer));
             }
         }
@@ -144,7 +151,7 @@ pub(crate) fn in_background(
 }
 
 /// What is told while processes are brought up. What has succeeded has begun, no more, and how that stands is said in
-/// the end; what the background has executed already is fresh for us.
+/// the end.
 fn is_of_interest(what: &What) -> bool {
     match what {
         What::RunFinished { .. } => false,
@@ -158,6 +165,8 @@ struct Background {
     child: Child,
     /// What it says.
     said: File,
+    /// The beginning of a line.
+    rest: Vec<u8>,
 }
 
 impl Background {
@@ -171,9 +180,9 @@ impl Background {
         // Under a name of its own at first: others may do the same at this moment.
         let own = place.with_extension(format!("{}.log", std::process::id()));
         let mut options = OpenOptions::new();
-        let said = options.read(true).append(true).create(true).mode(0o600).open(&own).map_err(fail)?;
+        let log = options.append(true).create(true).mode(0o600).open(&own).map_err(fail)?;
+        let said = File::open(&own).map_err(fail)?;
         fs::rename(&own, &place).map_err(fail)?;
-        let log = said.try_clone().map_err(fail)?;
         let mut command = Command::new(env::current_exe().map_err(fail)?);
         command.arg("-C").arg(&app.start_dir);
         if let Some(file) = &app.globals.file {
@@ -190,7 +199,7 @@ impl Background {
         command.args(names.iter().map(TaskName::as_str));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(fail)?;
-        Ok(Self { child, said })
+        Ok(Self { child, said, rest: Vec::new() })
     }
 
     /// Ends it, for it is not needed.
@@ -200,14 +209,34 @@ impl Background {
         let _ = self.child.wait();
     }
 
+    /// Waits for an answer, and shows what it says meanwhile.
+    fn follow(&mut self, visit: Visit, wanted: Govern, is_quiet: bool) -> Result<Option<Answer>, Exit> {
+        let asking = std::thread::spawn(move || ask_visited(visit, wanted, &mut |_| {}));
+        while !asking.is_finished() {
+            std::thread::sleep(GLANCE);
+            if !is_quiet {
+                self.show();
+            }
+        }
+        // A panic was told of where it happened.
+        asking.join().unwrap_or(Err(Exit::Internal))
+    }
+
+    /// Shows what it has said since.
+    fn show(&mut self) {
+        let mut said = Vec::new();
+        // What cannot be read is in the file.
+        let _ = self.said.read_to_end(&mut said);
+        self.rest.extend(said);
+        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole: Vec<u8> = self.rest.drain(..whole).collect();
+        String::from_utf8_lossy(&whole).lines().for_each(|line| eprintln!("{}", shown(line)));
+    }
+
     /// What its end means to us, if it has ended.
     fn ended(&mut self) -> Option<Exit> {
         let status = self.child.try_wait().ok().flatten()?;
-        let mut said = Vec::new();
-        // What cannot be read is in the file.
-        let _ = self.said.rewind().and_then(|()| self.said.read_to_end(&mut said));
-        let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SAID)..]).into_owned();
-        said.lines().for_each(|line| eprintln!("{}", shown(line)));
+        self.show();
         Some(match status.code() {
             Some(2) => Exit::Usage,
             Some(4) => Exit::NothingMatched,
