@@ -66,11 +66,9 @@ impl ProcessControl {
 
     /// Ends processes, whoever uses them, and waits until they are at rest. They stay so until somebody starts them.
     pub async fn stop(&self, names: &[TaskName]) {
-        names.iter().for_each(|name| self.all().stop(name));
-        for name in names {
-            if let Some(begun) = self.all().begun(name) {
-                State::rest_after(begun).await;
-            }
+        let stopped: Vec<_> = names.iter().filter_map(|name| self.all().stop(name)).collect();
+        for begun in stopped {
+            State::rest_after(begun).await;
         }
     }
 

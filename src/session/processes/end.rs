@@ -19,8 +19,7 @@ impl Processes {
             let free = if free.is_empty() { vec![first] } else { free };
             let mut states = Vec::new();
             for name in free {
-                self.stop(name);
-                states.extend(self.begun(name));
+                states.extend(self.stop(name));
             }
             for begun in states {
                 State::rest_after(begun).await;

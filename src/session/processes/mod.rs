@@ -256,12 +256,13 @@ impl Processes {
     }
 
     /// Ends a process whoever uses it; a restart that is under way, too. `kept` ones stay so only if they are begun
-    /// again.
-    pub(crate) fn stop(&self, name: &TaskName) {
-        self.with(name, |entry| {
-            (entry.is_kept, entry.is_unwanted) = (false, true);
-            entry.end();
-        });
+    /// again. What becomes of it, and how many orders that begin it were given before.
+    pub(crate) fn stop(&self, name: &TaskName) -> Option<(watch::Receiver<State>, u64)> {
+        let mut all = self.all();
+        let entry = all.get_mut(name)?;
+        (entry.is_kept, entry.is_unwanted) = (false, true);
+        entry.end();
+        Some((entry.state.clone(), entry.begun))
     }
 
     /// Begins a process anew as it is; one that is not up is started.

@@ -466,10 +466,13 @@ impl Resident {
 }
 
 impl State {
-    /// Waits until it is at rest, once the orders that begin it were taken in, of which there were so many.
+    /// Waits until it is at rest, having taken in the orders that begin it, of which there were so many. Whoever has begun
+    /// it again since sees to it.
     pub(super) async fn rest_after((mut state, begun): (watch::Receiver<Self>, u64)) {
+        let at_rest =
+            |state: &Self| state.begun > begun || state.begun == begun && state.status.stage.is_at_rest();
         // One that is gone is at rest.
-        let _ = state.wait_for(|state| state.begun >= begun && state.status.stage.is_at_rest()).await;
+        let _ = state.wait_for(at_rest).await;
     }
 
     /// Of a process nobody has begun.

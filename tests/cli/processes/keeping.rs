@@ -325,3 +325,22 @@ fn a_watch_starts_no_process_for_what_turns_out_fresh() {
     assert!(tree.exists("web.pid"));
     watch.end();
 }
+
+#[test]
+fn what_cannot_go_by_the_files_is_told_and_nothing_comes_up_later() {
+    let tree = Sandbox::with("[processes.x]\nexec = 'echo $$ > x.pid; exec sleep 1000'\n");
+    let _background = Background(&tree);
+    tree.ok("up -d");
+    let x = pid(&tree, "x.pid");
+    // What it was started for is no more.
+    tree.save("devtask.toml", "[processes.y]\nexec = 'echo > y.up; exec sleep 1000'\n");
+    let start = tree.expect(6, "processes start y");
+    assert!(
+        start.err.contains("error: what is up here cannot go by the task files as they are now\n"),
+        "{start}"
+    );
+    tree.ok("down");
+    is_gone(x);
+    tree.ok("processes start y");
+    eventually("it is up", || tree.exists("y.up"));
+}

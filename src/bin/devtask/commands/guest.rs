@@ -78,7 +78,8 @@ impl Visit {
                 let owner = Lock::owner(&state_dir).map_or("another devtask".to_owned(), |o| text::owner(&o));
                 complain_with(
                     &format!("this tree is held by {owner}, which does not answer"),
-                    "another build of devtask does so, and one that stands still; `kill` ends it, and what it keeps up",
+                    "if it is another build of devtask, `kill` ends it, and what it keeps up; if it was stopped, `kill -CONT` \
+                     has it go on",
                 );
                 Err(Exit::Held)
             }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{Write as _, stdout},
+    io::{IsTerminal as _, Write as _, stdout},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -345,6 +345,10 @@ fn logs(app: &mut App, args: &ProcessLogsArgs) -> Result<Exit, Exit> {
         for log in &mut logs {
             log.take(prefixed, !args.follow, &mut text);
         }
+        if stdout().is_terminal() {
+            // What processes write is not to write on the terminal as it likes.
+            text = on_terminal(&text, app.color_out);
+        }
         if !text.is_empty() {
             let mut stdout = stdout().lock();
             // A reader that is gone has what it wanted.
@@ -357,6 +361,16 @@ fn logs(app: &mut App, args: &ProcessLogsArgs) -> Result<Exit, Exit> {
             std::thread::sleep(GLANCE);
         }
     }
+}
+
+/// Text as a terminal may see it: of sequences those that colour.
+fn on_terminal(text: &[u8], color: bool) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
+        Some(line) => output_line(line, color) + "\n",
+        None => output_line(line, color),
+    });
+    lines.collect::<String>().into_bytes()
 }
 
 /// A log that is shown.

@@ -34,6 +34,10 @@ use crate::{
 
 /// How often it is looked whether what was put into the background answers.
 const GLANCE: Duration = Duration::from_millis(10);
+/// How long one waits before one tries again to hold the tree.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long what is up may take to go by task files that were edited.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How many lines of a process are shown that were written before one looked on.
 const RECALLED: u64 = 10;
 
@@ -134,7 +138,17 @@ pub(crate) fn in_background(
             None => child = Some(Background::start(app, tree, names, &detached.flags)?),
             Some(background) => match background.ended() {
                 // Somebody else was first, and is asked now; unless that was no more than a moment.
-                Some(Exit::Held) if !app.globals.no_wait => child = None,
+                Some(Exit::Held) if !app.globals.no_wait => {
+                    child = None;
+                    if begin.elapsed() > PATIENCE && Visit::of_keeper(app, Some(tree))?.is_some_and(is_up) {
+                        complain_with(
+                            "what is up here cannot go by the task files as they are now",
+                            "`.devtask/processes/up.log` says why; `devtask down` ends it",
+                        );
+                        return Ok(Exit::Held);
+                    }
+                    std::thread::sleep(PAUSE);
+                }
                 Some(exit) => return Ok(exit),
                 None => {}
             },
@@ -148,6 +162,10 @@ pub(crate) fn in_background(
         }
         std::thread::sleep(GLANCE);
     }
+}
+
+fn is_up((owner, _): (Visit, std::path::PathBuf)) -> bool {
+    owner.welcome.watch.is_some_and(|watch| watch.is_up)
 }
 
 /// What is told while processes are brought up. What has succeeded has begun, no more, and how that stands is said in
@@ -192,9 +210,8 @@ impl Background {
         if let Some(granularity) = app.globals.granularity {
             command.arg(format!("--granularity={}s", granularity.as_secs_f64()));
         }
-        if app.globals.no_wait {
-            command.arg("--no-wait");
-        }
+        // Who waits is who asks: what goes on by itself must not have processes up at some later time.
+        command.arg("--no-wait");
         command.args(["up", "--background", "--ui=plain", "--color=never"]).args(flags);
         command.args(names.iter().map(TaskName::as_str));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -236,7 +253,10 @@ impl Background {
     /// What its end means to us, if it has ended.
     fn ended(&mut self) -> Option<Exit> {
         let status = self.child.try_wait().ok().flatten()?;
-        self.show();
+        // Whose the tree is then is asked next.
+        if status.code() != Some(6) {
+            self.show();
+        }
         Some(match status.code() {
             Some(2) => Exit::Usage,
             Some(4) => Exit::NothingMatched,
