@@ -65,11 +65,21 @@ fn why_and_show_know_processes() {
         "type              process\n",
         "after             devenv:processes:db@ready\n",
         "before            app:keyed@ready\n",
+        "process           ports.http.allocate = 0\n",
+        "                  ready.exec = \"true\"\n",
+        "                  restart.max = 5\n",
+        "                  start.enable = false\n",
     ] {
         assert!(show.contains(line), "{line}{show}");
     }
     let json = tree.ok("show devenv:processes:api --json").json();
     assert_eq!(json["type"], "process");
+    assert_eq!(json["process"]["ready"]["exec"], "true");
+    assert_eq!(
+        (&json["process"]["restart"]["on"], &json["process"]["start"]["enable"]),
+        (&"on_failure".into(), &false.into())
+    );
+    assert!(tree.ok("show app:always --json").json()["process"].is_null());
 }
 
 #[test]

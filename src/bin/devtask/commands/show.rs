@@ -1,11 +1,13 @@
 //! `devtask show`: everything that is declared about one task, defaults filled in.
 
+mod process;
+
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use devtask::{
     TaskGraph,
     graph::Edge,
-    model::{Action, Task, TaskId, Written},
+    model::{Action, ProcessSpec, Task, TaskId, TaskKind, Written},
     plan::select,
 };
 use serde_json::{Value, json};
@@ -62,6 +64,7 @@ fn as_json(tree: &Tree, id: TaskId) -> Value {
         "interactive": task.interactive,
         "lock": task.lock,
         "showOutput": task.show_output,
+        "process": process_of(task).map(process::as_json),
     });
     map.extend(more.as_object().cloned().unwrap_or_default());
     value
@@ -94,6 +97,7 @@ fn describe(tree: &Tree, id: TaskId) -> String {
         // An entry of `ignore` may have become several patterns.
         watched.dedup();
         row("watch", &watched.join("\n"));
+        row("process", &process_of(task).map(process::as_lines).unwrap_or_default().join("\n"));
     } else {
         row("execIfModified", &values(&task.exec_if_modified).join("\n"));
     }
@@ -107,6 +111,13 @@ fn describe(tree: &Tree, id: TaskId) -> String {
     row("env", &names(task).into_iter().collect::<Vec<_>>().join("\n"));
     row("options", &options(task));
     text
+}
+
+fn process_of(task: &Task) -> Option<&ProcessSpec> {
+    match &task.kind {
+        TaskKind::Process(spec) => Some(spec),
+        _ => None,
+    }
 }
 
 /// The file and line a task is declared at; none if it is built in.
