@@ -344,3 +344,16 @@ fn what_cannot_go_by_the_files_is_told_and_nothing_comes_up_later() {
     tree.ok("processes start y");
     eventually("it is up", || tree.exists("y.up"));
 }
+
+#[test]
+fn what_nobody_can_reach_any_more_ends() {
+    let tree = tree();
+    tree.ok("up -d");
+    let left = [pid(&tree, "db.pid"), pid(&tree, "api.pid")];
+    std::fs::remove_dir_all(tree.path(".devtask")).unwrap();
+    left.into_iter().for_each(is_gone);
+    // Nothing is in the way of the next one.
+    let _background = Background(&tree);
+    tree.ok("up -d");
+    assert_eq!(stage(&tree, "api"), "ready");
+}

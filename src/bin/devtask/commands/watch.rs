@@ -3,7 +3,9 @@
 use std::{
     env,
     ffi::OsString,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use devtask::{
@@ -11,8 +13,8 @@ use devtask::{
     config::Settings,
     loader::{LoadRequest, Loaded},
     plan::select,
-    serve::{AsWatched, Serving, ServingOptions},
-    session::{LiveLines, OnBusy, Reload, Reloaded, Watch, WatchOptions},
+    serve::{AsWatched, Serving, ServingOptions, socket},
+    session::{LiveLines, OnBusy, Reload, Reloaded, Watch, WatchControl, WatchOptions},
     watch::Backend,
 };
 
@@ -38,6 +40,9 @@ use crate::{
         watch::{Manner, Watched},
     },
 };
+
+/// How often it is looked whether what is in the background can be reached.
+const GLANCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
     if args.run.dry_run || args.run.outputs == Outputs::Json {
@@ -232,6 +237,7 @@ impl Own {
             }
         };
         let now = watch.session();
+        let state_dir = session.state_dir();
         drop(session);
         let now_loaded = Arc::clone(&loaded);
         let tasks = move || Some(Arc::clone(&now_loaded.lock().unwrap_or_else(PoisonError::into_inner).0));
@@ -239,6 +245,9 @@ impl Own {
             true => None,
             false => serve(&watch, errand.label(), loaded, args.up.is_some()),
         };
+        if args.up.as_ref().is_some_and(|up| up.background) && serving.is_some() {
+            tokio::spawn(end_unreachable(watch.control(), state_dir));
+        }
         let hand = Hand::Own(watch.control());
         let watch = OwnWatch::new(watch, serving.as_ref());
         let ended = console.follow_watch(watch, hand, &tree.loaded.root, manner.keys, tasks).await;
@@ -258,6 +267,18 @@ impl Own {
             None => Exit::Done,
         })
     }
+}
+
+/// Has a watch end once nobody can reach it any more, who keeps processes up in the background: somebody removed the
+/// directory its socket is in.
+async fn end_unreachable(watch: WatchControl, state_dir: PathBuf) {
+    let mark = socket(&state_dir);
+    let mut missed = 0;
+    while missed < 2 {
+        tokio::time::sleep(GLANCE).await;
+        missed = if socket(&state_dir) == mark { 0 } else { missed + 1 };
+    }
+    watch.interrupt();
 }
 
 /// What is asked of the session.
