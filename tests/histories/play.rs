@@ -180,7 +180,7 @@ impl Player {
             Step::Age => thread::sleep(self.grown()),
             Step::Two(ops, task) => {
                 self.edit(ops, then);
-                return self.settle_with_guest(*task, &[]);
+                return self.settle_with_guest(*task);
             }
             Step::Quiet => return self.settle_repaired(),
             Step::Ask(task) => {
@@ -199,9 +199,9 @@ impl Player {
                 self.end_watch(end);
                 return self.settle();
             }
-            Step::Run(None) => return self.settle(),
-            Step::Run(Some(task)) => return self.settle_with_guest(Some(*task), &[]),
-            Step::RunWith(task, how) => return self.settle_with_guest(Some(*task), how),
+            // What is forced runs once more than it would.
+            Step::Run(None) | Step::RunWith(..) => return self.settle(),
+            Step::Run(Some(task)) => return self.settle_with_guest(Some(*task)),
             Step::Conduct { task, before, early, late, end, after } => {
                 self.edit(before, then);
                 self.conduct_watched(*task, early, late.as_deref(), *end)?;

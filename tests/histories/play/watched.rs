@@ -182,12 +182,12 @@ impl Player {
 
     /// While the watch sees what was done, somebody else asks for the same, or for one task of it: what rests on that is
     /// the watch's to run.
-    pub(super) fn settle_with_guest(&mut self, task: Option<usize>, how: &[&str]) -> Result<(), Divergence> {
+    pub(super) fn settle_with_guest(&mut self, task: Option<usize>) -> Result<(), Divergence> {
         if self.watch.is_none() || !self.broken.is_empty() {
             return self.settle_repaired();
         }
         let named = task.filter(|id| self.world.tasks[*id].present).map(|id| format!("w:t{id}"));
-        let words = ["run", "--ui", "plain"].into_iter().chain(how.iter().copied()).chain(named.as_deref());
+        let words = ["run", "--ui", "plain"].into_iter().chain(named.as_deref());
         let mut guest = self.command(&words.collect::<Vec<_>>());
         let guest = guest.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         // Mostly it has knocked by now, and is first to be heard.
