@@ -23,7 +23,7 @@ use crate::{
     script,
     steps::{Config, End, History, Step, Tamper},
     tree::{self, Op, Place, Walk},
-    world::{Declared, World, out},
+    world::{Declared, VALUES, World, out},
 };
 
 /// Where the promise was broken.
@@ -153,7 +153,7 @@ impl Player {
             Step::Run(task) => return self.run(*task),
             Step::RunWith(task, how) => return self.run_with(*task, how),
             Step::Quiet => return self.quiet(1),
-            Step::Two(ops, _) => {
+            Step::Two(ops) => {
                 self.edit(ops, &then);
                 return self.quiet(2);
             }
@@ -178,9 +178,9 @@ impl Player {
             Step::Edit(ops) => self.edit(ops, then),
             Step::Tamper(task, how) => self.tamper(*task, *how),
             Step::Age => thread::sleep(self.grown()),
-            Step::Two(ops, task) => {
+            Step::Two(ops) => {
                 self.edit(ops, then);
-                return self.settle_with_guest(*task);
+                return self.settle_with_guest(None);
             }
             Step::Quiet => return self.settle_repaired(),
             Step::Ask(task) => {
@@ -199,9 +199,13 @@ impl Player {
                 self.end_watch(end);
                 return self.settle();
             }
-            // What is forced runs once more than it would.
-            Step::Run(None) | Step::RunWith(..) => return self.settle(),
-            Step::Run(Some(task)) => return self.settle_with_guest(Some(*task)),
+            Step::Run(None) => return self.settle(),
+            Step::Run(Some(task)) | Step::RunWith(task, _) => {
+                let read = self.world.candidates(*task).into_iter().next().map(|(_, path)| path);
+                let value = u32::try_from(self.count.runs).unwrap_or_default() % VALUES;
+                self.edit(&read.map(|path| Op::Write(path, value)).into_iter().collect::<Vec<_>>(), then);
+                return self.settle_with_guest(Some(*task));
+            }
             Step::Conduct { task, before, early, late, end, after } => {
                 self.edit(before, then);
                 self.conduct_watched(*task, early, late.as_deref(), *end)?;

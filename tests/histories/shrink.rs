@@ -134,7 +134,7 @@ impl Shrinker {
 /// The edits of a step.
 fn ops_of(step: &mut Step) -> Vec<&mut Vec<crate::tree::Op>> {
     match step {
-        Step::Edit(ops) | Step::Two(ops, _) => vec![ops],
+        Step::Edit(ops) | Step::Two(ops) => vec![ops],
         Step::Cut { before, after, .. } => vec![before, after],
         Step::Conduct { before, early, late, after, .. } => {
             [Some(before), Some(early), late.as_mut(), Some(after)].into_iter().flatten().collect()

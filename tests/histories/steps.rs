@@ -82,8 +82,8 @@ pub(crate) enum Step {
         end: End,
         after: Vec<Op>,
     },
-    /// Everything is repaired, then two runs at once; under a watch the second may ask for one task only.
-    Two(Vec<Op>, Option<usize>),
+    /// Everything is repaired, then two runs at once.
+    Two(Vec<Op>),
     /// Everything is repaired, then a run, whose result must be that of a clean one.
     Quiet,
 }
@@ -160,7 +160,7 @@ impl Maker<'_> {
         let task = self.task();
         let options: [&[&str]; 4] =
             [&["--mode", "single"], &["--fail-fast"], &["--force"], &["--refresh-task-cache"]];
-        match self.rng.u8(..39) {
+        match self.rng.u8(..37) {
             33..=34 => Step::Ask(task),
             35 => Step::Move,
             36 => Step::LoseState(self.rng.bool().then(|| self.rng.u32(..1000))),
@@ -182,8 +182,7 @@ impl Maker<'_> {
                 end: self.cut(),
                 after: self.ops(1),
             },
-            28 => Step::Two(self.ops(2), None),
-            _ => Step::Two(vec![Op::Write(self.path_of(task), self.value())], Some(task)),
+            _ => Step::Two(self.ops(2)),
         }
     }
 
@@ -360,10 +359,7 @@ impl fmt::Display for Step {
                 write!(f, "{}; devtask run, {} after {when} of the usual time", list(before), how(*end))?;
                 write!(f, "; {}", list(after))
             }
-            Self::Two(ops, None) => write!(f, "{}; all repaired; devtask run, twice at once", list(ops)),
-            Self::Two(ops, Some(task)) => {
-                write!(f, "{}; all repaired; devtask run, twice at once; under a watch t{task}", list(ops))
-            }
+            Self::Two(ops) => write!(f, "{}; all repaired; devtask run, twice at once", list(ops)),
             Self::Quiet => write!(f, "all repaired; devtask run: compared with a clean run"),
         }
     }
