@@ -349,6 +349,12 @@ pub struct ProcessStatus {
 }
 
 impl ProcessStatus {
+    /// Whether it is as those want it who wait for it to be ready: it is, or it has done what it was for.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.stage == Stage::Ready || self.stage == Stage::Exited && self.exit_code == Some(0)
+    }
+
     /// Of a process nobody has asked for.
     #[must_use]
     pub const fn not_started(task: TaskName) -> Self {

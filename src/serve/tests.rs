@@ -424,3 +424,31 @@ async fn by_what_was_loaded_only_the_same_is_served() {
     }
     served.end().await;
 }
+
+#[tokio::test]
+async fn who_keeps_processes_is_asked_whatever_the_files_say_and_for_nothing_else() {
+    let served = Served::new(ONE, |_| {});
+    std::fs::write(served.root.path().join("devtask.toml"), "[tasks").unwrap();
+    let (state_dir, hello) = (served.session.state_dir(), served.hello());
+    assert!(blocking(move || call(BUILD, &state_dir, &hello)).await.is_none(), "it is not what was loaded");
+    let nobody = |what| Govern::new(String::new(), Vec::new(), what, Duration::ZERO);
+    let cases = [
+        (Wanted::Govern(nobody(Governed::Listed)), true),
+        (Wanted::Govern(nobody(Governed::Stopped)), true),
+        (Wanted::Govern(nobody(Governed::Started)), false),
+        (run(Ask::new(&Request::run(["a:t"]), String::new(), false)), false),
+    ];
+    for (wanted, is_done) in cases {
+        let whence = Whence::Keeper { dir: Raw::of(served.root.path().as_os_str()) };
+        let hello = Hello { whence, granularity: Duration::ZERO, pid: 1 };
+        let bytes = [&wire::greeting(BUILD)[..], &message(&hello), &message(&wanted)].concat();
+        let answer = answer_to(served.connect(), bytes).await;
+        let rest = &answer[wire::GREETING..];
+        let (welcome, used) = wire::take::<Answer>(rest).unwrap().unwrap();
+        assert!(matches!(welcome, Answer::Welcome(_)), "{wanted:?}");
+        let told = wire::take::<Told>(&rest[used..]).unwrap();
+        assert_eq!(matches!(told, Some((Told::Processes { .. }, _))), is_done, "{wanted:?}: {told:?}");
+        assert!(is_done || told.is_none(), "{wanted:?}: {told:?}");
+    }
+    served.end().await;
+}

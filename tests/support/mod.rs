@@ -407,9 +407,14 @@ pub(crate) fn steady(text: &str) -> String {
 
 /// Waits until something holds.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_none(what, || (!holds()).then_some(()));
+}
+
+/// Waits until there is nothing in the way of something; what there is is told if it stays.
+pub(crate) fn eventually_none<T: std::fmt::Debug>(what: &str, mut obstacle: impl FnMut() -> Option<T>) {
     let end = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < end, "never happened: {what}");
+    while let Some(obstacle) = obstacle() {
+        assert!(Instant::now() < end, "never happened: {what}: {obstacle:#?}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

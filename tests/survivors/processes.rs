@@ -1,11 +1,8 @@
 //! Processes as `/proc` shows them: who still lives of those that carry a word in their environment.
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::fs;
 
-use super::support::{DEADLINE, Sandbox};
+use super::support::{Sandbox, eventually_none};
 
 /// The variable by which a test's processes are known. It survives where devtask's own mark does not.
 pub(crate) const TOKEN: &str = "SURVIVOR_TOKEN";
@@ -53,11 +50,8 @@ pub(crate) fn end_all(token: &str) {
 
 /// Fails unless all of them are gone soon.
 pub(crate) fn none_survives(token: &str) {
-    let end = Instant::now() + DEADLINE;
-    while let left @ [_, ..] = carrying(token).as_slice() {
-        assert!(Instant::now() < end, "{TOKEN}={token} survives: {left:#?}");
-        thread::sleep(Duration::from_millis(2));
-    }
+    let left = || Some(carrying(token)).filter(|left| !left.is_empty());
+    eventually_none(&format!("{TOKEN}={token} is gone"), left);
 }
 
 /// The state letter of a process: `T` for a stopped one.

@@ -20,11 +20,6 @@ const SOON: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct ProcessControl(Arc<Shared>);
 
-/// Whether a process is as those want it who wait for it to be ready.
-fn is_well(status: &ProcessStatus) -> bool {
-    status.stage == Stage::Ready || status.stage == Stage::Exited && status.exit_code == Some(0)
-}
-
 impl Session {
     /// The processes of this session: those that runs and watches have started in it, and those that may be.
     #[must_use]
@@ -110,7 +105,7 @@ impl ProcessControl {
                 return Err(failed);
             }
             // One that was ready first may have ended since, and be about to begin again.
-            if names.iter().all(|name| is_well(&self.status(name))) {
+            if names.iter().all(|name| self.status(name).is_well()) {
                 return Ok(());
             }
         }

@@ -28,8 +28,8 @@ use crate::{
 /// What the task that tells of the last edit reads.
 pub(crate) const MARK: &str = "mark";
 
-/// How long a guest needs to begin, more or less: whether it or the watch is first is all that depends on it.
-const KNOCK: Duration = Duration::from_millis(20);
+/// How long a guest is waited for that finds no door to knock at.
+const KNOCK: Duration = Duration::from_secs(1);
 
 /// A watch under way.
 pub(super) struct Watched {
@@ -120,6 +120,19 @@ impl Drop for Watched {
     }
 }
 
+/// Waits until a guest has a socket, that is stands at the owner's door, or has ended.
+fn has_knocked(guest: &mut Child) {
+    let has_socket = |guest: &Child| {
+        let open = fs::read_dir(format!("/proc/{}/fd", guest.id())).into_iter().flatten().flatten();
+        let mut links = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.any(|link| link.to_string_lossy().starts_with("socket:"))
+    };
+    let end = Instant::now() + KNOCK;
+    while Instant::now() < end && !has_socket(guest) && guest.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 impl Player {
     fn begin_watch(&mut self) {
         let events = self.base.join(format!("events-{}", self.plays));
@@ -189,9 +202,9 @@ impl Player {
         let named = task.filter(|id| self.world.tasks[*id].present).map(|id| format!("w:t{id}"));
         let words = ["run", "--ui", "plain"].into_iter().chain(named.as_deref());
         let mut guest = self.command(&words.collect::<Vec<_>>());
-        let guest = guest.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        // Mostly it has knocked by now, and is first to be heard.
-        thread::sleep(KNOCK);
+        let mut guest = guest.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // It knocks before the watch goes on, and is the first to be heard then.
+        has_knocked(&mut guest);
         self.hold_watch(false);
         let guest = guest.wait_with_output().unwrap();
         self.count.runs += 1;

@@ -242,10 +242,7 @@ pub(crate) fn conclude(app: &App, root: &Path, answer: &Answer) -> Exit {
     if answer.is_well {
         return Exit::Done;
     }
-    let is_behind = |status: &&ProcessStatus| {
-        status.stage != Stage::Ready && !(status.stage == Stage::Exited && status.exit_code == Some(0))
-    };
-    for status in answer.statuses.iter().filter(is_behind) {
+    for status in answer.statuses.iter().filter(|status| !status.is_well()) {
         let name = short_name(status.task.as_str());
         let why = why(status).map(|why| format!(", {why}")).unwrap_or_default();
         complain(&format!("{name} is not ready: {}{why}", status.stage.as_str()));

@@ -253,11 +253,7 @@ impl Background {
     /// What its end means to us, if it has ended.
     fn ended(&mut self) -> Option<Exit> {
         let status = self.child.try_wait().ok().flatten()?;
-        // Whose the tree is then is asked next.
-        if status.code() != Some(6) {
-            self.show();
-        }
-        Some(match status.code() {
+        let exit = match status.code() {
             Some(2) => Exit::Usage,
             Some(4) => Exit::NothingMatched,
             Some(6) => Exit::Held,
@@ -265,7 +261,12 @@ impl Background {
             Some(0) => Exit::Done,
             Some(1) => Exit::Failed,
             _ => Exit::Internal,
-        })
+        };
+        // Whose the tree is then is asked next.
+        if !matches!(exit, Exit::Held) {
+            self.show();
+        }
+        Some(exit)
     }
 }
 
