@@ -9,8 +9,9 @@ pub(crate) const MODULUS: u64 = 1_000_003;
 /// What a task reads where nothing is handed on.
 pub(crate) const NOTHING: u32 = 7;
 
-/// Ends a task on demand, and makes it wait on demand; where no test asks for it, it costs two looks.
-const GATE: &str = r#"if [ -p "$CTL/tID-WHEN.go" ]; then echo here > "$CTL/tID-WHEN.here"; read -r _ < "$CTL/tID-WHEN.go"; fi
+/// Ends a task on demand, and makes it wait on demand; where no test asks for it, it costs two looks. The
+/// way on is open before the task tells that it is here: then the gate may be taken down.
+const GATE: &str = r#"if [ -p "$CTL/tID-WHEN.go" ]; then { echo here > "$CTL/tID-WHEN.here"; read -r _; } < "$CTL/tID-WHEN.go"; fi
 "#;
 
 const PRELUDE: &str = r#"cd "$DEVENV_ROOT"

@@ -34,7 +34,7 @@ impl Gate {
     /// What the task's script has to contain.
     pub(crate) fn script(&self) -> String {
         let base = self.base.display();
-        format!("echo here > {base}.here; read -r _ < {base}.go")
+        format!("{{ echo here > {base}.here; read -r _; }} < {base}.go")
     }
 
     /// Waits until the task is at the gate.

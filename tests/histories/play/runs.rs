@@ -15,7 +15,7 @@ use crate::{
     clean, model,
     oracle::{Seen, Trace},
     steps::End,
-    support::{DEADLINE, DEVTASK, gate::Gate},
+    support::{DEADLINE, DEVTASK, eventually_none, gate::Gate},
     tree::{self, Op, Touched, Walk},
     world::Freshness,
 };
@@ -170,7 +170,22 @@ impl Player {
             return self.judge(before, None, touched, held, &[ended], 1);
         }
         self.count.kills += 1;
+        self.orphans_end();
         self.enter_cut()
+    }
+
+    /// Waits for the tasks of one that was killed: until its guardian has ended them they may begin to do something.
+    /// Where there is no `/proc` nobody can tell.
+    pub(super) fn orphans_end(&self) {
+        let ours = format!("CTL={}\0", self.base.join("ctl").display());
+        let is_ours = |process: &fs::DirEntry| {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            environment.windows(ours.len()).any(|part| part == ours.as_bytes())
+        };
+        eventually_none("the tasks of one that was killed end", || {
+            let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+            processes.into_iter().find(is_ours)
+        });
     }
 
     fn enter_cut(&mut self) -> Result<(), Divergence> {

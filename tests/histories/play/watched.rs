@@ -164,6 +164,7 @@ impl Player {
         watch.signal(if end == End::Kill { Signal::KILL } else { Signal::INT });
         watch.signal(Signal::CONT);
         watch.child.wait().unwrap();
+        self.orphans_end();
     }
 
     fn mark(&mut self) {
