@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, getpgrp, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
 use super::proc::{self, Proc};
 
@@ -64,7 +64,7 @@ pub(super) fn adopted() -> Vec<Proc> {
     }
     let _judging = nobody_starts();
     strangers.retain(|&pid| !is_ours(pid));
-    let own_group = getpgrp().as_raw_nonzero().get();
+    let own_group = own_group();
     let (dead, alive): (Vec<Proc>, Vec<Proc>) =
         strangers.into_iter().filter_map(proc::look).filter(|p| p.group != own_group).partition(|p| p.zombie);
     for stranger in dead {
@@ -73,10 +73,13 @@ pub(super) fn adopted() -> Vec<Proc> {
     alive
 }
 
+/// 0: it is not known here.
+fn own_group() -> i32 {
+    proc::group_of(getpid()).map_or(0, |group| group.as_raw_nonzero().get())
+}
+
 /// Whether a process is an adopted orphan, as far as its record tells. To be asked with
 /// [`nobody_starts`] held.
 pub(super) fn looks_adopted(process: &Proc) -> bool {
-    process.parent == rustix::process::getpid().as_raw_nonzero().get()
-        && process.group != getpgrp().as_raw_nonzero().get()
-        && !is_ours(process.pid)
+    process.parent == getpid().as_raw_nonzero().get() && process.group != own_group() && !is_ours(process.pid)
 }

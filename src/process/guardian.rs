@@ -24,7 +24,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, Signal, getpgid, getppid, kill_process_group, setpgid, setsid},
+    process::{Pid, Signal, getppid, kill_process_group, setpgid, setsid},
 };
 
 use super::{children, files::RuntimeDir, leader::Leader, marker::Marker, proc};
@@ -135,8 +135,9 @@ fn stand_apart() {
         // Without the handler it is merely less steadfast.
         let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
     }
-    // The leader of a group cannot begin a session, so first back into the runner's group.
-    if let Ok(group) = getpgid(getppid())
+    // The leader of a group cannot begin a session, so first back into the runner's group. Should that be dead already,
+    // there is nothing to stand apart from.
+    if let Some(group) = getppid().and_then(proc::group_of)
         && setpgid(None, Some(group)).is_ok()
     {
         let _ = setsid();

@@ -69,6 +69,16 @@ impl Proc {
     }
 }
 
+/// The process group of a process; none if nobody can tell: that of one that has ended, or a group from outside the
+/// PID namespace, which a container's first process may be in, and whoever was put into the container by others.
+pub(super) fn group_of(pid: Pid) -> Option<Pid> {
+    // Not by `getpgid`: rustix takes it for granted that there is one.
+    match cfg!(target_os = "linux") {
+        true => Pid::from_raw(look(pid)?.group),
+        false => rustix::process::getpgid(Some(pid)).ok(),
+    }
+}
+
 /// Whether a process group still has a member that lives. A zombie that nobody reaps does not count.
 pub(super) fn group_lives(group: Pid) -> bool {
     if test_kill_process_group(group)
@@ -230,11 +240,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_group_need_not_be_known() {
+        for pid in [Pid::INIT, getpid()] {
+            let group = group_of(pid).map_or(0, |group| group.as_raw_nonzero().get());
+            assert_eq!(group, look(pid).unwrap().group);
+        }
+        assert_eq!(group_of(Pid::from_raw(i32::MAX).unwrap()), None);
+    }
+
+    #[test]
     fn we_find_ourselves_and_our_ancestors() {
         let me = look(getpid()).unwrap();
         let line = own_line();
         assert!(!me.zombie && me.start > 0);
-        assert_eq!(me.group, rustix::process::getpgrp().as_raw_nonzero().get());
         assert_eq!(line[0], getpid());
         assert_eq!(line.get(1).copied(), rustix::process::getppid());
         assert!(all().contains(&me));

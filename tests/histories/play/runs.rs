@@ -184,7 +184,9 @@ impl Player {
         };
         eventually_none("the tasks of one that was killed end", || {
             let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-            processes.into_iter().find(is_ours)
+            let one = processes.into_iter().find(is_ours)?;
+            let read = |name: &str| fs::read_to_string(one.path().join(name)).unwrap_or_default();
+            Some((one.path(), read("cmdline"), read("status")))
         });
     }
 
