@@ -93,6 +93,7 @@ pub mod schedule;
 pub mod serve;
 pub mod session;
 pub mod store;
+pub mod tsp;
 pub mod watch;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
