@@ -98,6 +98,37 @@ pub enum What {
         /// How many.
         lines: u64,
     },
+    /// How far a task is. Not in the run log.
+    Progress {
+        /// The task.
+        task: TaskName,
+        /// How much is done.
+        done: f64,
+        /// Of how much, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<f64>,
+        /// What it is at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// Something a task has to say about a place in a file. Not in the run log: the task's own log has it as a line.
+    Diagnostic {
+        /// The task.
+        task: TaskName,
+        /// The file, as the task names it.
+        file: String,
+        /// The line, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
+        /// The column, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        col: Option<u64>,
+        /// `error`, `warning` or `note`, if it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        severity: Option<String>,
+        /// What it says.
+        message: String,
+    },
     /// Something the user should know that is no failure.
     Warning {
         /// The task it concerns, if one.

@@ -91,6 +91,7 @@ pub mod process;
 pub mod scan;
 pub mod schedule;
 pub mod serve;
+pub mod servers;
 pub mod session;
 pub mod store;
 pub mod tsp;

@@ -11,6 +11,7 @@ use super::{
     json,
     read::Tree,
     resolve::Resolver,
+    server,
     tables::{Color, File, SettingsTable, Ui},
     toml,
     types::List,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Place, SourceId},
-    model::Declaration,
+    model::{Declaration, TaskServer},
 };
 
 /// A decoded task file.
@@ -61,6 +62,8 @@ pub struct Scope<'a> {
 pub struct Declared {
     /// The tasks that could be read, also where some of their fields are at fault.
     pub declarations: Vec<Declaration>,
+    /// The servers it declares, and where.
+    pub servers: Vec<(TaskServer, Place)>,
     /// Faults, and warnings.
     pub faults: Vec<Diagnostic>,
     /// Whether the whole text was understood.
@@ -139,21 +142,9 @@ fn start(fault: &Diagnostic) -> usize {
 
 /// Keys whose meaning is not there yet are refused rather than ignored.
 fn unsupported(file: &File, decoder: &mut Decoder) {
-    let remove = "remove the table";
-    let keys = [
-        ("servers-not-supported", "task servers", file.servers.as_ref().map(|s| &s.span), remove),
-        (
-            "servers-not-supported",
-            "task servers",
-            file.task.as_ref().map(|s| &s.span),
-            "remove the table; if a task was meant, its table is called `tasks`",
-        ),
-        ("checks-not-supported", "checks", file.checks.as_ref().map(|s| &s.span), remove),
-    ];
-    for (code, what, span, hint) in keys {
-        if let Some(span) = span {
-            decoder.fault(code, span, format!("{what} are not supported by this version"), hint);
-        }
+    if let Some(checks) = &file.checks {
+        let message = "checks are not supported by this version".to_owned();
+        decoder.fault("checks-not-supported", &checks.span, message, "remove the table");
     }
 }
 
@@ -205,8 +196,10 @@ impl ProjectFile {
     /// Its tasks and processes. `dotenv` holds the variables of its dotenv files.
     #[must_use]
     pub fn declare(&self, scope: &Scope<'_>, dotenv: &BTreeMap<String, String>) -> Declared {
-        let (declarations, faults) = declare::declare(self.source, &self.file, scope, dotenv);
-        Declared { declarations, faults, complete: self.complete }
+        let (declarations, mut faults) = declare::declare(self.source, &self.file, scope, dotenv);
+        let (servers, more) = server::declare(self.source, &self.file, scope, dotenv);
+        faults.extend(more);
+        Declared { declarations, servers, faults, complete: self.complete }
     }
 
     fn texts(&self, list: Option<&Spanned<List<String>>>) -> Vec<Text> {

@@ -19,6 +19,7 @@ mod process;
 mod read;
 mod resolve;
 mod rules;
+mod server;
 mod spec;
 mod table;
 mod tables;

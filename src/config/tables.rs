@@ -34,9 +34,9 @@ table! {
         "settings" => settings: SettingsTable;
         /// Checks for changed files. Not supported by this version.
         "checks" => checks: Anything;
-        /// Task servers by name. Not supported by this version.
+        /// Task servers by name: programs that list tasks and run them.
         "servers" => servers: Dict<Server>;
-        /// devenv's place for task servers. Not supported by this version.
+        /// devenv's place for task servers.
         "task" => task: TaskServers;
     }
 }
@@ -152,10 +152,15 @@ words! {
 table! {
     /// A task server.
     struct Server called "a server" {
-        /// The command that starts it.
+        /// The program that is started, looked up on PATH or relative to this file, and its arguments.
         "command" => command: CommandLine, required;
-        /// Files whose change makes it be asked again.
+        /// What it is made of: files, directories and globs, relative to this file. When one of these changes it is asked
+        /// for its tasks again, and they run again. The files named in `command` count anyway.
         "watch" => watch: List<String>;
+        /// Variables.
+        "env" => env: Dict<String>;
+        /// How long it may take to start and to tell its tasks. Default: 5 s.
+        "startTimeout" => start_timeout: Seconds;
     }
 }
 
@@ -185,6 +190,7 @@ pub(super) fn owner(key: &str) -> Option<&'static str> {
         has::<Listen>(),
         has::<Watchdog>(),
         has::<SettingsTable>(),
+        has::<Server>(),
         has::<File>(),
     ]
     .into_iter()

@@ -236,9 +236,9 @@ impl Decode for Limit {
     }
 }
 
-/// Text, or a list of texts: a command line.
+/// Text, or a list of texts: a program, and its arguments.
 #[derive(Clone, Debug)]
-pub(super) struct CommandLine;
+pub(super) struct CommandLine(pub Vec<Spanned<String>>);
 
 inline_schema!([] CommandLine, |_generator| {
     json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
@@ -248,11 +248,12 @@ impl Decode for CommandLine {
     const EXPECTED: &'static str = "a string or a list of strings";
 
     fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        match node.data {
-            Data::String(_) => Some(Self),
-            Data::Array(_) => List::<String>::decode(node, decoder).map(|_| Self),
-            _ => decoder.wrong_type(node),
-        }
+        let words = match &node.data {
+            Data::String(word) => vec![Spanned { value: word.clone(), span: node.span.clone() }],
+            Data::Array(_) => List::<String>::decode(node, decoder)?.0,
+            _ => return decoder.wrong_type(node),
+        };
+        Some(Self(words))
     }
 }
 

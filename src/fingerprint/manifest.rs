@@ -183,6 +183,13 @@ impl Manifest {
                 let digest = facts.command.unwrap_or(Digest(0));
                 self.parts.insert(Part::Exec, digest);
             }
+            // What the server is made of are files of the task.
+            Action::Served(server) => {
+                let words = server.command.iter().map(|word| word.written.clone());
+                let env = [&server.file_env, &server.env].into_iter().flatten();
+                let env = env.map(|(name, value)| format!("{name}={}", value.written));
+                self.add(Part::Exec, &frames(words.chain(env)));
+            }
         }
         let interpreter = [Some(&task.interpreter.package.written), task.interpreter.binary.as_ref()];
         self.add(Part::Interpreter, &frames(interpreter.into_iter().flatten()));

@@ -27,6 +27,7 @@ pub(super) fn load(
         root: root.to_owned(),
         kind: Kind::Devenv,
         declarations: declared.declarations,
+        servers: Vec::new(),
         current_project: Some(name.clone()),
         projects: vec![Project { name, dir: root.to_owned(), file }],
         settings: Settings::default(),

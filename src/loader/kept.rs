@@ -149,6 +149,7 @@ impl Keeper {
             root: rest.root,
             kind: Kind::Devtask,
             declarations: Vec::new(),
+            servers: Vec::new(),
             projects: rest.projects,
             current_project: rest.current_project,
             settings: rest.settings,

@@ -13,6 +13,7 @@ mod include;
 mod kept;
 mod project;
 mod read;
+mod servers;
 mod tree;
 mod world;
 
@@ -25,14 +26,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Settings, normalise},
-    diagnostic::{Diagnostic, Sources},
-    model::Declaration,
+    diagnostic::{Diagnostic, Place, Sources},
+    model::{Declaration, TaskServer},
 };
 pub(crate) use current::is_same_place;
 use find::Found;
 pub use find::upward;
 pub use kept::{Keeper, Resolved};
 use read::Reading;
+pub use servers::{Asking, forget_list};
 use world::{Observation, World};
 
 /// What is to be loaded.
@@ -81,6 +83,9 @@ pub struct Loaded {
     pub kind: Kind,
     /// Every task of every project, in the order of the files.
     pub declarations: Vec<Declaration>,
+    /// The servers whose tasks are still to be added ([`with_server_tasks`](Self::with_server_tasks)), and where each
+    /// is declared.
+    pub servers: Vec<(TaskServer, Place)>,
     /// Every project, the root first.
     pub projects: Vec<Project>,
     /// The name of the project whose directory is the nearest one above the start directory.
@@ -105,6 +110,7 @@ impl Loaded {
             root: normalise(root),
             kind: Kind::Devtask,
             declarations: Vec::new(),
+            servers: Vec::new(),
             projects: Vec::new(),
             current_project: None,
             settings: Settings::default(),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::{Scope, Settings},
     diagnostic::{Diagnostic, Place},
-    model::{Declaration, TaskName},
+    model::{Declaration, TaskName, TaskServer},
 };
 
 /// Loads the tree that `file` belongs to.
@@ -29,6 +29,7 @@ pub(super) fn load(request: &LoadRequest, file: &Path, mut reading: Reading) -> 
         root,
         kind: Kind::Devtask,
         declarations: joined.declarations,
+        servers: joined.servers,
         current_project: current_project(&joined.projects, &request.start_dir, &reading.world),
         projects: joined.projects,
         settings: joined.settings,
@@ -55,6 +56,7 @@ pub(super) fn default_name(dir: &Path) -> Option<String> {
 #[derive(Default)]
 struct Joined {
     declarations: Vec<Declaration>,
+    servers: Vec<(TaskServer, Place)>,
     projects: Vec<Project>,
     settings: Settings,
     /// Where each name was given.
@@ -72,6 +74,7 @@ impl Joined {
         let variables = dotenv::variables(&member.file, &scope, reading);
         let declared = member.file.declare(&scope, &variables);
         self.declarations.extend(declared.declarations);
+        self.servers.extend(declared.servers);
         self.complete &= declared.complete;
         reading.diagnostics.extend(declared.faults);
         self.settings(member, is_root, reading);

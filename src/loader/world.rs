@@ -6,6 +6,7 @@ use std::{
     collections::{HashMap, HashSet},
     ffi::OsString,
     fs, io,
+    num::NonZero,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -16,7 +17,11 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{Observed, include};
 use crate::{
     model::{Digest, StatIdentity},
-    scan::{identity_of_target, is_settled, read_regular_identified, system_now_ns},
+    pattern::{PatternKind, PatternSet},
+    scan::{
+        FileSet, FileTable, NoMemory, ScanOptions, Scanner, TableOptions, identity_of_target, is_settled,
+        read_regular_identified, system_now_ns,
+    },
 };
 
 /// More bytes than this are no task file, whatever they are.
@@ -38,6 +43,8 @@ pub(super) enum Observation {
     Text(PathBuf, Digest, StatIdentity),
     /// The directories beneath one that a glob of `include` means.
     Directories(PathBuf, String, Vec<PathBuf>),
+    /// What a server is made of, by its patterns.
+    Made(Of, Digest),
 }
 
 /// Asks, and notes questions and answers. Clones share their notes: also what led nowhere was asked.
@@ -74,6 +81,19 @@ impl World {
         if notes.known.insert(observation.clone()) {
             notes.list.push(observation);
         }
+    }
+
+    /// Goes on where another left off.
+    pub(super) fn over(observed: &Observed) -> Self {
+        let Observed { list, since_ns, may_be_kept } = observed.clone();
+        let known = list.iter().cloned().collect();
+        let notes = Notes { since_ns, list, known, is_secret: !may_be_kept, ..Notes::default() };
+        Self(Rc::new(RefCell::new(notes)))
+    }
+
+    /// What is loaded must not rest on disk.
+    pub(super) fn is_not_to_be_kept(&self) {
+        self.0.borrow_mut().is_secret = true;
     }
 
     /// Everything that was asked.
@@ -132,10 +152,63 @@ impl World {
         self.read(path)
     }
 
+    /// What a server is made of.
+    pub(super) fn files_of(&self, of: Of) -> FileSet {
+        let files = of.files();
+        self.note(Observation::Made(of, digest_of(&files)));
+        files
+    }
+
     /// The directories beneath `base` that a glob of `include` means, if `base` can be walked.
     pub(super) fn note_directories(&self, base: &Path, glob: &str, found: &[PathBuf]) {
         self.note(Observation::Directories(base.to_owned(), glob.to_owned(), found.to_owned()));
     }
+}
+
+/// What patterns match in a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Of {
+    /// The root of the tree.
+    pub(super) root: PathBuf,
+    /// Where its state lives, which matches nothing.
+    pub(super) state_dir: PathBuf,
+    /// Sound patterns, absolute.
+    pub(super) patterns: Vec<String>,
+}
+
+impl Of {
+    /// The files, as they are now.
+    pub(super) fn files(&self) -> FileSet {
+        let Ok(set) = PatternSet::new(&[self.root.clone()], &self.patterns, PatternKind::Inputs) else {
+            return FileSet::default();
+        };
+        let scanner = Scanner::new(ScanOptions {
+            root: self.root.clone(),
+            state_dir: self.state_dir.clone(),
+            threads: NonZero::<usize>::MIN,
+            global_ignore: None,
+        });
+        let table = FileTable::new(&self.root, Box::new(NoMemory), TableOptions::default());
+        table.digest_all(&scanner.walk(&[&set]), NonZero::<usize>::MIN).into_iter().next().unwrap_or_default()
+    }
+
+    fn digest(&self) -> Digest {
+        digest_of(&self.files())
+    }
+}
+
+/// One digest for files, names included. What cannot be read is like nothing else.
+pub(super) fn digest_of(files: &FileSet) -> Digest {
+    let mut text = Vec::new();
+    for file in &files.entries {
+        text.extend(file.path.as_os_str().as_encoded_bytes());
+        text.extend(format!("\0{:?}\0", file.kind).into_bytes());
+        text.extend(file.digest.0.to_le_bytes());
+    }
+    if !files.problems.is_empty() {
+        text.extend(system_now_ns().to_le_bytes());
+    }
+    Digest(xxh3_128(&text))
 }
 
 fn is_missing(path: &Path) -> bool {
@@ -185,6 +258,7 @@ impl Replay {
             Observation::Device(dir, then) => self.device(dir) == *then,
             Observation::Canonical(path, then) => self.canonical(path, then.as_deref()),
             Observation::Text(path, digest, identity) => self.text(path, *digest, identity),
+            Observation::Made(of, then) => of.digest() == *then,
             Observation::Directories(base, glob, then) => {
                 include::directories_of(base, glob).is_some_and(|now| now == *then)
             }

@@ -15,6 +15,7 @@ mod outcome;
 mod ports;
 mod process;
 mod reason;
+mod server;
 mod task;
 
 pub use condition::Condition;
@@ -30,4 +31,5 @@ pub use process::{
     Listen, ListenKind, Port, Probe, ProbeKind, ProcessSpec, Restart, RestartOn, Shutdown, Stage, Watchdog,
 };
 pub use reason::{Compared, FileChange, Reason, UpstreamChange};
+pub use server::TaskServer;
 pub use task::{Action, Interpreter, Task, TaskKind, Written};

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ProcessSpec, TaskName};
+use super::{ProcessSpec, TaskName, TaskServer};
 
 /// Something as its file has it, and with `${…}` substituted. The key is made from what was written,
 /// so that a moved tree stays fresh (spec section 4.1); what runs is the value.
@@ -88,6 +88,8 @@ pub enum Action {
     Script(Written<String>),
     /// An executable, spawned directly (devenv's `command`).
     Command(PathBuf),
+    /// What a server does for it.
+    Served(Arc<TaskServer>),
 }
 
 /// Who runs script text (spec section 1.2, `package` and `binary`).

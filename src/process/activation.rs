@@ -10,9 +10,12 @@ use std::{
 };
 
 use command_fds::{CommandFdExt as _, FdMapping};
-use rustix::{fd::OwnedFd, io::fcntl_dupfd_cloexec};
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    io::fcntl_dupfd_cloexec,
+};
 
-use super::{ActivationSocket, Command, listen};
+use super::{Command, listen};
 
 /// What becomes of the program. That it is given as arguments spares us quoting.
 const BECOME_IT: &str = r#"LISTEN_PID=$$; export LISTEN_PID; exec "$@""#;
@@ -44,13 +47,24 @@ impl Prepared {
         command.args(["-c", BECOME_IT, "sh"]).arg(&wanted.program).args(&wanted.args);
         wanted.surround(&mut command);
         command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", listen::names(sockets));
-        let end = FIRST + RawFd::try_from(sockets.len()).map_err(io::Error::other)?;
-        let occupied = occupy(&sockets[0], end)?;
-        let duplicate = |(child_fd, socket)| -> io::Result<FdMapping> {
-            // Closed on exec, so the program has each socket once.
-            Ok(FdMapping { parent_fd: fcntl_dupfd_cloexec(socket, end)?, child_fd })
+        let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
+        Self::with(command, &sockets)
+    }
+
+    /// A command with a descriptor of its own.
+    pub(super) fn with_third(command: process::Command, third: impl AsFd) -> io::Result<Self> {
+        Self::with(command, &[third.as_fd()])
+    }
+
+    /// With these as descriptors from 3 on.
+    fn with(mut command: process::Command, descriptors: &[BorrowedFd<'_>]) -> io::Result<Self> {
+        let end = FIRST + RawFd::try_from(descriptors.len()).map_err(io::Error::other)?;
+        let occupied = occupy(descriptors[0], end)?;
+        let duplicate = |(child_fd, descriptor)| -> io::Result<FdMapping> {
+            // Closed on exec, so the program has each once.
+            Ok(FdMapping { parent_fd: fcntl_dupfd_cloexec(descriptor, end)?, child_fd })
         };
-        let mappings = (FIRST..).zip(sockets).map(duplicate).collect::<io::Result<_>>()?;
+        let mappings = (FIRST..).zip(descriptors).map(duplicate).collect::<io::Result<_>>()?;
         command.fd_mappings(mappings).map_err(io::Error::other)?;
         Ok(Self { command, _occupied: occupied })
     }
@@ -58,10 +72,10 @@ impl Prepared {
 
 /// Takes every number below `end` that is free. In the new process a pipe of std's tells whether the program
 /// could be executed; were its number one of these, a socket would take its place, and a failure be lost.
-fn occupy(socket: &ActivationSocket, end: RawFd) -> io::Result<Vec<OwnedFd>> {
+fn occupy(descriptor: BorrowedFd<'_>, end: RawFd) -> io::Result<Vec<OwnedFd>> {
     let mut occupied = Vec::new();
     loop {
-        let next = fcntl_dupfd_cloexec(socket, FIRST)?;
+        let next = fcntl_dupfd_cloexec(descriptor, FIRST)?;
         if next.as_raw_fd() >= end {
             return Ok(occupied);
         }

@@ -10,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use rustix::fs::{Access, access};
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{Access, access},
+};
 
 use super::{
     ActivationSocket,
@@ -41,20 +44,56 @@ pub struct Command {
     /// its own (`PWD`, `SHLVL`), may leave out those whose names no shell can use, and takes an executable
     /// that the system does not know for a script.
     pub sockets: Vec<ActivationSocket>,
+    /// What it finds as descriptor 3, where it has no sockets there.
+    pub third: Option<Third>,
 }
+
+/// What a program finds as descriptor 3, open beyond the start of it. Clones are the same descriptor, and no other
+/// is equal.
+#[derive(Clone, Debug)]
+pub struct Third(Arc<OwnedFd>);
+
+impl Third {
+    /// Hands this on.
+    #[must_use]
+    pub fn new(descriptor: OwnedFd) -> Self {
+        Self(Arc::new(descriptor))
+    }
+}
+
+impl AsFd for Third {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl PartialEq for Third {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Third {}
 
 impl Command {
     /// For `std`. Without sockets in a form it can start without copying this process: absolute program,
-    /// group, directory and environment are all within its fast path (`pre_exec`, which sockets need, is
+    /// group, directory and environment are all within its fast path (`pre_exec`, which descriptors need, is
     /// not).
     pub(super) fn prepare(&self) -> io::Result<Prepared> {
         if !self.sockets.is_empty() {
             return Prepared::with_sockets(self);
         }
+        if let Some(third) = &self.third {
+            return Prepared::with_third(self.plain(), third);
+        }
+        Ok(Prepared::plain(self.plain()))
+    }
+
+    fn plain(&self) -> process::Command {
         let mut command = process::Command::new(&self.program);
         command.arg0(self.name.as_deref().unwrap_or(self.program.as_os_str())).args(&self.args);
         self.surround(&mut command);
-        Ok(Prepared::plain(command))
+        command
     }
 
     /// Environment, directory, group and pipes.

@@ -67,15 +67,21 @@ impl Execution {
 
     /// Passes the job's lines on as events, if anyone wants them.
     fn forward_lines(&self, launch: &mut Launch) -> Option<tokio::task::JoinHandle<()>> {
+        let (sink, lines) = self.line_sink()?;
+        launch.lines = Some(sink);
+        Some(lines)
+    }
+
+    /// Where the task's lines go that become events, if anyone wants them; and what ends when all have.
+    pub(super) fn line_sink(&self) -> Option<(LineSink, tokio::task::JoinHandle<()>)> {
         let mode = match self.run.lines_of(self.id) {
             LiveLines::Off => return None,
             LiveLines::All => SinkMode::Lossless,
             LiveLines::Lossy => SinkMode::Lossy,
         };
         let (to, mut from) = mpsc::channel::<Piece>(LINES);
-        launch.lines = Some(LineSink { to, mode });
         let (run, task) = (Arc::clone(&self.run), self.task().name.clone());
-        Some(tokio::spawn(async move {
+        let lines = tokio::spawn(async move {
             while let Some(piece) = from.recv().await {
                 let task = task.clone();
                 let what = match piece {
@@ -86,7 +92,8 @@ impl Execution {
                 };
                 run.emitter.emit_line(what).await;
             }
-        }))
+        });
+        Some((LineSink { to, mode }, lines))
     }
 }
 

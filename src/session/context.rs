@@ -261,6 +261,11 @@ impl RunContext {
         self.emitter.emit(What::Warning { task, message: message.to_owned() });
     }
 
+    /// Something that concerns no task in particular.
+    pub(crate) fn warn_of_all(&self, message: &str) {
+        self.emitter.emit(What::Warning { task: None, message: message.to_owned() });
+    }
+
     /// Results cannot be saved any more: said once, and the run does not end with 0.
     pub(crate) fn not_saved(&self, why: &str) {
         let mut known = self.not_saved.lock().unwrap_or_else(PoisonError::into_inner);

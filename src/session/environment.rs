@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::direct::is_handed_on;
-use crate::model::Task;
+use crate::{model::Task, process::inherited};
 
 /// What tasks see of the surrounding environment, made once for all tasks of a run.
 #[derive(Debug)]
@@ -35,33 +35,9 @@ pub(crate) struct Environment<'a> {
 /// the sum, of which this is a safe part.
 pub(crate) const ONE_VARIABLE: usize = 128 * 1024;
 
-/// Variables that tie git to one repository. A hook's environment carries them, and a git called by a task
-/// would write into the index of the commit in progress (hazard C23).
-const GIT_LOCAL: [&str; 15] = [
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-];
-
-/// Variables that are a task's own or not there at all: what an outer devtask set them to is none of its business.
-const OF_TASKS: [&str; 2] = ["DEVENV_TASK_INPUT", "DEVENV_TASKS_OUTPUTS"];
-
 impl Surroundings {
     pub(crate) fn of(ambient: &[(OsString, OsString)]) -> Self {
-        let is_kept = |name: &OsStr| !GIT_LOCAL.iter().chain(&OF_TASKS).any(|known| name == *known);
-        let variables: Variables = ambient.iter().filter(|(name, _)| is_kept(name)).cloned().collect();
+        let variables = inherited(ambient);
         let are_handed_on = variables.keys().all(|name| is_handed_on(name));
         Self { variables: Arc::new(variables), are_handed_on }
     }

@@ -172,7 +172,7 @@ pub(super) struct Execution {
     pub(super) claim: Claim,
     /// The tasks it called.
     pub(super) called: Vec<Called>,
-    begun_at: Instant,
+    pub(super) begun_at: Instant,
     pub(super) executed: bool,
     /// Whether it was noted as begun.
     pub(super) begun: bool,
@@ -246,7 +246,7 @@ impl Execution {
         self.attempt().await
     }
 
-    fn check_orders(&self) -> Result<(), Failure> {
+    pub(super) fn check_orders(&self) -> Result<(), Failure> {
         match self.orders.borrow().halt {
             Halt::No => Ok(()),
             Halt::Terminate | Halt::Kill => Err(Failure::cancelled()),
@@ -336,6 +336,10 @@ impl Execution {
         self.check_orders()?;
         let mut files = self.run.task_files()?;
         let action = self.task().action.clone();
+        if let Action::Served(server) = &action {
+            drop(files);
+            return self.attempt_served(server).await;
+        }
         let mut launch = self.launch(&files, &action, "log", Way::Shortest)?;
         launch.timeout = self.timeout();
         let is_direct = launch.command.name.is_some();
@@ -397,7 +401,7 @@ impl Execution {
     }
 
     /// Reads what it left: output, exports, declared outputs.
-    async fn collect(&self, files: &TaskFiles) -> Result<Left, Failure> {
+    pub(super) async fn collect(&self, files: &TaskFiles) -> Result<Left, Failure> {
         let read = |name: &str, what: &str| files.read(name).map_err(|e| format!("its {what} file {e}"));
         let output = read(TaskFiles::OUTPUT, "output")?;
         let exports = read(TaskFiles::EXPORTS, "exports")?;
@@ -440,7 +444,7 @@ impl Execution {
         Err(format!("it did not make its declared output {}", missing.join(", ")).into())
     }
 
-    fn timeout(&self) -> Option<Timeout> {
+    pub(super) fn timeout(&self) -> Option<Timeout> {
         let after = self.run.request.timeout.or(self.task().timeout)?;
         Some(Timeout { after, grace: GRACE })
     }

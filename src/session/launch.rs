@@ -8,12 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     context::RunContext,
     direct::Direct,
-    environment::{self, Environment, Layers, ONE_VARIABLE},
+    environment::{self, Environment, Layers, ONE_VARIABLE, Variables},
     execute::{Execution, Failure, Start},
     script::{Dialect, ExportHook, Found},
 };
@@ -134,7 +134,7 @@ impl<'a> Launcher<'a> {
                 let program = found.ok_or_else(|| format!("there is no program {}", program.display()))?;
                 return Ok(Command { program, args: arguments.to_vec(), ..Command::default() });
             }
-            Action::None => return Err("it has no command".to_owned().into()),
+            Action::None | Action::Served(_) => return Err("it has no command".to_owned().into()),
         };
         let found =
             Found::look_up(&task.interpreter, path.as_deref(), &task.cwd).map_err(|e| e.to_string())?;
@@ -235,6 +235,17 @@ impl<'a> Launcher<'a> {
         }
     }
 
+    /// The input the task gets.
+    pub(super) fn input(&self) -> Option<Map<String, Value>> {
+        let mut port = |port: &PortRef| self.ports.get(port).copied();
+        self.run.input_of(self.id).map(|input| input_with_ports(&input, &mut port))
+    }
+
+    /// What the task has beyond the surrounding environment.
+    pub(super) fn variables(&self, files: &TaskFiles) -> Result<Variables, Failure> {
+        self.environment(files).map(|environment| environment.own)
+    }
+
     fn environment(&self, files: &TaskFiles) -> Result<Environment<'_>, Failure> {
         let task = &self.task;
         let shared = &self.run.shared;
@@ -257,9 +268,7 @@ impl<'a> Launcher<'a> {
             ("DEVTASK_TREES", Some(shared.trees(&self.run.ambient))),
         ];
         reserved.extend(shared.directories(&self.run.ambient, self.run.runtime_path()?));
-        let mut port = |port: &PortRef| self.ports.get(port).copied();
-        let input = self.run.input_of(self.id).map(|input| input_with_ports(&input, &mut port));
-        let input = input.map(|input| Value::Object(input).to_string());
+        let input = self.input().map(|input| Value::Object(input).to_string());
         Ok(environment::assemble(&Layers {
             surroundings: self.run.surroundings(),
             task,
@@ -274,7 +283,7 @@ impl<'a> Launcher<'a> {
 fn texts_of(task: &Task) -> Vec<Cow<'_, str>> {
     let script = |action: &'_ Action| match action {
         Action::Script(text) => Some(text.value.clone()),
-        Action::None | Action::Command(_) => None,
+        Action::None | Action::Command(_) | Action::Served(_) => None,
     };
     let values = task.env.values().chain(task.file_env.values()).map(|value| Cow::Borrowed(&*value.value));
     let scripts = [Some(&task.action), task.status.as_ref()].into_iter().flatten().filter_map(script);

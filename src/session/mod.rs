@@ -19,6 +19,7 @@
 //! | `uses` | a process in a run: started if it is not up, used, given back (spec section 6) |
 //! | `processes` | processes, which outlive runs: who is up, what is done for one |
 //! | `results` | what is handed on, and who sees it (spec section 3) |
+//! | `servers`, `served` | task servers while they run; a task that one of them runs |
 //! | `conduct`, `direct` | one job from its start to its end; commands that need no shell |
 //! | `launch`, `environment`, `script` | what is started for a task, and what it is given |
 //! | `private` | where private files of tasks are |
@@ -60,6 +61,8 @@ mod run;
 mod runlog;
 mod saver;
 mod script;
+mod served;
+mod servers;
 mod settled;
 mod shared;
 mod telling;
@@ -435,6 +438,7 @@ impl Session {
     pub async fn close(self) -> Result<Vec<String>, String> {
         // Each by its own signal, and those first that rest on others.
         self.shared.processes.end(&self.shared.graph).await;
+        self.shared.servers.end().await;
         self.end_children(execute::GRACE).await;
         let shared = Arc::clone(&self.shared);
         let closed = tokio::task::spawn_blocking(move || shared.close_memory()).await;

@@ -265,6 +265,7 @@ impl SessionBuilder {
             file_bases: self.file_bases,
             private: Arc::default(),
             processes: Arc::default(),
+            servers: Arc::default(),
             scanner,
             table,
             watching: OnceLock::new(),

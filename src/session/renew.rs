@@ -71,6 +71,7 @@ impl Session {
             file_bases: old.file_bases.clone(),
             private: Arc::clone(&old.private),
             processes: Arc::clone(&old.processes),
+            servers: Arc::clone(&old.servers),
             scanner,
             table,
             watching: OnceLock::new(),

@@ -46,7 +46,8 @@ impl RunLog {
     }
 
     pub(crate) fn write(&mut self, event: &Event) {
-        if matches!(event.what, What::Log { .. } | What::LogGap { .. }) {
+        let is_output = matches!(event.what, What::Log { .. } | What::LogGap { .. });
+        if is_output || matches!(event.what, What::Progress { .. } | What::Diagnostic { .. }) {
             return;
         }
         if self.file.is_none() {

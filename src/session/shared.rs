@@ -22,6 +22,7 @@ use super::{
     request::Request,
     runlog,
     saver::Savings,
+    servers::Servers,
     settled::StoreStamp,
     watching::Watching,
 };
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) private: Arc<Private>,
     /// The processes that are up, and those that were.
     pub(crate) processes: Arc<Processes>,
+    /// The task servers that run.
+    pub(crate) servers: Arc<Servers>,
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,

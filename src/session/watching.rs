@@ -203,6 +203,12 @@ impl Watching {
         }
     }
 
+    /// A file that nobody watches is another.
+    pub(crate) fn suspect(&self, path: PathBuf) {
+        lock(&self.seen).other.push(Change::Entry(path));
+        self.woken.notify_one();
+    }
+
     /// Has whoever looks do so.
     pub(crate) fn wake(&self) {
         self.woken.notify_one();

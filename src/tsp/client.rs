@@ -153,7 +153,9 @@ impl Client {
         let mut answers = self.begin(method, params, None)?;
         loop {
             if let Said::Answer(answer) = answers.next().await? {
-                let bad = |error: serde_json::Error| RpcError::new(code::INVALID, format!("its answer to `{method}` is none: {error}"));
+                let bad = |error: serde_json::Error| {
+                    RpcError::new(code::INVALID, format!("its answer to `{method}` is none: {error}"))
+                };
                 return Ok(answer.and_then(|value| serde_json::from_value(value).map_err(bad)));
             }
         }
@@ -335,7 +337,8 @@ async fn take(
                 return Err(Fault::NotUnderstood(error.unwrap_or_default()));
             }
             Message::Request { id, method, .. } => {
-                let outcome = Err(RpcError::new(code::NO_METHOD, format!("there is no method `{method}` here")));
+                let outcome =
+                    Err(RpcError::new(code::NO_METHOD, format!("there is no method `{method}` here")));
                 if let Some(replies) = replies.upgrade() {
                     // Who has gone needs no answer.
                     let _ = replies.send(Message::Response { id: Some(id), outcome }.line());
@@ -418,7 +421,9 @@ mod tests {
         let mut first = client.run(&params("a:1", "r1")).unwrap();
         let mut second = client.run(&params("a:2", "r2")).unwrap();
         for expected in ["a:1", "a:2"] {
-            let Message::Request { method, params, .. } = asked(&mut theirs, &mut frames).await else { panic!() };
+            let Message::Request { method, params, .. } = asked(&mut theirs, &mut frames).await else {
+                panic!()
+            };
             assert_eq!((method.as_str(), &params["task"]), ("run", &json!(expected)));
         }
         let lines = concat!(

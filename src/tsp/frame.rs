@@ -146,7 +146,10 @@ mod tests {
         for (text, expected, rest) in cases {
             for cut in 0..=text.len() {
                 let (found, left) = frames(&[&text[..cut], &text[cut..]]);
-                assert_eq!((found, left.as_deref()), (expected.iter().map(|s| (*s).to_owned()).collect(), rest));
+                assert_eq!(
+                    (found, left.as_deref()),
+                    (expected.iter().map(|s| (*s).to_owned()).collect(), rest)
+                );
             }
             let single: Vec<String> = text.chars().map(String::from).collect();
             let (found, _) = frames(&single.iter().map(String::as_str).collect::<Vec<_>>());
@@ -156,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_told_and_not_kept() {
-        for text in ["{\"a\":\"xxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxxxxxxxxx", "{\"a\":\"xxxxxxxxxxxxxxxx\"}\n"] {
+        for text in ["{\"a\":\"xxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxxxxxxxxx", "{\"a\":\"xxxxxxxxxxxxxxxx\"}\n"]
+        {
             let mut frames = Frames { limit: 10, ..Frames::default() };
             frames.push(text.as_bytes());
             assert_eq!(frames.next(), Err(TooLong), "{text}");

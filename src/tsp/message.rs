@@ -188,7 +188,9 @@ impl Message {
                 let error: RpcError = serde_json::from_value(error).map_err(bad)?;
                 Ok(Self::Response { id, outcome: Err(error) })
             }
-            (None, _, None, None) => Err(Malformed::NoMessage("it has neither a method nor a result nor an error")),
+            (None, _, None, None) => {
+                Err(Malformed::NoMessage("it has neither a method nor a result nor an error"))
+            }
             (None, None, Some(_), None) => Err(Malformed::NoMessage("its result has no id")),
             _ => Err(Malformed::NoMessage("it has a method, a result or an error together")),
         }
@@ -204,7 +206,9 @@ impl Message {
             Self::Notification { method, params } => {
                 json!({"jsonrpc": "2.0", "method": method, "params": params})
             }
-            Self::Response { id, outcome: Ok(result) } => json!({"jsonrpc": "2.0", "id": id, "result": result}),
+            Self::Response { id, outcome: Ok(result) } => {
+                json!({"jsonrpc": "2.0", "id": id, "result": result})
+            }
             Self::Response { id, outcome: Err(error) } => json!({"jsonrpc": "2.0", "id": id, "error": error}),
         };
         let mut line = value.to_string().into_bytes();
@@ -500,11 +504,13 @@ mod tests {
     #[test]
     fn messages_are_read_as_json_rpc_has_them() {
         use Message::{Notification, Request, Response};
-        let request =
-            |id| Request { id, method: "run".to_owned(), params: json!({"task": "a:b"}) };
+        let request = |id| Request { id, method: "run".to_owned(), params: json!({"task": "a:b"}) };
         let cases = [
             (r#"{"jsonrpc":"2.0","id":1,"method":"run","params":{"task":"a:b"}}"#, request(Id::Number(1))),
-            (r#"{"id":"x","method":"run","params":{"task":"a:b"},"more":1}"#, request(Id::Text("x".to_owned()))),
+            (
+                r#"{"id":"x","method":"run","params":{"task":"a:b"},"more":1}"#,
+                request(Id::Text("x".to_owned())),
+            ),
             (r#"{"method":"log"}"#, Notification { method: "log".to_owned(), params: Value::Null }),
             (r#"{"id":1,"result":null}"#, Response { id: Some(Id::Number(1)), outcome: Ok(Value::Null) }),
             (
@@ -554,7 +560,8 @@ mod tests {
     #[test]
     fn a_task_of_the_list_has_a_name_and_what_else_it_likes() {
         let read = |value: Value| TaskObject::read(&value);
-        let task = read(json!({"name": "a:b", "depends": ["c"], "execIfModified": ["x"], "input": null, "new": 1}));
+        let task =
+            read(json!({"name": "a:b", "depends": ["c"], "execIfModified": ["x"], "input": null, "new": 1}));
         let task = task.unwrap();
         assert_eq!((task.name.as_str(), task.depends.len(), task.exec_if_modified.len()), ("a:b", 1, 1));
         for (value, fault) in [

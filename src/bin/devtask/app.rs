@@ -15,9 +15,10 @@ use devtask::{
     Session, TaskGraph,
     config::{Color, Settings, parse_toml},
     diagnostic::{Diagnostic, Source, Sources},
-    loader::{Faults, Keeper, Kind, LoadRequest, Loaded, Resolved, load},
+    loader::{Asking, Faults, Keeper, Kind, LoadRequest, Loaded, Resolved, load},
     model::Digest,
     scan::{GRANULARITY, read_regular},
+    servers::Surroundings,
     session::{SessionBuilder, SessionError, Wait},
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) color_err: bool,
     /// What else there is to do where there is no task file.
     pub(crate) without_file: Option<&'static str>,
+    /// Whether programs of the tree may be started.
+    pub(crate) may_start: bool,
 }
 
 /// The projects of the tree, and their graph.
@@ -59,6 +62,36 @@ pub(crate) struct Broken {
     settings: Option<Settings>,
 }
 
+/// What is to be loaded, and what may be done for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Loading {
+    request: LoadRequest,
+    /// Where the user wants the state.
+    state_dir: Option<PathBuf>,
+    /// Whether programs of the tree may be started (hazard E3).
+    may_start: bool,
+    /// Whether servers are asked though their lists are known.
+    anew: bool,
+}
+
+impl Loading {
+    fn asking(&self, loaded: &Loaded) -> Asking {
+        let state_dir = state_dir(&loaded.root, self.state_dir.as_deref());
+        let reserved = [
+            ("DEVENV_ROOT", loaded.root.clone()),
+            ("DEVENV_DOTFILE", state_dir.clone()),
+            ("DEVENV_STATE", state_dir.join("state")),
+        ];
+        let within = self.may_start.then(|| Surroundings {
+            environment: env::vars_os().collect(),
+            guardian: env::current_exe().ok(),
+            runtime_bases: runtime_bases(),
+            reserved: reserved.map(|(name, path)| (name.into(), path.into())).into(),
+        });
+        Asking { state_dir, within, anew: self.anew }
+    }
+}
+
 impl Broken {
     pub(crate) fn rendered(&self, color: bool) -> String {
         diagnostic::render(&self.faults, &self.sources, color)
@@ -66,9 +99,13 @@ impl Broken {
 }
 
 impl Tree {
-    /// Loads the task files and builds their graph.
-    pub(crate) fn read(request: &LoadRequest) -> Result<Self, Box<Broken>> {
-        let mut loaded = load(request).map_err(|faults| {
+    /// Loads the task files, asks their servers if that may be done, and builds their graph.
+    pub(crate) fn read(what: &Loading) -> Result<Self, Box<Broken>> {
+        let with_servers = |loaded: Loaded| {
+            let asking = what.asking(&loaded);
+            loaded.with_server_tasks(&asking)
+        };
+        let mut loaded = load(&what.request).and_then(with_servers).map_err(|faults| {
             let Faults { diagnostics: mut faults, sources, complete, declarations, .. } = *faults;
             if complete && let Err(more) = TaskGraph::build(declarations) {
                 faults.extend(more);
@@ -108,8 +145,15 @@ impl App {
         // One name for one place: a tree reached through a link has the same keys (spec section 4.1).
         let start_dir = start_dir.canonicalize().unwrap_or(start_dir);
         let user = Settings::default();
-        let mut app =
-            Self { user, start_dir, color_out: false, color_err: false, without_file: None, globals };
+        let mut app = Self {
+            user,
+            start_dir,
+            color_out: false,
+            color_err: false,
+            without_file: None,
+            may_start: false,
+            globals,
+        };
         app.user = app.user_settings()?;
         app.choose_colors(None);
         Ok(app)
@@ -195,12 +239,27 @@ impl App {
         }
     }
 
+    /// What is to be loaded, and what may be done for it.
+    pub(crate) fn loading(&self) -> Loading {
+        let anew = self.globals.refresh_task_cache;
+        Loading {
+            request: self.load_request(),
+            state_dir: self.chosen_state_dir(),
+            may_start: self.may_start || anew,
+            anew,
+        }
+    }
+
+    fn chosen_state_dir(&self) -> Option<PathBuf> {
+        self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir))
+    }
+
     /// What the last invocation loaded, if nothing of that can have changed.
     fn recall(&self) -> Option<Tree> {
         if self.globals.refresh_task_cache {
             return None;
         }
-        let state_dir = self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir));
+        let state_dir = self.chosen_state_dir();
         let Resolved { loaded, graph, digest } =
             keeper()?.find(&self.load_request(), state_dir.as_deref())?;
         Some(Tree { loaded, graph: Arc::new(graph), kept: Some(digest) })
@@ -218,7 +277,7 @@ impl App {
         if let Some(tree) = self.recall() {
             return Ok(tree);
         }
-        Tree::read(&self.load_request()).map_err(|_| Exit::Usage)
+        Tree::read(&self.loading()).map_err(|_| Exit::Usage)
     }
 
     /// The projects of the tree and their graph.
@@ -234,7 +293,7 @@ impl App {
 
     /// Loads the task files and builds their graph; every fault is shown at once.
     pub(crate) fn load_anew(&mut self) -> Result<Tree, Exit> {
-        let tree = Tree::read(&self.load_request()).map_err(|broken| self.show(*broken))?;
+        let tree = Tree::read(&self.loading()).map_err(|broken| self.show(*broken))?;
         self.choose_colors(Some(&tree.loaded.settings));
         eprint!("{}", diagnostic::render(&tree.loaded.warnings, &tree.loaded.sources, self.color_err));
         Ok(tree)
@@ -242,7 +301,7 @@ impl App {
 
     /// The same once more, as the files have changed since.
     pub(crate) fn load_again(&self) -> Result<Tree, Exit> {
-        Tree::read(&self.load_request()).map_err(|broken| {
+        Tree::read(&self.loading()).map_err(|broken| {
             eprint!("{}", broken.rendered(self.color_err));
             Exit::Usage
         })
@@ -303,18 +362,22 @@ impl App {
     /// Where the state of a tree lives: where the user says, else in its root, else, for a root nobody may
     /// write to, among the user's own state, by the root's path (hazard D8).
     pub(crate) fn state_dir(&self, tree: &Tree) -> PathBuf {
-        let root = &tree.loaded.root;
-        if let Some(chosen) = &self.globals.state_dir {
-            return self.start_dir.join(chosen);
-        }
-        let usual = root.join(devtask::store::STATE_DIR);
-        let writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
-        if writable(&usual) || (!usual.exists() && writable(root)) {
-            return usual;
-        }
-        let name = format!("{:016x}", xxh3_64(root.as_os_str().as_bytes()));
-        users_state().map_or(usual, |state| state.join(name))
+        state_dir(&tree.loaded.root, self.chosen_state_dir().as_deref())
     }
+}
+
+/// Where the state of a tree lives; see [`App::state_dir`].
+fn state_dir(root: &Path, chosen: Option<&Path>) -> PathBuf {
+    if let Some(chosen) = chosen {
+        return chosen.to_owned();
+    }
+    let usual = root.join(devtask::store::STATE_DIR);
+    let writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
+    if writable(&usual) || (!usual.exists() && writable(root)) {
+        return usual;
+    }
+    let name = format!("{:016x}", xxh3_64(root.as_os_str().as_bytes()));
+    users_state().map_or(usual, |state| state.join(name))
 }
 
 /// Where the user's own state lies.

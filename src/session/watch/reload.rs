@@ -12,7 +12,7 @@ use super::{Reload, turns::Turns};
 use crate::{
     event::What,
     graph::TaskGraph,
-    model::{Outcome, TaskId, TaskName},
+    model::{Action, Outcome, TaskId, TaskName},
     plan::Plan,
     scan::Attendant as _,
     session::{
@@ -271,6 +271,11 @@ impl Turns {
         let is_process =
             |name: &TaskName| new.graph.id(name.as_str()).is_some_and(|id| new.graph.task(id).is_process());
         new.processes.keep_only(is_process);
+        let is_server = |name: &str| {
+            let mut actions = new.graph.ids().map(|id| &new.graph.task(id).action);
+            actions.any(|action| matches!(action, Action::Served(server) if server.full_name() == name))
+        };
+        new.servers.keep_only(is_server);
         let (before, now) = (Arc::clone(&old), Arc::clone(&new));
         let look = move || {
             let (Some(before), Some(watching)) = (before.watching.get(), now.watching.get()) else {

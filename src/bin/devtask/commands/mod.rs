@@ -36,6 +36,11 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Ok(app) => app,
         Err(exit) => return exit,
     };
+    app.may_start = match &verb {
+        Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => !args.dry_run,
+        Some(Verb::Watch(_) | Verb::Up(_) | Verb::Test(_)) => true,
+        _ => false,
+    };
     let done = match verb {
         Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => run::run(&mut app, &args),
         Some(Verb::Watch(mut args)) => {

@@ -11,7 +11,7 @@ use std::{
 use devtask::{
     Request, Session, SessionError, TaskGraph,
     config::Settings,
-    loader::{LoadRequest, Loaded},
+    loader::Loaded,
     plan::select,
     serve::{AsWatched, Serving, ServingOptions, socket},
     session::{LiveLines, OnBusy, Reload, Reloaded, Watch, WatchControl, WatchOptions},
@@ -26,7 +26,7 @@ use super::{
     wait::{Attempts, Waited, wait},
 };
 use crate::{
-    app::{App, Tree, build, internal, is_nested_in, misused, misused_with, refuse, runtime_bases},
+    app::{App, Loading, Tree, build, internal, is_nested_in, misused, misused_with, refuse, runtime_bases},
     args::{self, Mode, Outputs, Ui, WatchArgs, Watcher},
     commands::{
         errand::{Errand, inputs},
@@ -223,11 +223,8 @@ impl Own {
         let request = adjusted(request, self.arguments, manner);
         console.view().warn(session.notices());
         let loaded = Arc::new(Mutex::new((Arc::clone(&tree.graph), tree.loaded.clone())));
-        let files = Box::new(Files {
-            request: app.load_request(),
-            color: app.color_err,
-            loaded: Arc::clone(&loaded),
-        });
+        let files =
+            Box::new(Files { what: app.loading(), color: app.color_err, loaded: Arc::clone(&loaded) });
         let reload = (!manner.command).then_some(files as Box<dyn Reload>);
         let watch = match session.watch_reloading(request, options(args), reload).await {
             Ok(watch) => watch,
@@ -345,7 +342,7 @@ fn serve(
 
 /// The task files of the watch.
 struct Files {
-    request: LoadRequest,
+    what: Loading,
     color: bool,
     loaded: Arc<Mutex<(Arc<TaskGraph>, Loaded)>>,
 }
@@ -360,7 +357,7 @@ impl Reload for Files {
     }
 
     fn reload(&mut self) -> Result<Reloaded, String> {
-        let tree = Tree::read(&self.request).map_err(|broken| broken.rendered(self.color))?;
+        let tree = Tree::read(&self.what).map_err(|broken| broken.rendered(self.color))?;
         let Tree { loaded, graph, .. } = tree;
         if loaded.root != self.loaded.lock().unwrap_or_else(PoisonError::into_inner).1.root {
             return Err("the root of the tree is another now: start the watch anew\n".to_owned());

@@ -1,0 +1,228 @@
+//! The tasks of servers: their lists are kept until what the servers are made of changes, and asked for only by who
+//! may start programs of the tree (hazard E3).
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::{
+    Faults, Loaded,
+    world::{Of, World, digest_of},
+};
+use crate::{
+    diagnostic::{Diagnostic, Place},
+    model::{Declaration, Digest, EdgeRef, TaskServer},
+    pattern::{PatternKind, PatternSet},
+    servers::{StartFault, Surroundings, ask, declarations},
+    store::{StateDir, read_private, write_private},
+    tsp::InitializeResult,
+};
+
+/// Where lists are kept, beneath the state directory.
+const DIR: &str = "servers";
+/// A longer file is not ours.
+const LIMIT: u64 = 64 << 20;
+/// What an unknown task may be called all the same: it is built in.
+const BUILT_IN: &str = "devenv:";
+
+/// What may be done to learn the tasks of servers.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// Where the state of the tree lives.
+    pub state_dir: PathBuf,
+    /// What they are started within; none: they are not started, and what was told last counts.
+    pub within: Option<Surroundings>,
+    /// Whether they are asked though their lists are known.
+    pub anew: bool,
+}
+
+/// A list that is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Stands for the declaration of the server.
+    declared: Digest,
+    /// Stands for what it is made of.
+    made: Digest,
+    /// What it told, as JSON.
+    listed: String,
+}
+
+/// A server whose list is wanted.
+struct Wanted {
+    server: Arc<TaskServer>,
+    place: Place,
+    declared: Digest,
+    made: Digest,
+    file: PathBuf,
+    known: Option<Kept>,
+    listed: Option<InitializeResult>,
+}
+
+/// Where the list of a server is kept.
+fn list_file(state_dir: &Path, server: &TaskServer) -> PathBuf {
+    state_dir.join(DIR).join(format!("{:016x}", xxh3_64(server.full_name().as_bytes())))
+}
+
+/// Forgets the list of a server: whoever loads its file next asks for it. Returns where it was kept.
+pub fn forget_list(state_dir: &Path, server: &TaskServer) -> PathBuf {
+    let file = list_file(state_dir, server);
+    // What is not there is forgotten.
+    let _ = fs::remove_file(&file);
+    file
+}
+
+impl Wanted {
+    fn new(server: TaskServer, place: Place, root: &Path, asking: &Asking, loaded: &mut Loaded) -> Self {
+        let world = World::over(&loaded.observed);
+        let patterns = server.watch.iter().map(|pattern| pattern.value.clone()).collect();
+        let of = Of { root: root.to_owned(), state_dir: asking.state_dir.clone(), patterns };
+        loaded.files.extend(beginnings(&of));
+        let files = world.files_of(of);
+        loaded.files.extend(files.entries.iter().map(|file| file.path.to_path_buf()));
+        loaded.observed = world.observed();
+        let declared = Digest(xxh3_128(&postcard::to_stdvec(&server).unwrap_or_default()));
+        let file = list_file(&asking.state_dir, &server);
+        let kept = read_private(&file, LIMIT).and_then(|bytes| postcard::from_bytes::<Kept>(&bytes).ok());
+        let known = kept.filter(|kept| kept.declared == declared);
+        Self { server: Arc::new(server), place, declared, made: digest_of(&files), file, known, listed: None }
+    }
+
+    /// Whether what is known of it is what it would tell now.
+    fn is_current(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.made == self.made)
+    }
+
+    fn recall(&mut self) {
+        let text = self.known.as_ref().map(|known| known.listed.as_str());
+        self.listed = text.and_then(|text| serde_json::from_str(text).ok());
+    }
+
+    /// That it cannot be kept is no fault: it is asked again.
+    fn keep(&self, state_dir: &Path) {
+        let Some(listed) = self.listed.as_ref().and_then(|listed| serde_json::to_string(listed).ok()) else {
+            return;
+        };
+        let kept = Kept { declared: self.declared, made: self.made, listed };
+        let made = StateDir::create(state_dir).and_then(|dir| dir.subdir(DIR));
+        if let (Ok(_), Ok(bytes)) = (made, postcard::to_stdvec(&kept)) {
+            let _ = write_private(&self.file, &bytes);
+        }
+    }
+
+    fn unasked(&self) -> Diagnostic {
+        let name = &self.server.name;
+        let message = match self.listed {
+            Some(_) => format!("server `{name}` has changed since it told its tasks"),
+            None => format!("the tasks of server `{name}` are not known yet"),
+        };
+        Diagnostic::warning("server-not-asked", message)
+            .at(Some(&self.place), "")
+            .hint("`devtask run` asks it, as does `--refresh-task-cache`")
+    }
+
+    fn fault(&self, fault: &StartFault) -> Diagnostic {
+        let message = format!("server `{}` {}", self.server.name, fault.trouble);
+        let told = Diagnostic::error("server-failed", message).at(Some(&self.place), "");
+        fault.last.iter().fold(told, |told, line| told.note(format!("it wrote: {line}")))
+    }
+}
+
+/// The directories in which something could come that it is made of.
+fn beginnings(of: &Of) -> Vec<PathBuf> {
+    let set = PatternSet::new(std::slice::from_ref(&of.root), &of.patterns, PatternKind::Inputs);
+    set.iter().flat_map(PatternSet::globs).map(|glob| glob.prefix().join("*")).collect()
+}
+
+impl Loaded {
+    /// Adds the tasks of the servers that the files declare. Where these may not be started, their tasks are those they
+    /// told last, with a warning if they might tell others now; references to tasks that nobody knows are left out
+    /// then.
+    ///
+    /// # Errors
+    /// What is wrong with a server or its list.
+    pub fn with_server_tasks(mut self, asking: &Asking) -> Result<Self, Box<Faults>> {
+        if self.servers.is_empty() {
+            return Ok(self);
+        }
+        let (root, mut faults) = (self.root.clone(), Vec::new());
+        let servers = std::mem::take(&mut self.servers);
+        let wanted =
+            servers.into_iter().map(|(server, place)| Wanted::new(server, place, &root, asking, &mut self));
+        let mut wanted: Vec<Wanted> = wanted.collect();
+        faults.extend(fetch(&mut wanted, &root, asking));
+        let mut complete = true;
+        for one in &wanted {
+            self.files.push(one.file.clone());
+            if let Some(listed) = &one.listed {
+                let (declared, more) = declarations(&one.server, &one.place, listed, &root);
+                self.declarations.extend(declared);
+                faults.extend(more);
+            }
+            if asking.within.is_none() && (one.listed.is_none() || !one.is_current()) {
+                complete &= one.listed.is_some();
+                self.warnings.push(one.unasked());
+            }
+        }
+        self.rest_on_lists(&wanted);
+        if !faults.is_empty() {
+            let Self { sources, declarations, files, warnings, .. } = self;
+            let diagnostics = faults.into_iter().chain(warnings).collect();
+            return Err(Box::new(Faults { diagnostics, sources, declarations, complete: false, files }));
+        }
+        if !complete {
+            self.leave_out_unknown();
+        }
+        Ok(self)
+    }
+
+    /// What is kept of this tree holds only with the lists as they are.
+    fn rest_on_lists(&mut self, wanted: &[Wanted]) {
+        let world = World::over(&self.observed);
+        for one in wanted {
+            if world.read(&one.file).is_err() {
+                world.is_not_to_be_kept();
+            }
+        }
+        self.observed = world.observed();
+    }
+
+    fn leave_out_unknown(&mut self) {
+        let known: BTreeSet<_> = self.declarations.iter().map(|one| one.task.name.clone()).collect();
+        let is_known =
+            |edge: &EdgeRef| known.contains(&edge.task) || edge.task.as_str().starts_with(BUILT_IN);
+        for Declaration { after, before, .. } in &mut self.declarations {
+            after.retain(is_known);
+            before.retain(is_known);
+        }
+    }
+}
+
+/// Finds out their lists: from what is kept, else from themselves; what went wrong.
+fn fetch(wanted: &mut [Wanted], root: &Path, asking: &Asking) -> Vec<Diagnostic> {
+    let is_to_be_asked = |one: &Wanted| asking.within.is_some() && (asking.anew || !one.is_current());
+    wanted.iter_mut().filter(|one| !is_to_be_asked(one)).for_each(Wanted::recall);
+    let Some(surroundings) = &asking.within else { return Vec::new() };
+    let mut asked: Vec<&mut Wanted> = wanted.iter_mut().filter(|one| one.listed.is_none()).collect();
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    let servers: Vec<Arc<TaskServer>> = asked.iter().map(|one| Arc::clone(&one.server)).collect();
+    let answers = ask(&servers.iter().map(Arc::as_ref).collect::<Vec<_>>(), root, surroundings);
+    let mut faults = Vec::new();
+    for (one, answer) in asked.iter_mut().zip(answers) {
+        match answer {
+            Ok(listed) => {
+                one.listed = Some(listed);
+                one.keep(&asking.state_dir);
+            }
+            Err(fault) => faults.push(one.fault(&fault)),
+        }
+    }
+    faults
+}

@@ -1,0 +1,106 @@
+//! The lists of some servers, for who has no runtime: each is started, asked, and ended.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use super::{Host, Start, StartFault, Trouble};
+use crate::{
+    model::TaskServer,
+    process::{RuntimeDir, SESSION_VARIABLE, Warden, WardenOptions, inherited},
+    tsp::InitializeResult,
+};
+
+/// What is left of a server that would not end gets this long.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What servers are started within.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The environment they inherit.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The program that ends them should this one be killed; see [`WardenOptions::guardian`].
+    pub guardian: Option<PathBuf>,
+    /// Where short-lived private directories may be made, best first.
+    pub runtime_bases: Vec<PathBuf>,
+    /// Variables that nothing can override.
+    pub reserved: Vec<(OsString, OsString)>,
+}
+
+/// Asks servers for their tasks, all at once. On a thread of its own: it may be called from anywhere.
+#[must_use]
+pub fn ask(
+    servers: &[&TaskServer],
+    root: &Path,
+    surroundings: &Surroundings,
+) -> Vec<Result<InitializeResult, StartFault>> {
+    let all_failed = |why: String| {
+        let fault = StartFault { trouble: Trouble::NotStarted(why), last: Vec::new() };
+        servers.iter().map(|_| Err(fault.clone())).collect()
+    };
+    let asked = thread::scope(|scope| scope.spawn(|| within_runtime(servers, root, surroundings)).join());
+    match asked {
+        Ok(Ok(answers)) => answers,
+        Ok(Err(error)) => all_failed(error.to_string()),
+        Err(_) => all_failed("internal failure".to_owned()),
+    }
+}
+
+fn within_runtime(
+    servers: &[&TaskServer],
+    root: &Path,
+    surroundings: &Surroundings,
+) -> io::Result<Vec<Result<InitializeResult, StartFault>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outer = surroundings.environment.iter().find(|(name, _)| name == SESSION_VARIABLE);
+    let warden = Warden::new(WardenOptions {
+        guardian: surroundings.guardian.clone(),
+        outer_session: outer.map(|(_, value)| value.clone()),
+        ..WardenOptions::default()
+    })?;
+    let private = RuntimeDir::create(&surroundings.runtime_bases)?;
+    warden.guard_directory(private.path());
+    let ambient = Arc::new(inherited(&surroundings.environment));
+    Ok(runtime.block_on(async {
+        let starts = servers.iter().enumerate().map(|(at, server)| Start {
+            server,
+            root,
+            ambient: Arc::clone(&ambient),
+            reserved: surroundings.reserved.clone(),
+            socket: private.path().join(format!("s{at}")),
+            log: None,
+            lines: None,
+        });
+        let asked: Vec<_> = starts.map(|start| one(&warden, start)).collect();
+        let answers = all(asked).await;
+        warden.end_everything(GRACE).await;
+        answers
+    }))
+}
+
+async fn one(warden: &Warden, start: Start<'_>) -> Result<InitializeResult, StartFault> {
+    let host = Host::start(warden, start).await?;
+    host.end().await;
+    Ok(host.listed().clone())
+}
+
+/// Waits for all of them at once.
+async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = waiting.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in waiting.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+            if let std::task::Poll::Ready(result) = future.as_mut().poll(context) {
+                *done = Some(result);
+            }
+        }
+        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}

@@ -1,0 +1,295 @@
+//! The task servers of a session: started when their first task runs, kept for the next, begun anew when they are
+//! gone or what they are made of has changed.
+
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::{context::RunContext, shared::Shared};
+use crate::{
+    fingerprint::Content,
+    loader::forget_list,
+    model::{Action, Digest, FileKind, TaskName, TaskServer},
+    pattern::{PatternKind, PatternSet},
+    process::LogTarget,
+    servers::{Host, Start, StartFault, names},
+};
+
+/// Longer paths fit into no address of a socket (104 bytes on macOS, 108 on Linux).
+const LONGEST_PATH: usize = 100;
+
+/// The servers of a session, by their full names.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    places: Mutex<HashMap<String, Arc<Place>>>,
+    started: AtomicU64,
+    /// A directory for sockets, where the usual one has too long a name.
+    short: OnceLock<Option<crate::process::RuntimeDir>>,
+}
+
+/// Where a server of a name is, if it runs.
+#[derive(Debug, Default)]
+struct Place(tokio::sync::Mutex<Standing>);
+
+#[derive(Debug, Default)]
+struct Standing {
+    up: Option<Arc<Up>>,
+    /// The run in which it could not be started, and why: who comes next in that run need not wait for the same.
+    failed: Option<(String, String)>,
+}
+
+/// A server that is up.
+#[derive(Debug)]
+pub(crate) struct Up {
+    host: Host,
+    server: Arc<TaskServer>,
+    made: Digest,
+    /// The run in which was seen that it is still made of the same.
+    seen_in: Mutex<String>,
+    room: Option<Arc<Semaphore>>,
+    users: watch::Sender<usize>,
+    /// Why it was killed.
+    pub(super) killed: OnceLock<String>,
+}
+
+/// A place at a server, for one task.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(super) up: Arc<Up>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.up.users.send_modify(|users| *users -= 1);
+    }
+}
+
+impl Up {
+    pub(super) const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// What became of it.
+    pub(super) async fn trouble(&self) -> (String, Vec<String>) {
+        let StartFault { trouble, last } = self.host.trouble().await;
+        (self.killed.get().cloned().unwrap_or_else(|| trouble.to_string()), last)
+    }
+
+    /// Ends it once nobody uses it.
+    async fn retire(self: Arc<Self>) {
+        // The sender is in our hands.
+        let _ = self.users.subscribe().wait_for(|users| *users == 0).await;
+        self.host.end().await;
+    }
+}
+
+impl Servers {
+    fn place(&self, name: &str) -> Arc<Place> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(places.entry(name.to_owned()).or_default())
+    }
+
+    fn all(&self) -> Vec<(String, Arc<Place>)> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.iter().map(|(name, place)| (name.clone(), Arc::clone(place))).collect()
+    }
+
+    /// Ends all of them.
+    pub(crate) async fn end(&self) {
+        let mut ending = tokio::task::JoinSet::new();
+        for (_, place) in self.all() {
+            ending.spawn(async move {
+                if let Some(up) = place.0.lock().await.up.take() {
+                    up.host.end().await;
+                }
+            });
+        }
+        ending.join_all().await;
+    }
+
+    /// Ends those that no task needs any more.
+    pub(crate) fn keep_only(&self, is_needed: impl Fn(&str) -> bool) {
+        for (_, place) in self.all().into_iter().filter(|(name, _)| !is_needed(name)) {
+            tokio::spawn(async move {
+                let up = place.0.lock().await.up.take();
+                if let Some(up) = up {
+                    up.retire().await;
+                }
+            });
+        }
+    }
+
+    /// A seat at a server, which is started if it does not run or is another by now.
+    pub(super) async fn seat(
+        &self,
+        run: &Arc<RunContext>,
+        server: &Arc<TaskServer>,
+    ) -> Result<Seat, Unseated> {
+        let place = self.place(&server.full_name());
+        let up = {
+            let mut standing = place.0.lock().await;
+            standing.refresh(run, server).await;
+            match (&standing.up, &standing.failed) {
+                (Some(up), _) => Arc::clone(up),
+                (None, Some((id, why))) if *id == run.id => return Err(Unseated::Again(why.clone())),
+                (None, _) => match self.start(run, server).await {
+                    Ok(up) => {
+                        standing.failed = None;
+                        Arc::clone(standing.up.insert(Arc::new(up)))
+                    }
+                    Err(fault) => {
+                        standing.failed = Some((run.id.clone(), fault.to_string()));
+                        return Err(Unseated::Fault(fault));
+                    }
+                },
+            }
+        };
+        up.users.send_modify(|users| *users += 1);
+        let mut seat = Seat { up, _room: None };
+        if let Some(room) = &seat.up.room {
+            // It is never closed.
+            seat._room = Arc::clone(room).acquire_owned().await.ok();
+        }
+        Ok(seat)
+    }
+
+    async fn start(&self, run: &Arc<RunContext>, server: &Arc<TaskServer>) -> Result<Up, StartFault> {
+        let shared = &run.shared;
+        let made = made_of(run, server).await;
+        let runtime = run.runtime_path().map(|path| path.as_os_str().to_owned()).unwrap_or_default();
+        let mut reserved: Vec<(OsString, OsString)> =
+            vec![("DEVTASK_TREES".into(), shared.trees(&run.ambient))];
+        let directories = shared.directories(&shared.ambient, runtime.as_ref());
+        reserved.extend(directories.into_iter().filter_map(|(name, path)| Some((name.into(), path?))));
+        let start = Start {
+            server,
+            root: &shared.root,
+            ambient: Arc::new(crate::process::inherited(&shared.ambient)),
+            reserved,
+            socket: self.socket(run),
+            log: Some(LogTarget::of_process(server_log(shared, server))),
+            lines: None,
+        };
+        let host = Host::start(&shared.warden, start).await?;
+        let room = host.listed().capabilities.max_concurrency;
+        let room = room
+            .map(|most| Arc::new(Semaphore::new(usize::try_from(most.max(1)).unwrap_or(usize::MAX >> 3))));
+        let (server, seen_in) = (Arc::clone(server), Mutex::new(run.id.clone()));
+        let up =
+            Up { host, server, made, seen_in, room, users: watch::channel(0).0, killed: OnceLock::new() };
+        up.compare_list(run);
+        up.hear_of_changes(shared);
+        Ok(up)
+    }
+
+    /// A path for a socket that nobody else has.
+    fn socket(&self, run: &RunContext) -> PathBuf {
+        let name = format!("tsp-{}", self.started.fetch_add(1, Ordering::Relaxed));
+        let usual = run.runtime_path().map(|dir| dir.join(&name)).unwrap_or_else(|_| PathBuf::from(&name));
+        if usual.as_os_str().len() <= LONGEST_PATH {
+            return usual;
+        }
+        let short = self.short.get_or_init(|| {
+            let dir = crate::process::RuntimeDir::create(&[PathBuf::from("/tmp")]).ok()?;
+            run.shared.warden.guard_directory(dir.path());
+            Some(dir)
+        });
+        short.as_ref().map_or(usual, |dir| dir.path().join(name))
+    }
+}
+
+/// Why there is no seat.
+pub(super) enum Unseated {
+    /// The server could not be started.
+    Fault(StartFault),
+    /// It could not be started before, in this very run.
+    Again(String),
+}
+
+impl Standing {
+    /// Lets go of a server that is gone, or another than it should be.
+    async fn refresh(&mut self, run: &Arc<RunContext>, server: &Arc<TaskServer>) {
+        let Some(up) = &self.up else { return };
+        let is_fit = up.host.is_well() && up.killed.get().is_none() && up.server == *server;
+        let is_same = is_fit && {
+            let is_known = *up.seen_in.lock().unwrap_or_else(PoisonError::into_inner) == run.id;
+            is_known || made_of(run, server).await == up.made
+        };
+        if is_same {
+            up.seen_in.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&run.id);
+        } else if let Some(up) = self.up.take() {
+            tokio::spawn(up.retire());
+        }
+    }
+}
+
+impl Up {
+    /// Whether it tells now what the graph rests on; if not, the next who loads the files asks it.
+    fn compare_list(&self, run: &RunContext) {
+        let shared = &run.shared;
+        let is_its = |action: &Action| matches!(action, Action::Served(server) if **server == *self.server);
+        let tasks = shared.graph.ids().map(|id| shared.graph.task(id)).filter(|task| is_its(&task.action));
+        let mut known: Vec<&TaskName> = tasks.map(|task| &task.name).collect();
+        known.sort();
+        let told = names(&self.server, self.host.listed());
+        if told.iter().collect::<Vec<_>>() != known {
+            forget(shared, &self.server);
+            let name = &self.server.name;
+            run.warn_of_all(&format!(
+                "server `{name}` lists other tasks than before; they are known to the next run"
+            ));
+        }
+    }
+
+    /// When it says that its list is another one, that is asked for when the files are loaded next: in a watch at once.
+    fn hear_of_changes(&self, shared: &Arc<Shared>) {
+        let (mut changes, shared) = (self.host.client().changes(), Arc::downgrade(shared));
+        let server = Arc::clone(&self.server);
+        tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let Some(shared) = shared.upgrade() else { return };
+                forget(&shared, &server);
+            }
+        });
+    }
+}
+
+fn forget(shared: &Shared, server: &TaskServer) {
+    let file = forget_list(&shared.state_dir, server);
+    if let Some(watching) = shared.watching.get() {
+        watching.suspect(file);
+    }
+}
+
+/// Where a server's own output is kept.
+pub(super) fn server_log(shared: &Shared, server: &TaskServer) -> PathBuf {
+    shared.log_dir().join("servers").join(format!("{}.log", server.full_name()))
+}
+
+/// What a server is made of, now.
+async fn made_of(run: &Arc<RunContext>, server: &Arc<TaskServer>) -> Digest {
+    let (run, server) = (Arc::clone(run), Arc::clone(server));
+    let look = move || {
+        let shared = &run.shared;
+        let patterns: Vec<String> = server.watch.iter().map(|pattern| pattern.value.clone()).collect();
+        let set = PatternSet::new(std::slice::from_ref(&shared.root), &patterns, PatternKind::Inputs).ok()?;
+        let matched = shared.scanner.walk(&[&set]).into_iter().next()?;
+        let files = shared.table.digest(&matched);
+        let row = |file: &crate::scan::FileEntry| -> (PathBuf, FileKind, Digest) {
+            (file.path.to_path_buf(), file.kind, file.digest)
+        };
+        let rows: Vec<_> = files.entries.iter().map(row).collect();
+        Some(crate::fingerprint::digest_of(format!("{rows:?}").as_bytes()))
+    };
+    let looked = tokio::task::spawn_blocking(look).await;
+    looked.ok().flatten().unwrap_or_else(|| Content::default().digest())
+}
