@@ -48,13 +48,15 @@
 //! | 6 | [`store`] | what is remembered: redb, the lock, the state directory | 4.3, 4.6 |
 //! | 6 | [`process`] | child processes, none ever left behind | 3 |
 //! | 6 | [`watch`] | what may have changed, as the system tells it | 5 |
-//! | 7 | [`loader`] | finding, reading and joining task files; keeping what they came to | 1, 1.1, 4.6 |
-//! | 8 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
-//! | 9 | [`serve`] | the session socket: who holds the tree serves the others in it | 4.6, 8 |
-//! | 9 | [`guide`] | the contract and the hazards, as text | |
+//! | 6 | [`tsp`] | the Task Server Protocol: messages, connections, a kit for servers | 9 |
+//! | 7 | [`servers`] | task servers as programs: started, asked, judged, ended | 9 |
+//! | 8 | [`loader`] | finding, reading and joining task files and the lists of servers; keeping what they came to | 1, 1.1, 4.6, 9 |
+//! | 9 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
+//! | 10 | [`serve`] | the session socket: who holds the tree serves the others in it | 4.6, 8 |
+//! | 10 | [`guide`] | the contract, the protocol of task servers and the hazards, as text | |
 //!
-//! Siblings on floor 6 are strangers: the session carries everything between them. Async lives in
-//! [`process`], [`session`] and the owner's side of [`serve`] only.
+//! Siblings on floor 6 are strangers: who stands above carries everything between them. Async lives in
+//! [`process`], [`tsp`], [`servers`], [`session`] and the owner's side of [`serve`] only.
 //!
 //! "spec section 4.1" in a comment is that section of [`guide::spec`]; "hazard C19" and "limit L1" are rows of
 //! [`guide::hazards`].
@@ -62,7 +64,7 @@
 //! # The way of the data
 //!
 //! ```text
-//!  text (toml · json · devenv's json)
+//!  text (toml · json · devenv's json · lists of servers)
 //!        │ loader, config (pure parse)
 //!        ▼
 //!  Declarations ──graph──▶ TaskGraph ──plan──▶ Plan

@@ -27,17 +27,19 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 6),
     ("process", 6),
     ("watch", 6),
-    ("loader", 7),
-    ("session", 8),
-    ("serve", 9),
-    ("guide", 9),
+    ("tsp", 6),
+    ("servers", 7),
+    ("loader", 8),
+    ("session", 9),
+    ("serve", 10),
+    ("guide", 10),
 ];
 
 /// Floors up to this one decide and do nothing.
 const PURE: u8 = 5;
 
 /// Rooms that may be async.
-const ASYNC: &[&str] = &["process", "session", "serve"];
+const ASYNC: &[&str] = &["process", "tsp", "servers", "session", "serve"];
 
 /// What a pure room must not mention, with the reason it stands here.
 const IMPURE: &[(&str, &str)] = &[

@@ -112,6 +112,9 @@ fn unknown_key<T: Fields>(entry: &Entry, decoder: &mut Decoder) {
     let hint = match (near, tables::owner(&entry.key)) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, Some(owner)) => format!("`{}` belongs to {owner}", entry.key),
+        (None, None) if T::CALLED == tables::TaskServers::CALLED => {
+            "the table of tasks is called `tasks`".to_owned()
+        }
         (None, None) => {
             format!(
                 "{} has {}",

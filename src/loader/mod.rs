@@ -1,6 +1,6 @@
 //! Finds task files, reads them, and joins their projects into one list of declarations.
 //!
-//! Floor 7, synchronous. Everything about *where* a task comes from is decided here: the search upward, the root, includes,
+//! Floor 8, synchronous. Everything about *where* a task comes from is decided here: the search upward, the root, includes,
 //! dotenv files, devenv's lists. What a text *means* is the business of [`config`](crate::config), and
 //! whether the tasks make a graph is that of the graph. It reads no variable and no home directory by
 //! itself: what it needs of these stands in the [`LoadRequest`]. It runs nothing (hazard E1).

@@ -1,6 +1,6 @@
 //! The session socket: who holds a tree serves everybody else in it (spec section 4.6).
 //!
-//! Floor 9. The process that holds the tree, its *owner*, listens on a socket in the state directory. Every other
+//! Floor 10. The process that holds the tree, its *owner*, listens on a socket in the state directory. Every other
 //! invocation in the tree is a *guest*: it sends what it was asked to do, the owner runs it in its own session, and
 //! what happens comes back as events. Where that cannot be, because nobody listens, or another version does, or the
 //! task files were edited meanwhile, a guest waits until the tree is free and does the work itself. So being a guest is

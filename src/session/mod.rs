@@ -1,6 +1,6 @@
 //! Runs: from a graph and a request to results, with everything the rooms below can do.
 //!
-//! Floor 8. A [`Session`] holds the tree: the lock, the store, the file table, the children. Each
+//! Floor 9. A [`Session`] holds the tree: the lock, the store, the file table, the children. Each
 //! [`Request`] becomes a [`Run`] with a scheduler of its own. The room reads neither home nor environment
 //! by itself (but `TMPDIR`, where no place for private files is named) and prints nothing: who opens a session says what it may use.
 //!

@@ -147,13 +147,6 @@ fn every_fault_of_a_toml_file_has_its_place_and_a_hint() {
             "did you mean `${git.root}`?",
         ),
         // what is not there yet
-        ("[servers.a]\ncommand = 'x'", "servers-not-supported", "servers", "remove the table"),
-        (
-            "task.serverProtocol = ['x']",
-            "servers-not-supported",
-            "task",
-            "remove the table; if a task was meant, its table is called `tasks`",
-        ),
         ("[checks.a]\nfiles = []", "checks-not-supported", "checks", "remove the table"),
         // syntax
         ("[tasks.a\nexec = ''", "syntax", "", ""),

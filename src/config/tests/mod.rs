@@ -4,6 +4,7 @@ mod fields;
 mod hostile;
 mod processes;
 mod schema;
+mod servers;
 
 use std::{collections::BTreeMap, path::Path};
 
