@@ -11,6 +11,8 @@ mod handed_on;
 mod pattern;
 #[path = "../fuzz/targets/record.rs"]
 mod record;
+#[path = "../fuzz/targets/wire.rs"]
+mod wire;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -43,4 +45,9 @@ fn pattern() {
 #[test]
 fn record() {
     replay("record", record::check);
+}
+
+#[test]
+fn wire() {
+    replay("wire", wire::check);
 }

@@ -1,7 +1,7 @@
 //! Task servers as programs: started, asked for their tasks, ended.
 //!
 //! Floor 7. A [`Host`] is a server that runs, with the connection to it; what it is told there is who holds it to say.
-//! [`list`] makes declarations of the tasks it tells, with every fault named. It must never know
+//! [`declarations`] are made of the tasks it tells, with every fault named. It must never know
 //! what is kept of a list (the loader's business) or when a task runs (the session's).
 //!
 //! | file | story |

@@ -136,6 +136,7 @@ impl Screen {
             What::TaskStarted { task } => self.running.push(Running {
                 task: task.clone(),
                 since: Instant::now(),
+                progress: String::new(),
                 last_line: String::new(),
                 owns_terminal: self.shows.interactive.contains(task),
             }),
@@ -146,6 +147,11 @@ impl Screen {
                     self.processes.remove(&status.task);
                 } else {
                     self.processes.insert(status.task.clone(), (**status).clone());
+                }
+            }
+            What::Progress { task, done, total, message } => {
+                if let Some(running) = self.running.iter_mut().find(|r| r.task == *task) {
+                    running.progress = how_far(*done, *total, message.as_deref());
                 }
             }
             What::Log { task, line, .. } if self.live.is_some() && !line.trim().is_empty() => {
@@ -299,14 +305,28 @@ impl Live {
 struct Running {
     task: TaskName,
     since: Instant,
+    /// How far it is, if it says so.
+    progress: String,
     last_line: String,
     owns_terminal: bool,
+}
+
+/// How far a task is: a share where it is known of what, and what it is at.
+fn how_far(done: f64, total: Option<f64>, message: Option<&str>) -> String {
+    let share = match total {
+        Some(total) if total > 0.0 && done.is_finite() => {
+            format!("{done} of {total} ({:.0} %)", (done / total * 100.0).clamp(0.0, 100.0))
+        }
+        _ => format!("{done}"),
+    };
+    let message = message.map(|text| format!(" {}", output_line(text, false))).unwrap_or_default();
+    format!("{share}{message}  ")
 }
 
 impl Running {
     fn row(&self) -> String {
         let seconds = self.since.elapsed().as_secs_f64();
-        format!("{:<17} {} ({seconds:.1}s)  {}", "Running", self.task, self.last_line)
+        format!("{:<17} {} ({seconds:.1}s)  {}{}", "Running", self.task, self.progress, self.last_line)
     }
 
     fn report(&self) -> String {
