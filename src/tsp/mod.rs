@@ -17,7 +17,7 @@
 mod client;
 mod frame;
 mod message;
-// pub mod server;
+pub mod server;
 
 pub use client::{Answers, Client, Fault, Said};
 pub use frame::{Frames, LIMIT, TooLong};
