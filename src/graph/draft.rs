@@ -1,6 +1,6 @@
 //! Tasks written in code.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{
         Action, Condition, Declaration, EdgeRef, NameFault, Probe, ProbeKind, ProcessSpec, Task, TaskKind,
-        TaskName, Written,
+        TaskName, TaskServer, Written,
     },
     pattern::{PatternKind, PatternSet},
 };
@@ -36,6 +36,14 @@ impl Task {
     #[must_use]
     pub fn process(name: &str, exec: &str) -> TaskDraft {
         Self::shell(name, exec).supervised(ProcessSpec::default())
+    }
+
+    /// A task that a server runs, by this very name. Tasks of one server share it.
+    #[must_use]
+    pub fn served(name: &str, server: Arc<TaskServer>) -> TaskDraft {
+        let mut draft = Task::group(name);
+        draft.task.action = Action::Served(server);
+        draft
     }
 
     /// A task without a command: it only gathers edges.

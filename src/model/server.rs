@@ -33,10 +33,28 @@ impl TaskServer {
     /// How long a server may take to start if nobody said.
     pub const START_TIMEOUT: Duration = Duration::from_secs(5);
 
+    /// A server made in code: a program and its arguments, started in the root unless [`dir`](Self::dir) says otherwise.
+    #[must_use]
+    pub fn new<'a>(name: &str, command: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            project: "".into(),
+            command: command.into_iter().map(Written::from).collect(),
+            dir: PathBuf::new(),
+            env: BTreeMap::new(),
+            file_env: BTreeMap::new(),
+            watch: Vec::new(),
+            start_timeout: Self::START_TIMEOUT,
+        }
+    }
+
     /// What it is called where several projects may have one of that name.
     #[must_use]
     pub fn full_name(&self) -> String {
-        format!("{}:{}", self.project, self.name)
+        match &*self.project {
+            "" => self.name.clone(),
+            project => format!("{project}:{}", self.name),
+        }
     }
 
     /// Its command line, for people.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     graph::TaskGraph,
-    model::{Digest, Task},
+    model::{Action, Digest, Task, TaskServer},
     plan::Standpoint,
     process::{Warden, WardenOptions},
     scan::{FileTable, GRANULARITY, ScanOptions, Scanner, TableOptions},
@@ -364,6 +364,11 @@ pub(super) fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
     graph.each_task(|task| {
         task.cwd = root.join(&task.cwd);
         task.pattern_bases = task.pattern_bases.iter().map(|base| root.join(base)).collect();
+        if let Action::Served(server) = &mut task.action
+            && server.dir.is_relative()
+        {
+            *server = Arc::new(TaskServer { dir: root.join(&server.dir), ..TaskServer::clone(server) });
+        }
     });
     Arc::new(graph)
 }
