@@ -57,7 +57,7 @@ impl Execution {
         let Some(judged) = judged.pop() else { return Ok(None) };
         if judged.reasons.is_empty() {
             let handed = judged.fresh.as_ref().map(HandedOn::from_record).unwrap_or_default();
-            return Ok(Some(Left { handed, was_done: true, looked: Some(judged.looked), outputs: None }));
+            return Ok(Some(Left { handed, was_done: true, looked: Some(judged.looked), ..Left::default() }));
         }
         self.start.reasons = judged.reasons;
         self.start.changed = judged.changed;

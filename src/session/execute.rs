@@ -157,6 +157,8 @@ pub(super) struct Left {
     pub(super) outputs: Option<FileSet>,
     /// There was nothing to do: its `status` said so, or another run has done it.
     pub(super) was_done: bool,
+    /// Its server looked, and found nothing to do: that is a success to be recorded, told as what it is.
+    pub(super) was_skipped: bool,
     /// What its sets held, if somebody looked before it was clear that nothing was to be done.
     pub(super) looked: Option<Looked>,
 }
@@ -328,7 +330,8 @@ impl Execution {
         let success = self.start.record.as_ref().and_then(|r| r.success.as_ref());
         let mut handed = success.map(HandedOn::from_record).unwrap_or_default();
         handed.exports = last_of_each(handed.exports.into_iter().chain(exports).collect());
-        Ok(Some(Left { handed, outputs: self.outputs_as_they_are().await?, was_done: true, looked: None }))
+        let outputs = self.outputs_as_they_are().await?;
+        Ok(Some(Left { handed, outputs, was_done: true, ..Left::default() }))
     }
 
     /// Points 3 and, as far as it can fail the task, what follows.
@@ -413,7 +416,7 @@ impl Execution {
         let handed =
             harvest(output.as_deref(), exports.as_deref(), listed.as_deref()).map_err(|e| e.to_string())?;
         let outputs = self.outputs().await?;
-        Ok(Left { handed, outputs, was_done: false, looked: None })
+        Ok(Left { handed, outputs, ..Left::default() })
     }
 
     /// The declared outputs, if it declares any.
@@ -451,6 +454,7 @@ impl Execution {
 
     /// Steps 4 and 5, and the event that tells of it all.
     async fn conclude(mut self, result: Result<Left, Failure>) -> Executed {
+        let skipped = result.as_ref().is_ok_and(|left| left.was_skipped);
         let (outcome, error, left) = match result {
             Ok(left) if left.was_done => (Outcome::Cached, None, Some(left)),
             Ok(left) => (Outcome::Succeeded, None, Some(left)),
@@ -471,6 +475,7 @@ impl Execution {
         let found = left.as_ref().and_then(|left| left.looked.clone());
         let looked = found.unwrap_or(Looked { outputs: files, ..before });
         let record = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
+        let outcome = if skipped { Outcome::Cached } else { outcome };
         let mut executed = Executed {
             id: self.id,
             handed: Arc::new(left.map(|l| l.handed).unwrap_or_default()),

@@ -215,7 +215,7 @@ impl Execution {
             left.handed = success.map(HandedOn::from_record).unwrap_or_default();
         }
         left.handed = merged(left.handed, result)?;
-        left.was_done = is_skipped;
+        left.was_skipped = is_skipped;
         Ok(left)
     }
 }

@@ -22,5 +22,6 @@ mod protocol;
 mod review;
 mod run;
 mod running;
+mod servers;
 mod state;
 mod watch;

@@ -1,0 +1,141 @@
+//! What servers tell of their tasks: when they are asked, what is kept, what is wrong with it.
+
+use super::{super::support::Sandbox, starts, tree};
+
+const TWO: &str = r#"{"name":"a"},{"name":"b","depends":["a"]}"#;
+
+#[test]
+fn who_only_looks_starts_nothing_and_says_what_is_not_known() {
+    let tree = tree(TWO, "answer succeeded", "[tasks.c]\nexec = ':'\nafter = ['b']\n");
+    for line in ["list", "why c", "show c", "graph", "validate", "run -n c", "list --json"] {
+        let said = tree.devtask(line.split_whitespace()).run();
+        assert!(said.err.contains("the tasks of server `sh` are not known yet"), "{line}\n{said}");
+        assert_eq!(starts(&tree), 0, "{line}");
+    }
+    assert!(!tree.ok("list").out.contains("p:b"));
+    tree.ok("run b");
+    assert_eq!(starts(&tree), 2);
+    for line in ["list", "why b", "show b", "graph", "validate"] {
+        let said = tree.ok(line);
+        assert!(said.err.is_empty() || line == "validate", "{line}\n{said}");
+        assert_eq!(starts(&tree), 0, "{line}");
+    }
+    assert!(tree.ok("list").out.contains("p:b"));
+}
+
+#[test]
+fn a_list_is_asked_for_again_when_the_server_may_have_another() {
+    let tree = tree(TWO, "answer succeeded", "watch = ['tasks.json']\n[tasks.c]\nexec = ':'\n");
+    tree.ok("run c");
+    assert_eq!(starts(&tree), 1);
+    tree.append("devtask.toml", "[tasks.d]\nexec = ':'\n");
+    tree.ok("run d");
+    assert_eq!(starts(&tree), 0, "what the file says of others is none of its business");
+    tree.write("tasks.json", r#"{"tasks":[{"name":"new"}]}"#);
+    let list = tree.ok("list");
+    assert!(list.err.contains("server `sh` has changed since it told its tasks"), "{list}");
+    assert!(list.out.contains("p:b") && !list.out.contains("p:new"), "{list}");
+    assert_eq!(starts(&tree), 0);
+    tree.ok("run new");
+    assert_eq!(starts(&tree), 2);
+    let list = tree.ok("list");
+    assert!(list.err.is_empty() && !list.out.contains("p:b"), "{list}");
+    tree.append("server.sh", "# another\n");
+    assert!(tree.ok("list --refresh-task-cache").err.is_empty());
+    assert_eq!(starts(&tree), 1);
+    tree.replace("devtask.toml", "startTimeout = \"20s\"", "startTimeout = \"30s\"");
+    tree.ok("run c");
+    assert_eq!(starts(&tree), 1, "it is declared otherwise");
+}
+
+#[test]
+fn a_server_that_lists_others_when_it_runs_is_told_of() {
+    // Nothing says that its list rests on that file.
+    let tree = tree(TWO, "answer succeeded", "");
+    tree.ok("run a");
+    tree.write("tasks.json", r#"{"tasks":[{"name":"a"},{"name":"new"}]}"#);
+    starts(&tree);
+    let said = tree.ok("run a");
+    assert!(said.err.contains("server `sh` lists other tasks than before"), "{said}");
+    tree.ok("run new");
+    assert_eq!(starts(&tree), 3);
+}
+
+#[test]
+fn every_fault_of_a_list_is_told_with_the_server() {
+    let tasks = r#"{"name":"a"},{"name":"a"},{"name":"bad name"},{},{"name":"c","after":"a"},5,
+        {"name":"d","depends":["a@never","x y"],"outputs":["["],"env":{"A=":"b"}},{"name":"f","outputs":["../../out"]}"#;
+    let tree = tree(tasks, "answer succeeded", "[tasks.d]\nexec = ':'\n");
+    let said = tree.expect(2, "run a");
+    for part in [
+        "p:a is in it twice",
+        "it names a task `bad name`: ` ` is not allowed in a task name",
+        "task 4 cannot be read: it has no `name`",
+        "task 5, `c` cannot be read",
+        "task 6 cannot be read: it is no object",
+        "`@never` of p:d is no state to wait for",
+        "it names a task that p:d depends on `x y`",
+        "`[` of p:d is no pattern",
+        "p:f has outputs outside the root: `../../out`",
+        "devtask.toml:2:10",
+    ] {
+        assert!(said.err.contains(part), "{part}\n{said}");
+    }
+    // With a list that is sound, what it says is judged with the rest.
+    tree.write("tasks.json", r#"{"tasks":[{"name":"d"},{"name":"e","depends":["nowhere"]}]}"#);
+    let said = tree.expect(2, "run a");
+    assert!(said.err.contains("duplicate") && said.err.contains("p:nowhere"), "{said}");
+}
+
+#[test]
+fn servers_that_cannot_be_asked_are_faults_each_with_its_reason() {
+    let tree = Sandbox::with(
+        "[servers.none]\ncommand = ['./none']\n[servers.dies]\ncommand = ['./dies']\n[servers.silent]\n\
+         command = ['./silent']\nstartTimeout = '300ms'\n[servers.deaf]\ncommand = ['./deaf']\nstartTimeout = '300ms'\n\
+         [servers.odd]\ncommand = ['./odd']\n[servers.refuses]\ncommand = ['./refuses']\n[servers.newer]\ncommand = ['./newer']\n\
+         [tasks.a]\nexec = ':'\n",
+    );
+    let with = |name: &str, script: &str| drop(tree.program(name, &format!("#!/bin/sh\n{script}\n")));
+    with("dies", "echo about to fail >&2; exit 3");
+    with("silent", "exec sleep 1000");
+    with("deaf", "exec 3>&-; exec sleep 1000");
+    with("odd", "echo hello >&3; exec sleep 1000");
+    with("refuses", r#"echo '{"id":1,"error":{"code":-32600,"message":"not today"}}' >&3; exec sleep 1000"#);
+    with("newer", r#"echo '{"id":1,"result":{"tasks":[],"protocolVersion":2}}' >&3; exec sleep 1000"#);
+    let said = tree.expect(2, "run a");
+    for part in [
+        "server `none` cannot be started: there is no program `./none`",
+        "server `dies` ended with exit 3",
+        "it wrote: about to fail",
+        "server `silent` neither bound its socket nor spoke on its descriptor 3 within 300ms",
+        "server `deaf` neither bound its socket",
+        "server `odd` speaks wrongly: a line is no JSON",
+        "server `refuses` answers `initialize` with an error: not today (-32600)",
+        "server `newer` speaks version 2 of the protocol",
+    ] {
+        assert!(said.err.contains(part), "{part}\n{said}");
+    }
+}
+
+#[test]
+fn devenvs_spelling_is_understood() {
+    let tree = Sandbox::with("name = 'p'\ntask.serverProtocol = ['./server.sh']\n");
+    tree.program("server.sh", super::SERVER);
+    tree.write("tasks.json", r#"{"tasks":[{"name":"a"}]}"#);
+    tree.write("run.sh", "answer succeeded");
+    assert!(tree.ok("run a").err.contains("Succeeded         p:a"));
+}
+
+#[test]
+fn the_tasks_of_an_included_project_are_its_own() {
+    let tree = Sandbox::with("name = 'top'\ninclude = ['app']\n[tasks.all]\nafter = ['app:a']\n");
+    tree.write("app/devtask.toml", "[servers.sh]\ncommand = ['./server.sh']\n");
+    tree.program("app/server.sh", super::SERVER);
+    tree.write("app/tasks.json", r#"{"tasks":[{"name":"a","exec_if_modified":["in.txt"]}]}"#);
+    tree.write("app/run.sh", "answer succeeded");
+    tree.write("app/in.txt", "x");
+    tree.ok("run");
+    assert!(tree.devtask(["why", "a"]).dir("app").run().out.contains("app:a is fresh"));
+    tree.write("app/in.txt", "y");
+    assert!(tree.ok("why app:a").out.contains("app/in.txt"));
+}
