@@ -91,7 +91,8 @@ pub enum Trouble {
     Spoke(Fault),
 }
 
-fn ended_how(exit: &Exit) -> String {
+/// How a server ended, in words.
+pub(super) fn ended_how(exit: &Exit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("ended with exit {code}"),
         (None, Some(signal)) => {
@@ -275,7 +276,7 @@ fn judged(answer: Result<Result<InitializeResult, RpcError>, Fault>) -> Result<I
 }
 
 /// Tries until there is somebody at the socket.
-async fn connected(socket: &Path) -> UnixStream {
+pub(super) async fn connected(socket: &Path) -> UnixStream {
     let mut pause = PAUSES.0;
     loop {
         if let Ok(stream) = UnixStream::connect(socket).await {
@@ -286,7 +287,8 @@ async fn connected(socket: &Path) -> UnixStream {
     }
 }
 
-async fn over(ended: &mut watch::Receiver<Option<Arc<Ended>>>) -> Arc<Ended> {
+/// Waits for its end.
+pub(super) async fn over(ended: &mut watch::Receiver<Option<Arc<Ended>>>) -> Arc<Ended> {
     let found = ended.wait_for(Option::is_some).await.map(|ended| ended.clone());
     match found {
         Ok(Some(ended)) => ended,
@@ -295,7 +297,8 @@ async fn over(ended: &mut watch::Receiver<Option<Arc<Ended>>>) -> Arc<Ended> {
     }
 }
 
-fn last_lines(ended: &Ended) -> Vec<String> {
+/// The last of what it wrote.
+pub(super) fn last_lines(ended: &Ended) -> Vec<String> {
     let skip = ended.tail.len().saturating_sub(LAST_LINES);
     ended.tail.iter().skip(skip).map(|line| String::from_utf8_lossy(line).into_owned()).collect()
 }
@@ -308,7 +311,8 @@ fn params(root: &Path) -> InitializeParams {
     }
 }
 
-fn launch(start: Start<'_>, third: OwnedFd) -> Result<Launch, String> {
+/// How it is started, or why it cannot be.
+pub(super) fn launch(start: Start<'_>, third: OwnedFd) -> Result<Launch, String> {
     let Start { server, ambient, reserved, socket, log, lines, .. } = start;
     let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
     for (name, value) in server.file_env.iter().chain(&server.env) {

@@ -25,15 +25,33 @@ pub fn declarations(
     listed: &InitializeResult,
     root: &Path,
 ) -> (Vec<Declaration>, Vec<Diagnostic>) {
-    let mut reader = Reader { server, place, root, faults: Vec::new(), seen: BTreeSet::new() };
-    let alone = listed.capabilities.max_concurrency == Some(1);
-    let tasks = listed.tasks.iter().enumerate();
-    let mut list: Vec<Declaration> = tasks.filter_map(|(at, task)| reader.task(at, task)).collect();
-    if alone {
+    let (mut list, faults) = read(server, Some(place), &listed.tasks, root);
+    if listed.capabilities.max_concurrency == Some(1) {
         // Who has to wait for its turn waits without a slot.
         let lock = format!("server {}", server.full_name());
         list.iter_mut().for_each(|declaration| declaration.task.lock = Some(lock.clone()));
     }
+    let told = |fault| {
+        let message = format!("the list of server `{}` has a fault: {fault}", server.name);
+        Diagnostic::error("server-list", message).at(Some(place), "this server")
+    };
+    (list, faults.into_iter().map(told).collect())
+}
+
+/// What is wrong with a list of tasks, each fault in a few words.
+pub(super) fn faults(server: &Arc<TaskServer>, tasks: &[Value], root: &Path) -> Vec<String> {
+    read(server, None, tasks, root).1
+}
+
+fn read(
+    server: &Arc<TaskServer>,
+    place: Option<&Place>,
+    tasks: &[Value],
+    root: &Path,
+) -> (Vec<Declaration>, Vec<String>) {
+    let mut reader = Reader { server, place, root, faults: Vec::new(), seen: BTreeSet::new() };
+    let tasks = tasks.iter().enumerate();
+    let list = tasks.filter_map(|(at, task)| reader.task(at, task)).collect();
     (list, reader.faults)
 }
 
@@ -58,17 +76,15 @@ fn global(server: &TaskServer, text: &str) -> Result<TaskName, NameFault> {
 
 struct Reader<'a> {
     server: &'a Arc<TaskServer>,
-    place: &'a Place,
+    place: Option<&'a Place>,
     root: &'a Path,
-    faults: Vec<Diagnostic>,
+    faults: Vec<String>,
     seen: BTreeSet<TaskName>,
 }
 
 impl Reader<'_> {
     fn fault(&mut self, message: &str) {
-        let message = format!("the list of server `{}` has a fault: {message}", self.server.name);
-        let fault = Diagnostic::error("server-list", message).at(Some(self.place), "this server");
-        self.faults.push(fault);
+        self.faults.push(message.to_owned());
     }
 
     fn task(&mut self, at: usize, value: &Value) -> Option<Declaration> {
@@ -91,7 +107,7 @@ impl Reader<'_> {
         let after: Vec<&String> = object.depends.iter().chain(&object.after).collect();
         let after = after.into_iter().filter_map(|text| self.edge(&name, text)).collect();
         let before = object.before.iter().filter_map(|text| self.edge(&name, text)).collect();
-        let place = Some(self.place.clone());
+        let place = self.place.cloned();
         Some(Declaration { task: self.made(name, object), place, after, before, ports: Vec::new() })
     }
 
@@ -174,7 +190,7 @@ impl Reader<'_> {
         Some(EdgeRef {
             task,
             condition: condition.and_then(|(_, condition)| condition),
-            place: Some(self.place.clone()),
+            place: self.place.cloned(),
         })
     }
 }

@@ -9,8 +9,10 @@
 //! | `host` | a server from its start to its end |
 //! | `list` | what it tells of its tasks, as declarations |
 //! | `ask` | the lists of some servers, for who has no runtime |
+//! | [`check`] | whether a server keeps to the protocol |
 
 mod ask;
+pub mod check;
 mod host;
 mod list;
 

@@ -127,6 +127,11 @@ pub(crate) enum Verb {
     Completions(CompletionsArgs),
     /// Show the log of a task's last execution
     Logs(LogsArgs),
+    /// For who writes a task server
+    Tsp {
+        #[command(subcommand)]
+        verb: TspVerb,
+    },
     /// devenv's spelling: `tasks run`, `tasks list`
     #[command(hide = true)]
     Tasks {
@@ -556,6 +561,32 @@ pub(crate) struct LogsArgs {
     /// Print the path of the log instead of its content
     #[arg(long)]
     pub(crate) path: bool,
+}
+
+/// What to do for who writes a task server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TspVerb {
+    /// Check whether a server keeps to the Task Server Protocol; exit code 1 if it does not
+    Check(CheckArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// The task to run again and again, by its name in the server's list; default: one without `depends`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
+    /// A task that runs until it is cancelled
+    #[arg(long, value_name = "NAME")]
+    pub(crate) slow: Option<String>,
+    /// How long it may take to start, for each answer, and to end, for example 500ms or 1m
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// As a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server and its arguments; it gets the path of its socket as one more
+    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<String>,
 }
 
 /// How often to look at everything: more often than this nothing else would be done.

@@ -13,6 +13,7 @@ mod processes;
 mod run;
 mod show;
 mod test;
+mod tsp;
 mod up;
 mod wait;
 mod watch;
@@ -63,6 +64,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Graph(args)) => graph::graph(&mut app, &args),
         Some(Verb::Validate) => validate(&mut app),
         Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
+        Some(Verb::Tsp { verb }) => tsp::tsp(&app, &verb),
         Some(Verb::Complete { of }) => completions::names(&mut app, of),
         None => list::list(&mut app, &ListArgs::default(), true),
         Some(Verb::Completions(_) | Verb::Schema) => Ok(Exit::Done),
