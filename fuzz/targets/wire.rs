@@ -56,7 +56,7 @@ fn frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let (mut frames, mut found) = (Frames::default(), Vec::new());
     for piece in pieces {
         frames.push(piece);
-        while let Ok(Some(frame)) = frames.next() {
+        while let Ok(Some(frame)) = frames.take() {
             found.push(frame);
         }
     }

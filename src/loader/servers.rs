@@ -98,6 +98,11 @@ impl Wanted {
         self.known.as_ref().is_some_and(|known| known.made == self.made)
     }
 
+    /// Whether what it told is what is kept of it.
+    const fn is_kept(&self) -> bool {
+        self.known.is_some()
+    }
+
     fn recall(&mut self) {
         let text = self.known.as_ref().map(|known| known.listed.as_str());
         self.listed = text.and_then(|text| serde_json::from_str(text).ok());
@@ -162,9 +167,13 @@ impl Loaded {
             if let Some(listed) = &one.listed {
                 let (declared, more) = declarations(&one.server, &one.place, listed, &root);
                 self.declarations.extend(declared);
+                // Who mends a list wants it to be asked for.
+                if more.is_empty() && !one.is_kept() {
+                    one.keep(&asking.state_dir);
+                }
                 faults.extend(more);
             }
-            if asking.within.is_none() && (one.listed.is_none() || !one.is_current()) {
+            if asking.within.is_none() && !one.is_current() {
                 complete &= one.listed.is_some();
                 self.warnings.push(one.unasked());
             }
@@ -219,7 +228,7 @@ fn fetch(wanted: &mut [Wanted], root: &Path, asking: &Asking) -> Vec<Diagnostic>
         match answer {
             Ok(listed) => {
                 one.listed = Some(listed);
-                one.keep(&asking.state_dir);
+                one.known = None;
             }
             Err(fault) => faults.push(one.fault(&fault)),
         }

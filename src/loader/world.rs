@@ -179,7 +179,8 @@ pub(super) struct Of {
 impl Of {
     /// The files, as they are now.
     pub(super) fn files(&self) -> FileSet {
-        let Ok(set) = PatternSet::new(&[self.root.clone()], &self.patterns, PatternKind::Inputs) else {
+        let Ok(set) = PatternSet::new(std::slice::from_ref(&self.root), &self.patterns, PatternKind::Inputs)
+        else {
             return FileSet::default();
         };
         let scanner = Scanner::new(ScanOptions {

@@ -328,7 +328,7 @@ async fn take(
     shared: &Shared,
     replies: &mpsc::WeakUnboundedSender<Vec<u8>>,
 ) -> Result<(), Fault> {
-    while let Some(frame) = frames.next()? {
+    while let Some(frame) = frames.take()? {
         match Message::parse(&frame)? {
             Message::Notification { method, params } => notice(shared, &method, params).await,
             Message::Response { id: Some(id), outcome } => answer(shared, id, outcome).await?,
@@ -401,7 +401,7 @@ mod tests {
     async fn asked(theirs: &mut UnixStream, frames: &mut Frames) -> Message {
         let mut buffer = [0; 4096];
         loop {
-            if let Some(frame) = frames.next().unwrap() {
+            if let Some(frame) = frames.take().unwrap() {
                 return Message::parse(&frame).unwrap();
             }
             let count = theirs.read(&mut buffer).await.unwrap();

@@ -62,7 +62,7 @@ impl Frames {
     ///
     /// # Errors
     /// [`TooLong`], and then again and again.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, TooLong> {
+    pub fn take(&mut self) -> Result<Option<Vec<u8>>, TooLong> {
         while let Some(&byte) = self.bytes.get(self.at) {
             let end = self.step(byte);
             if end.unwrap_or(self.at).saturating_sub(self.begin) > self.limit {
@@ -120,7 +120,7 @@ mod tests {
         let (mut frames, mut found) = (Frames::default(), Vec::new());
         for chunk in chunks {
             frames.push(chunk.as_bytes());
-            while let Some(frame) = frames.next().unwrap() {
+            while let Some(frame) = frames.take().unwrap() {
                 found.push(text(frame));
             }
         }
@@ -163,13 +163,13 @@ mod tests {
         {
             let mut frames = Frames { limit: 10, ..Frames::default() };
             frames.push(text.as_bytes());
-            assert_eq!(frames.next(), Err(TooLong), "{text}");
-            assert_eq!(frames.next(), Err(TooLong), "{text}");
+            assert_eq!(frames.take(), Err(TooLong), "{text}");
+            assert_eq!(frames.take(), Err(TooLong), "{text}");
         }
         let mut frames = Frames { limit: 10, ..Frames::default() };
         frames.push(b"                              {\"a\":true}{\"a\":false}");
-        assert_eq!(frames.next(), Ok(Some(b"{\"a\":true}".to_vec())));
-        assert_eq!(frames.next(), Err(TooLong));
+        assert_eq!(frames.take(), Ok(Some(b"{\"a\":true}".to_vec())));
+        assert_eq!(frames.take(), Err(TooLong));
     }
 
     /// Any bytes, however they are cut: no panic, no hang, nothing is lost but white space between messages.
@@ -198,7 +198,7 @@ mod tests {
             let (now, later) = left.split_at(sizes.next().unwrap().min(left.len()));
             left = later;
             frames.push(now);
-            while let Some(frame) = frames.next().unwrap() {
+            while let Some(frame) = frames.take().unwrap() {
                 found.push(frame);
             }
         }

@@ -81,7 +81,11 @@ impl Talk {
     /// An id that was not used yet: by turns a number and a text.
     pub(super) fn fresh_id(&mut self) -> Id {
         self.next += 1;
-        if self.next % 2 == 0 { Id::Text(format!("check-{}", self.next)) } else { Id::Number(self.next) }
+        if self.next.is_multiple_of(2) {
+            Id::Text(format!("check-{}", self.next))
+        } else {
+            Id::Number(self.next)
+        }
     }
 
     /// The line of a request, whose answer is expected from now on.
@@ -165,7 +169,7 @@ impl Talk {
     pub(super) async fn hear(&mut self, until: Instant) -> Result<(), Stopped> {
         // A flood must not keep us from looking at the clock.
         while Instant::now() < until {
-            match self.frames.next() {
+            match self.frames.take() {
                 Ok(Some(frame)) => return self.take(&frame).await,
                 Ok(None) => self.read(until).await?,
                 Err(too_long) => return Err(Stopped::Broken(too_long.to_string())),

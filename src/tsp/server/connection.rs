@@ -126,7 +126,7 @@ impl Connection {
 
     fn take(self: &Arc<Self>, frames: &mut Frames) -> io::Result<()> {
         loop {
-            match frames.next() {
+            match frames.take() {
                 Ok(Some(frame)) => self.heed(Message::parse(&frame)),
                 Ok(None) => return Ok(()),
                 Err(too_long) => {

@@ -62,7 +62,7 @@ impl Talk {
     fn next(&mut self) -> Option<Value> {
         let mut buffer = [0; 4096];
         loop {
-            if let Some(frame) = self.frames.next().unwrap() {
+            if let Some(frame) = self.frames.take().unwrap() {
                 return Some(serde_json::from_slice(&frame).unwrap());
             }
             match self.stream.read(&mut buffer).unwrap() {
