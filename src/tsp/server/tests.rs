@@ -65,9 +65,12 @@ impl Talk {
             if let Some(frame) = self.frames.take().unwrap() {
                 return Some(serde_json::from_slice(&frame).unwrap());
             }
-            match self.stream.read(&mut buffer).unwrap() {
-                0 => return None,
-                count => self.frames.push(&buffer[..count]),
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(count) => self.frames.push(&buffer[..count]),
+                // The system does not begin a read with a time limit again.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("{error}"),
             }
         }
     }
