@@ -2,7 +2,8 @@
 //!
 //! This is the library; the program beside it uses nothing but its public items. A task that fails is an
 //! [`Outcome`] and an [`Event`], never an `Err`; an `Err` means that devtask itself could not. Faults of
-//! task files are [`Diagnostic`]s, all of them at once. The library never prints, and reads neither home
+//! task files are [`Diagnostic`]s, all of them at once. The library never prints (but
+//! [`tsp::server::Server::main`], which is a program), and reads neither home
 //! nor environment by itself; the one exception is `TMPDIR`, for private short-lived files, where no other
 //! place is named ([`SessionBuilder::runtime_bases`](session::SessionBuilder::runtime_bases)).
 //!
