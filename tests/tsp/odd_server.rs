@@ -2,7 +2,13 @@
 //!
 //! `odd_server BEHAVIOUR SOCKET`. `good` is right on its socket and `good-fd3` on its descriptor 3; `serial` is right
 //! and wants one run at a time. Every other behaviour is `good` but for what its name says.
-#![allow(missing_docs, clippy::allow_attributes, reason = "an example of what not to do, for tests")]
+#![allow(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::disallowed_methods,
+    clippy::zombie_processes,
+    reason = "it ends all at once and leaves children on purpose, and holds no store"
+)]
 
 use std::{
     collections::BTreeMap,

@@ -28,7 +28,15 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsStr, io, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    io,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use self::{bench::Bench, lab::Lab};
 use super::Surroundings;
@@ -154,8 +162,8 @@ fn server(command: &[String], cwd: &Path, limits: &Limits) -> TaskServer {
         project: "check".into(),
         command: command.iter().cloned().map(Written::plain).collect(),
         dir: cwd.to_owned(),
-        env: Default::default(),
-        file_env: Default::default(),
+        env: BTreeMap::new(),
+        file_env: BTreeMap::new(),
         watch: Vec::new(),
         start_timeout: limits.start,
     }
@@ -163,7 +171,7 @@ fn server(command: &[String], cwd: &Path, limits: &Limits) -> TaskServer {
 
 fn within_runtime(
     server: Arc<TaskServer>,
-    ambient: std::collections::BTreeMap<std::ffi::OsString, std::ffi::OsString>,
+    ambient: BTreeMap<OsString, OsString>,
     surroundings: &Surroundings,
     limits: &Limits,
     choice: &Choice,

@@ -75,38 +75,27 @@ fn judge_status(task: &str, result: &RunResult, found: &mut Found) {
 
 pub(super) async fn parallel(lab: &mut Lab<'_>, found: &mut Found) -> Result<(), Stop> {
     let (task, limit) = (lab.running_task()?, lab.limits.answer);
-    let all: Vec<Value> = (0..AT_ONCE)
-        .map(|at| lab.run_params(&task, &format!("r{at}"), &json!({"check": mark(at)})))
-        .collect();
+    let params = |at: usize| lab.run_params(&task, &format!("r{at}"), &json!({"check": mark(at)}));
+    let all: Vec<Value> = (0..AT_ONCE).map(params).collect();
     let session = lab.session().await?;
-    let (mut ids, mut lines) = (Vec::new(), Vec::new());
-    for params in all {
-        let (id, line) = session.talk.request(method::RUN, params);
-        ids.push(id);
-        lines.extend(line);
-    }
-    session.say(&lines).await?;
+    let (ids, lines): (Vec<Id>, Vec<Vec<u8>>) =
+        all.into_iter().map(|params| session.talk.request(method::RUN, params)).unzip();
+    session.say(&lines.concat()).await?;
     let heard = all_answered(session, &ids, limit).await;
-    for (at, id) in ids.iter().enumerate() {
-        match session.talk.answer_to(id) {
-            Some(answer) => {
-                judge(&task, &answer, found);
-                judge_mark(at, &answer, found);
-            }
-            None if heard.is_ok() => found.faults.add(&format!("request {id} was not answered")),
-            None => {}
+    let answers: Vec<Option<Answer>> = ids.iter().map(|id| session.talk.answer_to(id)).collect();
+    for (at, answer) in answers.iter().enumerate() {
+        if let Some(answer) = answer {
+            judge(&task, answer, found);
+            judge_mark(at, answer, found);
         }
     }
-    match heard {
-        Err(Stopped::Silent) => {
-            let open = ids.iter().filter(|id| session.talk.answer_to(id).is_none()).count();
-            let within = humantime::format_duration(limit);
-            let fault =
-                format!("{open} of {AT_ONCE} runs at once are not answered within {within} of the last");
-            return Err(Stop::Fault(fault));
-        }
-        heard => session.explained(heard, "an answer to each run", limit).await?,
+    if heard == Err(Stopped::Silent) {
+        let open = answers.iter().filter(|answer| answer.is_none()).count();
+        let within = humantime::format_duration(limit);
+        let fault = format!("{open} of {AT_ONCE} runs at once are not answered within {within} of the last");
+        return Err(Stop::Fault(fault));
     }
+    session.explained(heard, "an answer to each run", limit).await?;
     session.settle().await
 }
 
