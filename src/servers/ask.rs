@@ -1,6 +1,7 @@
 //! The lists of some servers, for who has no runtime: each is started, asked, and ended.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -43,19 +44,47 @@ pub fn ask(
         let fault = StartFault { trouble: Trouble::NotStarted(why), last: Vec::new() };
         servers.iter().map(|_| Err(fault.clone())).collect()
     };
-    let asked = thread::scope(|scope| scope.spawn(|| within_runtime(servers, root, surroundings)).join());
+    let asked = apart(surroundings, async |workshop: Workshop<'_>| {
+        let Workshop { warden, private, ambient } = &workshop;
+        let starts = servers.iter().enumerate().map(|(at, server)| Start {
+            server,
+            root,
+            ambient: Arc::clone(ambient),
+            reserved: surroundings.reserved.clone(),
+            socket: private.join(format!("s{at}")),
+            log: None,
+            lines: None,
+        });
+        all(starts.map(|start| one(warden, start)).collect()).await
+    });
     match asked {
-        Ok(Ok(answers)) => answers,
-        Ok(Err(error)) => all_failed(error.to_string()),
-        Err(_) => all_failed("internal failure".to_owned()),
+        Some(Ok(answers)) => answers,
+        Some(Err(error)) => all_failed(error.to_string()),
+        None => all_failed("internal failure".to_owned()),
     }
 }
 
-fn within_runtime(
-    servers: &[&TaskServer],
-    root: &Path,
+/// What servers are started with, apart from every session.
+pub(super) struct Workshop<'a> {
+    pub(super) warden: &'a Warden,
+    /// A directory that is ours alone, for sockets.
+    pub(super) private: &'a Path,
+    pub(super) ambient: Arc<BTreeMap<OsString, OsString>>,
+}
+
+/// Does something with servers on a thread of its own, with a runtime of its own: it may be called from anywhere.
+/// Whatever was started is ended afterwards. None: it panicked.
+pub(super) fn apart<T: Send>(
     surroundings: &Surroundings,
-) -> io::Result<Vec<Result<InitializeResult, StartFault>>> {
+    what: impl AsyncFnOnce(Workshop<'_>) -> T + Send,
+) -> Option<io::Result<T>> {
+    thread::scope(|scope| scope.spawn(|| within_runtime(surroundings, what)).join()).ok()
+}
+
+fn within_runtime<T>(
+    surroundings: &Surroundings,
+    what: impl AsyncFnOnce(Workshop<'_>) -> T,
+) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outer = surroundings.environment.iter().find(|(name, _)| name == SESSION_VARIABLE);
     let warden = Warden::new(WardenOptions {
@@ -67,19 +96,9 @@ fn within_runtime(
     warden.guard_directory(private.path());
     let ambient = Arc::new(inherited(&surroundings.environment));
     Ok(runtime.block_on(async {
-        let starts = servers.iter().enumerate().map(|(at, server)| Start {
-            server,
-            root,
-            ambient: Arc::clone(&ambient),
-            reserved: surroundings.reserved.clone(),
-            socket: private.path().join(format!("s{at}")),
-            log: None,
-            lines: None,
-        });
-        let asked: Vec<_> = starts.map(|start| one(&warden, start)).collect();
-        let answers = all(asked).await;
+        let done = what(Workshop { warden: &warden, private: private.path(), ambient }).await;
         warden.end_everything(GRACE).await;
-        answers
+        done
     }))
 }
 

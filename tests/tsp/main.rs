@@ -327,3 +327,27 @@ fn nothing_of_a_check_is_left() {
         assert_eq!(private, 0, "{behaviour}");
     }
 }
+
+#[test]
+fn a_server_can_be_spoken_to_by_hand() {
+    let tree = Sandbox::new();
+    let server = odd_server();
+    let said = "# a comment\n> {\"id\":1,\"method\":\"initialize\"}\n< passed over\n\nno JSON\n{\"id\":2,\"method\":\"shutdown\"}\n";
+    tree.write("said", said);
+    for behaviour in ["good", "good-fd3"] {
+        let script = format!("exec \"$0\" \"$@\" -- {} {behaviour} < said", server.display());
+        let run = tree.devtask(["tsp", "talk", "--timeout", PATIENT]).start_under("sh", &["-c", &script]);
+        let output = run.finish();
+        assert_eq!(output.code, Some(0), "{output}");
+        let answers: Vec<Value> =
+            output.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let ids: Vec<&Value> = answers.iter().map(|answer| &answer["id"]).collect();
+        assert_eq!(ids, [&Value::from(1), &Value::Null, &Value::from(2)], "{output}");
+        assert_eq!(answers[1]["error"]["code"], -32700);
+    }
+    let script = format!("exec \"$0\" \"$@\" -- {} silent < said", server.display());
+    let run = tree.devtask(["tsp", "talk", "--timeout", "300ms"]).start_under("sh", &["-c", &script]);
+    let output = run.finish();
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.err.contains("did not come within 300ms"), "{output}");
+}

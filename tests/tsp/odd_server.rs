@@ -9,6 +9,10 @@
     clippy::zombie_processes,
     reason = "it ends all at once and leaves children on purpose, and holds no store"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it has no store to be closed, and ends as a bad server would"
+)]
 
 use std::{
     collections::BTreeMap,

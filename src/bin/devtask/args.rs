@@ -568,6 +568,19 @@ pub(crate) struct LogsArgs {
 pub(crate) enum TspVerb {
     /// Check whether a server keeps to the Task Server Protocol; exit code 1 if it does not
     Check(CheckArgs),
+    /// Speak to a server by hand: each line of stdin is said to it, or what follows `> ` in it; lines that begin with `<` or
+    /// `#` are passed over. What it says is printed
+    Talk(TalkArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TalkArgs {
+    /// How long it may take to start, and say nothing while an answer is missing
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// The server and its arguments; it gets the path of its socket as one more
+    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -13,9 +13,11 @@
 //! | `runs` | rows about runs |
 //! | `misuse` | rows about what nobody should send |
 //! | `ending` | rows about the end |
+//! | `by_hand` | speaking to a server, for who wants to |
 //! | `faults`, `times` | faults in bounded memory, times (pure) |
 
 mod bench;
+mod by_hand;
 mod ending;
 mod faults;
 mod lab;
@@ -28,25 +30,18 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    ffi::{OsStr, OsString},
-    io,
-    path::Path,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsStr, io, path::Path, sync::Arc, time::Duration};
 
 use self::{bench::Bench, lab::Lab};
-use super::Surroundings;
+use super::{
+    Surroundings,
+    ask::{Workshop, apart},
+};
 use crate::{
     model::{TaskServer, Written},
-    process::{RuntimeDir, SESSION_VARIABLE, Warden, WardenOptions, find_program, inherited},
+    process::{find_program, inherited},
 };
-
-/// What is left of a server that would not end gets this long.
-const GRACE: Duration = Duration::from_secs(1);
+pub use by_hand::talk;
 
 /// How long a server may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +121,9 @@ pub enum CheckFault {
     /// The system refused.
     #[error("cannot check: {0}")]
     System(#[from] io::Error),
+    /// It does not do what it was started for.
+    #[error("{0}")]
+    Server(String),
     /// A fault of devtask.
     #[error("cannot check: internal failure")]
     Internal,
@@ -143,6 +141,19 @@ pub fn check(
     limits: &Limits,
     choice: &Choice,
 ) -> Result<Report, CheckFault> {
+    in_a_lab(command, cwd, surroundings, limits, async |bench: Bench<'_>| Report {
+        rows: rows(Lab::new(bench, *limits, choice)).await,
+    })
+}
+
+/// Does something with servers of that command. Whatever was started is ended afterwards.
+fn in_a_lab<T: Send>(
+    command: &[String],
+    cwd: &Path,
+    surroundings: &Surroundings,
+    limits: &Limits,
+    what: impl AsyncFnOnce(Bench<'_>) -> T + Send,
+) -> Result<T, CheckFault> {
     let ambient = inherited(&surroundings.environment);
     let program = command.first().ok_or(CheckFault::NoCommand)?;
     let path = ambient.get(OsStr::new("PATH")).map(|path| path.as_os_str());
@@ -150,10 +161,13 @@ pub fn check(
         return Err(CheckFault::NoProgram(program.clone()));
     }
     let server = Arc::new(server(command, cwd, limits));
-    let checked = thread::scope(|scope| {
-        scope.spawn(|| within_runtime(server, ambient, surroundings, limits, choice)).join()
+    let done = apart(surroundings, async |workshop: Workshop<'_>| {
+        let Workshop { warden, private, ambient } = workshop;
+        let reserved = surroundings.reserved.clone();
+        let root = &server.dir;
+        what(Bench { warden, server: Arc::clone(&server), root, ambient, reserved, private }).await
     });
-    checked.map_err(|_| CheckFault::Internal)?.map_err(CheckFault::System)
+    done.ok_or(CheckFault::Internal)?.map_err(CheckFault::System)
 }
 
 fn server(command: &[String], cwd: &Path, limits: &Limits) -> TaskServer {
@@ -167,37 +181,6 @@ fn server(command: &[String], cwd: &Path, limits: &Limits) -> TaskServer {
         watch: Vec::new(),
         start_timeout: limits.start,
     }
-}
-
-fn within_runtime(
-    server: Arc<TaskServer>,
-    ambient: BTreeMap<OsString, OsString>,
-    surroundings: &Surroundings,
-    limits: &Limits,
-    choice: &Choice,
-) -> io::Result<Report> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outer = surroundings.environment.iter().find(|(name, _)| name == SESSION_VARIABLE);
-    let warden = Warden::new(WardenOptions {
-        guardian: surroundings.guardian.clone(),
-        outer_session: outer.map(|(_, value)| value.clone()),
-        ..WardenOptions::default()
-    })?;
-    let private = RuntimeDir::create(&surroundings.runtime_bases)?;
-    warden.guard_directory(private.path());
-    let bench = Bench {
-        warden: &warden,
-        root: &server.dir,
-        server: Arc::clone(&server),
-        ambient: Arc::new(ambient),
-        reserved: surroundings.reserved.clone(),
-        private: private.path(),
-    };
-    Ok(runtime.block_on(async {
-        let rows = rows(Lab::new(bench, *limits, choice)).await;
-        warden.end_everything(GRACE).await;
-        Report { rows }
-    }))
 }
 
 async fn rows(mut lab: Lab<'_>) -> Vec<Row> {

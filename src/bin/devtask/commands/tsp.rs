@@ -1,17 +1,20 @@
 //! `devtask tsp …`: for who writes a task server.
 
-use std::env;
+use std::{
+    env,
+    io::{self, BufRead as _, BufReader},
+};
 
 use devtask::servers::{
     Surroundings,
-    check::{CheckFault, Choice, Limits, Outcome, Report, Row, check},
+    check::{CheckFault, Choice, Limits, Outcome, Report, Row, check, talk},
 };
 use serde_json::{Value, json};
 
 use super::out;
 use crate::{
-    app::{App, internal, misused_with, runtime_bases},
-    args::{CheckArgs, TspVerb},
+    app::{App, complain, internal, misused_with, runtime_bases},
+    args::{CheckArgs, TalkArgs, TspVerb},
     exit::Exit,
     render::text::shown,
 };
@@ -19,19 +22,42 @@ use crate::{
 pub(crate) fn tsp(app: &App, verb: &TspVerb) -> Result<Exit, Exit> {
     match verb {
         TspVerb::Check(args) => check_server(app, args),
+        TspVerb::Talk(args) => talk_to_server(app, args),
     }
 }
 
-fn check_server(app: &App, args: &CheckArgs) -> Result<Exit, Exit> {
-    let surroundings = Surroundings {
+fn talk_to_server(app: &App, args: &TalkArgs) -> Result<Exit, Exit> {
+    let lines = BufReader::new(io::stdin())
+        .lines()
+        .map_while(Result::ok)
+        .filter_map(|line| said(&line).map(str::to_owned));
+    let mut printed = Exit::Done;
+    let hear = |message: &[u8]| printed = out(&format!("{}\n", String::from_utf8_lossy(message)));
+    let limits = Limits::all(args.timeout);
+    talk(&args.command, &app.start_dir, &surroundings(), &limits, lines, hear)
+        .map_err(|fault| refused(&fault))?;
+    Ok(printed)
+}
+
+/// What of a line is to be said: all of it, or what follows the mark it has in a record of a session.
+fn said(line: &str) -> Option<&str> {
+    let is_passed_over = line.trim().is_empty() || line.starts_with(['<', '#']);
+    (!is_passed_over).then(|| line.strip_prefix("> ").unwrap_or(line))
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
         environment: env::vars_os().collect(),
         guardian: env::current_exe().ok(),
         runtime_bases: runtime_bases(),
         reserved: Vec::new(),
-    };
+    }
+}
+
+fn check_server(app: &App, args: &CheckArgs) -> Result<Exit, Exit> {
     let choice = Choice { task: args.task.clone(), slow: args.slow.clone() };
     let limits = Limits::all(args.timeout);
-    let report = check(&args.command, &app.start_dir, &surroundings, &limits, &choice);
+    let report = check(&args.command, &app.start_dir, &surroundings(), &limits, &choice);
     let report = report.map_err(|fault| refused(&fault))?;
     let text = match args.json {
         true => format!("{:#}\n", Value::from_iter(report.rows.iter().map(as_json))),
@@ -47,6 +73,10 @@ fn refused(fault: &CheckFault) -> Exit {
     match fault {
         CheckFault::NoCommand | CheckFault::NoProgram(_) => {
             misused_with(&fault.to_string(), "write for example `devtask tsp check -- ./tasks.py`")
+        }
+        CheckFault::Server(why) => {
+            complain(&format!("the server cannot be spoken to: {why}"));
+            Exit::Failed
         }
         _ => internal(&fault.to_string()),
     }
