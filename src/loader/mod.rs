@@ -34,7 +34,7 @@ use find::Found;
 pub use find::upward;
 pub use kept::{Keeper, Resolved};
 use read::Reading;
-pub use servers::{Asking, forget_list};
+pub use servers::{Asking, forget_list, kept_list};
 use world::{Observation, World};
 
 /// What is to be loaded.

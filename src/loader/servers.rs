@@ -77,6 +77,25 @@ pub fn forget_list(state_dir: &Path, server: &TaskServer) -> PathBuf {
     file
 }
 
+/// What is kept of the list of a server, declared as it is.
+#[must_use]
+pub fn kept_list(state_dir: &Path, server: &TaskServer) -> Option<InitializeResult> {
+    let kept = Kept::read(&list_file(state_dir, server), declared(server))?;
+    serde_json::from_str(&kept.listed).ok()
+}
+
+/// Stands for the declaration of a server.
+fn declared(server: &TaskServer) -> Digest {
+    Digest(xxh3_128(&postcard::to_stdvec(server).unwrap_or_default()))
+}
+
+impl Kept {
+    fn read(file: &Path, declared: Digest) -> Option<Self> {
+        let kept: Self = postcard::from_bytes(&read_private(file, LIMIT)?).ok()?;
+        (kept.declared == declared).then_some(kept)
+    }
+}
+
 impl Wanted {
     fn new(server: TaskServer, place: Place, root: &Path, asking: &Asking, loaded: &mut Loaded) -> Self {
         let world = World::over(&loaded.observed);
@@ -86,10 +105,9 @@ impl Wanted {
         let files = world.files_of(of);
         loaded.files.extend(files.entries.iter().map(|file| file.path.to_path_buf()));
         loaded.observed = world.observed();
-        let declared = Digest(xxh3_128(&postcard::to_stdvec(&server).unwrap_or_default()));
+        let declared = declared(&server);
         let file = list_file(&asking.state_dir, &server);
-        let kept = read_private(&file, LIMIT).and_then(|bytes| postcard::from_bytes::<Kept>(&bytes).ok());
-        let known = kept.filter(|kept| kept.declared == declared);
+        let known = Kept::read(&file, declared);
         Self { server: Arc::new(server), place, declared, made: digest_of(&files), file, known, listed: None }
     }
 

@@ -137,13 +137,14 @@ impl Host {
         let (control, (tell, ended)) = (job.control(), watch::channel(None));
         // Its output is read for as long as it runs.
         tokio::spawn(async move { tell.send_replace(Some(Arc::new(job.finish().await))) });
-        let mut starting = Starting { control, ended, connected: false };
+        let mut starting = Starting { control, ended, connected: false, is_host: false };
         let answer = starting.answer(ours, &socket, &params, within).await;
         // What the socket was for is over.
         let _ = std::fs::remove_file(&socket);
         match answer {
             Ok((client, listed)) => {
-                let Starting { control, ended, .. } = starting;
+                starting.is_host = true;
+                let (control, ended) = (starting.control.clone(), starting.ended.clone());
                 Ok(Self { client, listed, control, ended })
             }
             Err(trouble) => Err(starting.give_up(trouble).await),
@@ -209,11 +210,20 @@ impl Host {
     }
 }
 
-/// A server that has not told its tasks yet.
+/// A server that has not told its tasks yet. Dropped before it has, it is ended: nobody would know of it.
 struct Starting {
     control: JobControl,
     ended: watch::Receiver<Option<Arc<Ended>>>,
     connected: bool,
+    is_host: bool,
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if !self.is_host {
+            self.control.terminate(GRACE);
+        }
+    }
 }
 
 impl Starting {

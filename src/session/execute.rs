@@ -337,12 +337,11 @@ impl Execution {
     /// Points 3 and, as far as it can fail the task, what follows.
     async fn attempt(&mut self) -> Result<Left, Failure> {
         self.check_orders()?;
-        let mut files = self.run.task_files()?;
         let action = self.task().action.clone();
         if let Action::Served(server) = &action {
-            drop(files);
             return self.attempt_served(server).await;
         }
+        let mut files = self.run.task_files()?;
         let mut launch = self.launch(&files, &action, "log", Way::Shortest)?;
         launch.timeout = self.timeout();
         let is_direct = launch.command.name.is_some();

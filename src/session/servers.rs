@@ -6,9 +6,10 @@ use std::{
     ffi::OsString,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -16,21 +17,27 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::{context::RunContext, shared::Shared};
 use crate::{
     fingerprint::Content,
-    loader::forget_list,
-    model::{Action, Digest, FileKind, TaskName, TaskServer},
+    loader::{forget_list, kept_list},
+    model::{Digest, TaskServer},
     pattern::{PatternKind, PatternSet},
     process::LogTarget,
-    servers::{Host, Start, StartFault, names},
+    scan::{Sight, Wanted, set_key},
+    servers::{Host, Start, StartFault},
 };
 
 /// Longer paths fit into no address of a socket (104 bytes on macOS, 108 on Linux).
 const LONGEST_PATH: usize = 100;
+
+/// How often a server is believed that its list is another one.
+const CHANGES_EVERY: Duration = Duration::from_millis(500);
 
 /// The servers of a session, by their full names.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     places: Mutex<HashMap<String, Arc<Place>>>,
     started: AtomicU64,
+    /// The session they are of; in a watch whose files are edited it is another one by and by.
+    session: Mutex<Weak<Shared>>,
     /// A directory for sockets, where the usual one has too long a name.
     short: OnceLock<Option<crate::process::RuntimeDir>>,
 }
@@ -52,8 +59,6 @@ pub(crate) struct Up {
     host: Host,
     server: Arc<TaskServer>,
     made: Digest,
-    /// The run in which was seen that it is still made of the same.
-    seen_in: Mutex<String>,
     room: Option<Arc<Semaphore>>,
     users: watch::Sender<usize>,
     /// Why it was killed.
@@ -98,6 +103,15 @@ impl Servers {
         Arc::clone(places.entry(name.to_owned()).or_default())
     }
 
+    /// They are of this session now.
+    pub(crate) fn attend(&self, session: &Arc<Shared>) {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(session);
+    }
+
+    fn session(&self) -> Option<Arc<Shared>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
     fn all(&self) -> Vec<(String, Arc<Place>)> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.iter().map(|(name, place)| (name.clone(), Arc::clone(place))).collect()
@@ -134,6 +148,7 @@ impl Servers {
         run: &Arc<RunContext>,
         server: &Arc<TaskServer>,
     ) -> Result<Seat, Unseated> {
+        self.attend(&run.shared);
         let place = self.place(&server.full_name());
         let up = {
             let mut standing = place.0.lock().await;
@@ -183,11 +198,10 @@ impl Servers {
         let room = host.listed().capabilities.max_concurrency;
         let room = room
             .map(|most| Arc::new(Semaphore::new(usize::try_from(most.max(1)).unwrap_or(usize::MAX >> 3))));
-        let (server, seen_in) = (Arc::clone(server), Mutex::new(run.id.clone()));
-        let up =
-            Up { host, server, made, seen_in, room, users: watch::channel(0).0, killed: OnceLock::new() };
+        let server = Arc::clone(server);
+        let up = Up { host, server, made, room, users: watch::channel(0).0, killed: OnceLock::new() };
         up.compare_list(run);
-        up.hear_of_changes(shared);
+        up.hear_of_changes(&shared.servers);
         Ok(up)
     }
 
@@ -220,13 +234,10 @@ impl Standing {
     async fn refresh(&mut self, run: &Arc<RunContext>, server: &Arc<TaskServer>) {
         let Some(up) = &self.up else { return };
         let is_fit = up.host.is_well() && up.killed.get().is_none() && up.server == *server;
-        let is_same = is_fit && {
-            let is_known = *up.seen_in.lock().unwrap_or_else(PoisonError::into_inner) == run.id;
-            is_known || made_of(run, server).await == up.made
-        };
-        if is_same {
-            up.seen_in.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&run.id);
-        } else if let Some(up) = self.up.take() {
+        if is_fit && made_of(run, server).await == up.made {
+            return;
+        }
+        if let Some(up) = self.up.take() {
             tokio::spawn(up.retire());
         }
     }
@@ -235,29 +246,27 @@ impl Standing {
 impl Up {
     /// Whether it tells now what the graph rests on; if not, the next who loads the files asks it.
     fn compare_list(&self, run: &RunContext) {
-        let shared = &run.shared;
-        let is_its = |action: &Action| matches!(action, Action::Served(server) if **server == *self.server);
-        let tasks = shared.graph.ids().map(|id| shared.graph.task(id)).filter(|task| is_its(&task.action));
-        let mut known: Vec<&TaskName> = tasks.map(|task| &task.name).collect();
-        known.sort();
-        let told = names(&self.server, self.host.listed());
-        if told.iter().collect::<Vec<_>>() != known {
-            forget(shared, &self.server);
+        let kept = kept_list(&run.shared.state_dir, &self.server);
+        if kept.is_some_and(|kept| kept != *self.host.listed()) {
+            forget(&run.shared, &self.server);
             let name = &self.server.name;
             run.warn_of_all(&format!(
-                "server `{name}` lists other tasks than before; they are known to the next run"
+                "server `{name}` tells of other tasks than before; the next run goes by what it tells now"
             ));
         }
     }
 
     /// When it says that its list is another one, that is asked for when the files are loaded next: in a watch at once.
-    fn hear_of_changes(&self, shared: &Arc<Shared>) {
-        let (mut changes, shared) = (self.host.client().changes(), Arc::downgrade(shared));
-        let server = Arc::clone(&self.server);
+    fn hear_of_changes(&self, servers: &Arc<Servers>) {
+        let mut changes = self.host.client().changes();
+        let (servers, server) = (Arc::downgrade(servers), Arc::clone(&self.server));
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let Some(shared) = shared.upgrade() else { return };
+                let Some(shared) = servers.upgrade().and_then(|servers| servers.session()) else { return };
                 forget(&shared, &server);
+                drop(shared);
+                // One that says so all the time is not asked all the time.
+                tokio::time::sleep(CHANGES_EVERY).await;
             }
         });
     }
@@ -277,18 +286,19 @@ pub(super) fn server_log(shared: &Shared, server: &TaskServer) -> PathBuf {
 
 /// What a server is made of, now.
 async fn made_of(run: &Arc<RunContext>, server: &Arc<TaskServer>) -> Digest {
+    if server.watch.is_empty() {
+        return Content::default().digest();
+    }
     let (run, server) = (Arc::clone(run), Arc::clone(server));
     let look = move || {
         let shared = &run.shared;
         let patterns: Vec<String> = server.watch.iter().map(|pattern| pattern.value.clone()).collect();
         let set = PatternSet::new(std::slice::from_ref(&shared.root), &patterns, PatternKind::Inputs).ok()?;
-        let matched = shared.scanner.walk(&[&set]).into_iter().next()?;
-        let files = shared.table.digest(&matched);
-        let row = |file: &crate::scan::FileEntry| -> (PathBuf, FileKind, Digest) {
-            (file.path.to_path_buf(), file.kind, file.digest)
-        };
-        let rows: Vec<_> = files.entries.iter().map(row).collect();
-        Some(crate::fingerprint::digest_of(format!("{rows:?}").as_bytes()))
+        let set = Arc::new(set);
+        let words: Vec<&[u8]> = patterns.iter().map(String::as_bytes).collect();
+        let key = set_key(&shared.root, [shared.root.as_path()], &words);
+        let wanted = Wanted { key, patterns: &|| Arc::clone(&set) };
+        shared.table.look(&shared.scanner, &[wanted], shared.threads).first().map(Sight::content)
     };
     let looked = tokio::task::spawn_blocking(look).await;
     looked.ok().flatten().unwrap_or_else(|| Content::default().digest())

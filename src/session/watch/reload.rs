@@ -276,6 +276,7 @@ impl Turns {
             actions.any(|action| matches!(action, Action::Served(server) if server.full_name() == name))
         };
         new.servers.keep_only(is_server);
+        new.servers.attend(&new);
         let (before, now) = (Arc::clone(&old), Arc::clone(&new));
         let look = move || {
             let (Some(before), Some(watching)) = (before.watching.get(), now.watching.get()) else {

@@ -56,7 +56,7 @@ fn a_server_that_lists_others_when_it_runs_is_told_of() {
     tree.write("tasks.json", r#"{"tasks":[{"name":"a"},{"name":"new"}]}"#);
     starts(&tree);
     let said = tree.ok("run a");
-    assert!(said.err.contains("server `sh` lists other tasks than before"), "{said}");
+    assert!(said.err.contains("server `sh` tells of other tasks than before"), "{said}");
     tree.ok("run new");
     assert_eq!(starts(&tree), 3);
 }
