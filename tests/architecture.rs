@@ -225,13 +225,15 @@ fn the_library_neither_prints_nor_looks_around() {
         "std::env::var",
         "env::vars",
         "env::home_dir",
-        "current_dir()",
+        "env::current_dir()",
         "current_exe()",
-        "std::io::stdout",
-        "std::io::stderr",
+        "io::stdout()",
+        "io::stderr()",
     ];
+    // The kit for servers in Rust is their program, too.
+    let is_program = |path: &Path| path.starts_with("tsp/server");
     let mut faults = Vec::new();
-    for source in sources().iter().filter(|s| s.room != "bin") {
+    for source in sources().iter().filter(|s| s.room != "bin" && !is_program(&s.path)) {
         for (line, code) in &source.lines {
             if let Some(word) = words.iter().find(|word| code.contains(**word)) {
                 faults.push(format!("{}:{line}: `{word}` in the library", source.path.display()));
