@@ -188,7 +188,9 @@ impl Manifest {
                 let words = server.command.iter().map(|word| word.written.clone());
                 let env = [&server.file_env, &server.env].into_iter().flatten();
                 let env = env.map(|(name, value)| format!("{name}={}", value.written));
-                self.add(Part::Exec, &frames(words.chain(env)));
+                // How many words there are tells them from what follows.
+                let count = server.command.len().to_string();
+                self.add(Part::Exec, &frames(std::iter::once(count).chain(words).chain(env)));
             }
         }
         let interpreter = [Some(&task.interpreter.package.written), task.interpreter.binary.as_ref()];

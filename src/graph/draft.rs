@@ -125,7 +125,11 @@ impl TaskDraft {
         self
     }
 
-    pub(super) fn finish(self) -> Result<Declaration, Vec<Diagnostic>> {
+    pub(super) fn finish(mut self) -> Result<Declaration, Vec<Diagnostic>> {
+        if let (Action::Served(server), true) = (&self.task.action, self.task.can_be_fresh()) {
+            // What its server is made of is a part of it (spec section 9).
+            self.task.exec_if_modified.extend(server.watch.iter().cloned());
+        }
         let mut faults = Vec::new();
         let mut after = Vec::new();
         for (written, condition) in &self.after {

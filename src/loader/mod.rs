@@ -3,7 +3,9 @@
 //! Floor 8, synchronous. Everything about *where* a task comes from is decided here: the search upward, the root, includes,
 //! dotenv files, devenv's lists. What a text *means* is the business of [`config`](crate::config), and
 //! whether the tasks make a graph is that of the graph. It reads no variable and no home directory by
-//! itself: what it needs of these stands in the [`LoadRequest`]. It runs nothing (hazard E1).
+//! itself: what it needs of these stands in the [`LoadRequest`]. It runs nothing (hazard E1)
+//! but task servers whose lists are not known, and these only for who says that programs of the tree may be started
+//! ([`Asking::within`]).
 
 mod current;
 mod devenv;

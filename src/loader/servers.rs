@@ -17,15 +17,17 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Place},
-    model::{Declaration, Digest, EdgeRef, TaskServer},
+    model::{Declaration, Digest, EdgeRef, Task, TaskServer},
     pattern::{PatternKind, PatternSet},
     servers::{StartFault, Surroundings, ask, declarations},
-    store::{StateDir, read_private, write_private},
+    store::{StateDir, prune_private, read_private, write_private},
     tsp::InitializeResult,
 };
 
 /// Where lists are kept, beneath the state directory.
 const DIR: &str = "servers";
+/// How many there are at most: of servers that are declared no more they are left over.
+const MOST: usize = 256;
 /// A longer file is not ours.
 const LIMIT: u64 = 64 << 20;
 /// What an unknown task may be called all the same: it is built in.
@@ -58,6 +60,8 @@ struct Wanted {
     server: Arc<TaskServer>,
     place: Place,
     declared: Digest,
+    /// What it is made of, and what stands for that.
+    files: Vec<Arc<Path>>,
     made: Digest,
     file: PathBuf,
     known: Option<Kept>,
@@ -108,7 +112,9 @@ impl Wanted {
         let declared = declared(&server);
         let file = list_file(&asking.state_dir, &server);
         let known = Kept::read(&file, declared);
-        Self { server: Arc::new(server), place, declared, made: digest_of(&files), file, known, listed: None }
+        let made = digest_of(&files);
+        let files = files.entries.into_iter().map(|file| file.path).collect();
+        Self { server: Arc::new(server), place, declared, files, made, file, known, listed: None }
     }
 
     /// Whether what is known of it is what it would tell now.
@@ -116,8 +122,8 @@ impl Wanted {
         self.known.as_ref().is_some_and(|known| known.made == self.made)
     }
 
-    /// Whether what it told is what is kept of it.
-    const fn is_kept(&self) -> bool {
+    /// Whether it was not asked just now.
+    const fn was_recalled(&self) -> bool {
         self.known.is_some()
     }
 
@@ -133,9 +139,29 @@ impl Wanted {
         };
         let kept = Kept { declared: self.declared, made: self.made, listed };
         let made = StateDir::create(state_dir).and_then(|dir| dir.subdir(DIR));
-        if let (Ok(_), Ok(bytes)) = (made, postcard::to_stdvec(&kept)) {
+        if let (Ok(dir), Ok(bytes)) = (made, postcard::to_stdvec(&kept)) {
             let _ = write_private(&self.file, &bytes);
+            prune_private(&dir, MOST);
         }
+    }
+
+    /// The fault of a task whose negations leave out something that its server is made of: a change of that has to
+    /// make it run again.
+    fn left_out_by(&self, task: &Task) -> Option<Diagnostic> {
+        let values: Vec<String> = task.exec_if_modified.iter().map(|pattern| pattern.value.clone()).collect();
+        if !task.can_be_fresh() || !values.iter().any(|value| value.starts_with('!')) {
+            return None;
+        }
+        let set = PatternSet::new(&task.pattern_bases, &values, PatternKind::Inputs).ok()?;
+        let file = self.files.iter().find(|file| !set.matches(file))?;
+        let message = format!(
+            "the list of server `{}` has a fault: negations of {} leave out {}, which the server is made of",
+            self.server.name,
+            task.name,
+            file.display()
+        );
+        let fault = Diagnostic::error("server-list", message).at(Some(&self.place), "this server");
+        Some(fault.hint("narrow the negations of the task"))
     }
 
     fn unasked(&self) -> Diagnostic {
@@ -183,10 +209,11 @@ impl Loaded {
         for one in &wanted {
             self.files.push(one.file.clone());
             if let Some(listed) = &one.listed {
-                let (declared, more) = declarations(&one.server, &one.place, listed, &root);
+                let (declared, mut more) = declarations(&one.server, &one.place, listed, &root);
+                more.extend(declared.iter().filter_map(|declaration| one.left_out_by(&declaration.task)));
                 self.declarations.extend(declared);
                 // Who mends a list wants it to be asked for.
-                if more.is_empty() && !one.is_kept() {
+                if more.is_empty() && !one.was_recalled() {
                     one.keep(&asking.state_dir);
                 }
                 faults.extend(more);
@@ -212,7 +239,11 @@ impl Loaded {
     fn rest_on_lists(&mut self, wanted: &[Wanted]) {
         let world = World::over(&self.observed);
         for one in wanted {
-            if world.read(&one.file).is_err() {
+            let read = world.read(&one.file).ok();
+            let kept = read.and_then(|bytes| postcard::from_bytes::<Kept>(&bytes).ok());
+            // Somebody else may have asked it meanwhile, and been told something else.
+            let told = |kept: &Kept| serde_json::from_str(&kept.listed).ok() == one.listed;
+            if !kept.as_ref().is_some_and(|kept| kept.declared == one.declared && told(kept)) {
                 world.is_not_to_be_kept();
             }
         }

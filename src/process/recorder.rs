@@ -96,6 +96,10 @@ impl Recorder {
     /// Takes bytes of a stream, whole lines or not. What cannot be passed on at once waits for
     /// [`pass_on`](Self::pass_on).
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        bytes.chunks(CHUNK).for_each(|chunk| self.take(stream, chunk));
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
         let count = &mut self.counts[stream as usize];
         count.newlines += bytes.iter().filter(|&&b| b == b'\n').count() as u64;
         count.open_line = bytes.last().map_or(count.open_line, |last| *last != b'\n');

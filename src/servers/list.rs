@@ -134,9 +134,8 @@ impl Reader<'_> {
     }
 
     fn check(&mut self, task: &Task) {
-        let inputs = self.patterns(task, &task.exec_if_modified, PatternKind::Inputs);
+        self.patterns(task, &task.exec_if_modified, PatternKind::Inputs);
         let outputs = self.patterns(task, &task.outputs, PatternKind::Outputs);
-        drop(inputs);
         let is_outside =
             |glob: &&crate::pattern::Glob| !glob.is_negated() && !glob.prefix().starts_with(self.root);
         let outside: Vec<usize> = outputs

@@ -556,8 +556,8 @@ impl Driver {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Pause => self.orders.paused = true,
-            Command::Resume => self.orders.paused = false,
+            Command::Pause => self.pause(true),
+            Command::Resume => self.pause(false),
             Command::Interrupt => self.orders.halt = self.orders.halt.max(Halt::Terminate),
             Command::Kill => self.orders.halt = Halt::Kill,
             Command::Restart(tasks) => return self.restart(&tasks),
@@ -568,6 +568,14 @@ impl Driver {
         }
         for running in self.running.values() {
             running.send_modify(|o| (o.halt, o.paused) = (o.halt.max(self.orders.halt), self.orders.paused));
+        }
+    }
+
+    fn pause(&mut self, pause: bool) {
+        self.orders.paused = pause;
+        // A guest does not stop what others use, too.
+        if self.run.request.environment.is_none() {
+            self.run.shared.servers.pause_all(pause);
         }
     }
 

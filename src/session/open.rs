@@ -355,8 +355,13 @@ fn look_only(path: &Path, label: &str) -> Result<Opened, SessionError> {
 
 /// Tasks made in code may have directories relative to the root.
 pub(super) fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
-    let is_anchored =
-        |task: &Task| task.cwd.is_absolute() && task.pattern_bases.iter().all(|b| b.is_absolute());
+    let is_anchored = |task: &Task| {
+        let server = match &task.action {
+            Action::Served(server) => Some(&server.dir),
+            _ => None,
+        };
+        task.pattern_bases.iter().chain([&task.cwd]).chain(server).all(|path| path.is_absolute())
+    };
     if graph.ids().all(|id| is_anchored(graph.task(id))) {
         return Arc::clone(graph);
     }

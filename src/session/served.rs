@@ -14,15 +14,14 @@ use super::{
     harvest::{harvest, last_of_each},
     launch::Launcher,
     results::HandedOn,
-    servers::{Seat, Unseated},
+    servers::{Seat, Unseated, forget},
 };
 use crate::{
     event::{Stream, What},
-    loader::forget_list,
     model::TaskServer,
     process::{Ended, Exit, LogTarget, Recorder, TaskFiles, Written},
     schedule::Observation,
-    tsp::{Answers, Fault, Progress, Remark, RpcError, RunParams, RunResult, Said, Status, code},
+    tsp::{Answers, Fault, Progress, Remark, RpcError, RunParams, RunResult, Said, Status, code, read_value},
 };
 
 /// How often it is passed on how far a task is.
@@ -36,6 +35,8 @@ enum Came {
     Answer(Result<Value, RpcError>),
     /// The server has ended, or its connection is of no use any more.
     Gone,
+    /// It was told to end and did not: it is not waited for any more.
+    Left,
 }
 
 /// A run at a server, while it is listened to.
@@ -47,8 +48,11 @@ struct Listening<'a> {
     /// When it was last passed on how far it is.
     progress: Option<Instant>,
     last: Orders,
-    /// When the server is killed, since it was told to end this run.
-    kill_at: Option<Instant>,
+    /// When its time is up.
+    limit: Option<Instant>,
+    /// When the server is left, since it was told to end this run.
+    leave_at: Option<Instant>,
+    paused_since: Option<Instant>,
     timed_out: bool,
 }
 
@@ -80,11 +84,13 @@ impl Execution {
             recorder: Recorder::new(Some(log), sink),
             progress: None,
             last: Orders::default(),
-            kill_at: None,
+            limit: self.timeout().and_then(|limit| Instant::now().checked_add(limit.after)),
+            leave_at: None,
+            paused_since: None,
             timed_out: false,
         };
         let came = listening.until_answered(&mut answers).await;
-        let (timed_out, was_told) = (listening.timed_out, listening.kill_at.is_some());
+        let (timed_out, was_told) = (listening.timed_out, listening.leave_at.is_some());
         let result = listening.result(server, came).await;
         let recorder = listening.recorder;
         self.duration = Some(self.begun_at.elapsed());
@@ -116,6 +122,10 @@ impl Execution {
         let (why, last) = match unseated {
             Unseated::Fault(fault) => (fault.trouble.to_string(), fault.last),
             Unseated::Again(why) => (why, Vec::new()),
+            Unseated::NoRoom(caller) => {
+                let why = format!("has no room for it while {caller}, which waits for it, runs there");
+                (why, Vec::new())
+            }
         };
         self.note_last_lines(server, &last).await;
         Err(Failure::not_started(format!("its server `{}` {why}", server.name)))
@@ -241,20 +251,21 @@ fn merged(files: HandedOn, result: RunResult) -> Result<HandedOn, Failure> {
 impl Listening<'_> {
     async fn until_answered(&mut self, answers: &mut Answers) -> Came {
         let mut orders = self.execution.orders.clone();
-        let limit = self.execution.timeout().and_then(|limit| Instant::now().checked_add(limit.after));
         let gone = self.seat.up.host().ended();
         tokio::pin!(gone);
         let mut gone_since: Option<Instant> = None;
         loop {
             let now = *orders.borrow_and_update();
-            self.obey(now);
-            let limit = limit.filter(|_| self.kill_at.is_none());
-            let until = [limit, self.kill_at, gone_since.map(|since| since + LAST_WORDS)];
-            let until = until.into_iter().flatten().min();
+            if self.obey(now) {
+                return Came::Left;
+            }
+            let is_read = !self.recorder.waits_for_sink();
+            // Who reads slowly takes nothing of what it has left.
+            let until = if is_read { self.next_time(gone_since) } else { None };
             tokio::select! {
                 biased;
-                () = self.recorder.pass_on(), if self.recorder.waits_for_sink() => {}
-                said = answers.next(), if !self.recorder.waits_for_sink() => match said {
+                () = self.recorder.pass_on(), if !is_read => {}
+                said = answers.next(), if is_read => match said {
                     Ok(Said::Answer(answer)) => return Came::Answer(answer),
                     Ok(said) => self.take(said).await,
                     Err(_) => return Came::Gone,
@@ -264,54 +275,73 @@ impl Listening<'_> {
                     // Nobody can tell us anything any more.
                     return Came::Gone;
                 },
-                () = at(until) => if self.time_is_up(limit, gone_since) {
-                    return Came::Gone;
+                () = at(until) => match self.time_is_up(gone_since) {
+                    Some(came) => return came,
+                    None => {}
                 },
             }
         }
     }
 
-    /// Whether it is over.
-    fn time_is_up(&mut self, limit: Option<Instant>, gone_since: Option<Instant>) -> bool {
-        let now = Instant::now();
-        if limit.is_some_and(|limit| limit <= now) {
-            self.timed_out = true;
-            self.tell_to_end();
-        } else if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill();
-        }
-        gone_since.is_some_and(|since| since + LAST_WORDS <= now)
+    /// When something is to be done though nothing comes.
+    fn next_time(&self, gone_since: Option<Instant>) -> Option<Instant> {
+        let limit = self.limit.filter(|_| self.leave_at.is_none());
+        let own = [limit, self.leave_at].into_iter().flatten().filter(|_| self.paused_since.is_none());
+        own.chain(gone_since.map(|since| since + LAST_WORDS)).min()
     }
 
-    fn obey(&mut self, now: Orders) {
-        let control = self.seat.up.host().control();
+    /// What it came to, if it is over.
+    fn time_is_up(&mut self, gone_since: Option<Instant>) -> Option<Came> {
+        let now = Instant::now();
+        if gone_since.is_some_and(|since| since + LAST_WORDS <= now) {
+            return Some(Came::Gone);
+        }
+        if self.leave_at.is_some_and(|at| at <= now) {
+            return Some(self.leave());
+        }
+        if self.limit.is_some_and(|limit| limit <= now) {
+            self.timed_out = true;
+            self.tell_to_end();
+        }
+        None
+    }
+
+    /// Whether the run is not waited for any more.
+    fn obey(&mut self, now: Orders) -> bool {
         match (self.last.paused, now.paused) {
-            (false, true) => control.pause(),
-            (true, false) => control.resume(),
+            (false, true) => self.paused_since = Some(Instant::now()),
+            (true, false) => self.go_on(),
             _ => {}
         }
         if now.halt > self.last.halt {
             self.tell_to_end();
-            if now.halt == Halt::Kill {
-                self.kill();
-            }
         }
         self.last = now;
+        if now.halt == Halt::Kill {
+            self.leave();
+        }
+        now.halt == Halt::Kill
+    }
+
+    /// Times stand still while it is paused.
+    fn go_on(&mut self) {
+        let paused = self.paused_since.take().map(|since| since.elapsed()).unwrap_or_default();
+        for time in [&mut self.limit, &mut self.leave_at].into_iter().flatten() {
+            *time += paused;
+        }
     }
 
     fn tell_to_end(&mut self) {
-        if self.kill_at.is_none() {
+        if self.leave_at.is_none() {
             self.seat.up.host().client().cancel(self.params);
-            self.kill_at = Some(Instant::now() + GRACE);
+            self.leave_at = Some(Instant::now() + GRACE);
         }
     }
 
-    /// Other tasks of the server have to know why.
-    fn kill(&mut self) {
-        let why = format!("was killed because it did not end {} when told to", self.params.task);
-        let _ = self.seat.up.killed.set(why);
-        self.seat.up.host().control().kill();
-        self.kill_at = Some(Instant::now() + Duration::from_secs(24 * 60 * 60));
+    /// Others may still have something of the server.
+    fn leave(&self) -> Came {
+        self.seat.up.leave(format!("was ended because it did not end {} when told to", self.params.task));
+        Came::Left
     }
 
     async fn take(&mut self, said: Said) {
@@ -352,7 +382,7 @@ impl Listening<'_> {
     async fn result(&mut self, server: &TaskServer, came: Came) -> Result<RunResult, String> {
         let name = &server.name;
         match came {
-            Came::Answer(Ok(value)) => match serde_json::from_value::<RunResult>(value) {
+            Came::Answer(Ok(value)) => match read_value::<RunResult>(value) {
                 Ok(result) => {
                     let detail = result.error.as_ref().and_then(|error| error.detail.as_deref());
                     for line in detail.unwrap_or_default().lines() {
@@ -363,10 +393,11 @@ impl Listening<'_> {
                 Err(why) => Err(format!("its server `{name}` gives a result that is none: {why}")),
             },
             Came::Answer(Err(error)) if error.code == code::NO_TASK => {
-                forget_list(&self.execution.run.shared.state_dir, server);
+                forget(&self.execution.run.shared, server);
                 Err(format!("its server `{name}` does not know it any more: {error}"))
             }
             Came::Answer(Err(error)) => Err(format!("its server `{name}` would not run it: {error}")),
+            Came::Left => Err(format!("its server `{name}` did not end it when told to")),
             Came::Gone => {
                 let (why, last) = self.seat.up.trouble().await;
                 write_last_lines(&mut self.recorder, server, &last);

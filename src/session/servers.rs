@@ -18,9 +18,9 @@ use super::{context::RunContext, shared::Shared};
 use crate::{
     fingerprint::Content,
     loader::{forget_list, kept_list},
-    model::{Digest, TaskServer},
+    model::{Action, Digest, TaskName, TaskServer},
     pattern::{PatternKind, PatternSet},
-    process::LogTarget,
+    process::{JobControl, LogTarget},
     scan::{Sight, Wanted, set_key},
     servers::{Host, Start, StartFault},
 };
@@ -61,8 +61,8 @@ pub(crate) struct Up {
     made: Digest,
     room: Option<Arc<Semaphore>>,
     users: watch::Sender<usize>,
-    /// Why it was killed.
-    pub(super) killed: OnceLock<String>,
+    /// Why it was killed, or is left by those who can.
+    left: OnceLock<String>,
 }
 
 /// A place at a server, for one task.
@@ -86,7 +86,18 @@ impl Up {
     /// What became of it.
     pub(super) async fn trouble(&self) -> (String, Vec<String>) {
         let StartFault { trouble, last } = self.host.trouble().await;
-        (self.killed.get().cloned().unwrap_or_else(|| trouble.to_string()), last)
+        (self.left.get().cloned().unwrap_or_else(|| trouble.to_string()), last)
+    }
+
+    /// It did not end a run when it was told to: whoever comes next gets another one. It is killed at once if nobody
+    /// else uses it; else it ends when they have done so.
+    pub(super) fn leave(self: &Arc<Self>, why: String) {
+        let is_first = self.left.set(why).is_ok();
+        if *self.users.borrow() <= 1 {
+            self.host.control().kill();
+        } else if is_first {
+            tokio::spawn(Arc::clone(self).retire());
+        }
     }
 
     /// Ends it once nobody uses it.
@@ -115,6 +126,18 @@ impl Servers {
     fn all(&self) -> Vec<(String, Arc<Place>)> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.iter().map(|(name, place)| (name.clone(), Arc::clone(place))).collect()
+    }
+
+    /// Stops all of them, or lets them go on. Of one that is just being started nobody knows yet.
+    pub(crate) fn pause_all(&self, pause: bool) {
+        for (_, place) in self.all() {
+            let Ok(standing) = place.0.try_lock() else { continue };
+            let control = standing.up.as_ref().map(|up| up.host.control());
+            match pause {
+                true => control.into_iter().for_each(JobControl::pause),
+                false => control.into_iter().for_each(JobControl::resume),
+            }
+        }
     }
 
     /// Ends all of them.
@@ -153,7 +176,7 @@ impl Servers {
         let up = {
             let mut standing = place.0.lock().await;
             standing.refresh(run, server).await;
-            match (&standing.up, &standing.failed) {
+            let up = match (&standing.up, &standing.failed) {
                 (Some(up), _) => Arc::clone(up),
                 (None, Some((id, why))) if *id == run.id => return Err(Unseated::Again(why.clone())),
                 (None, _) => match self.start(run, server).await {
@@ -166,13 +189,20 @@ impl Servers {
                         return Err(Unseated::Fault(fault));
                     }
                 },
-            }
+            };
+            // Before anybody else could take it for one that nobody uses.
+            up.users.send_modify(|users| *users += 1);
+            up
         };
-        up.users.send_modify(|users| *users += 1);
         let mut seat = Seat { up, _room: None };
         if let Some(room) = &seat.up.room {
-            // It is never closed.
-            seat._room = Arc::clone(room).acquire_owned().await.ok();
+            let room = Arc::clone(room);
+            seat._room = match caller_at(run, server) {
+                // It is never closed.
+                None => room.acquire_owned().await.ok(),
+                // Who waits for us may hold the last place.
+                Some(caller) => Some(room.try_acquire_owned().map_err(|_| Unseated::NoRoom(caller))?),
+            };
         }
         Ok(seat)
     }
@@ -199,7 +229,7 @@ impl Servers {
         let room = room
             .map(|most| Arc::new(Semaphore::new(usize::try_from(most.max(1)).unwrap_or(usize::MAX >> 3))));
         let server = Arc::clone(server);
-        let up = Up { host, server, made, room, users: watch::channel(0).0, killed: OnceLock::new() };
+        let up = Up { host, server, made, room, users: watch::channel(0).0, left: OnceLock::new() };
         up.compare_list(run);
         up.hear_of_changes(&shared.servers);
         Ok(up)
@@ -227,13 +257,23 @@ pub(super) enum Unseated {
     Fault(StartFault),
     /// It could not be started before, in this very run.
     Again(String),
+    /// It has no room while this task waits for what is to run there.
+    NoRoom(TaskName),
+}
+
+/// The task of the same server that called this run.
+fn caller_at(run: &RunContext, server: &TaskServer) -> Option<TaskName> {
+    let caller = &run.request.caller.as_ref()?.task;
+    let graph = &run.shared.graph;
+    let action = &graph.task(graph.id(caller.as_str())?).action;
+    matches!(action, Action::Served(its) if **its == *server).then(|| caller.clone())
 }
 
 impl Standing {
     /// Lets go of a server that is gone, or another than it should be.
     async fn refresh(&mut self, run: &Arc<RunContext>, server: &Arc<TaskServer>) {
         let Some(up) = &self.up else { return };
-        let is_fit = up.host.is_well() && up.killed.get().is_none() && up.server == *server;
+        let is_fit = up.host.is_well() && up.left.get().is_none() && up.server == *server;
         if is_fit && made_of(run, server).await == up.made {
             return;
         }
@@ -259,6 +299,10 @@ impl Up {
     /// When it says that its list is another one, that is asked for when the files are loaded next: in a watch at once.
     fn hear_of_changes(&self, servers: &Arc<Servers>) {
         let mut changes = self.host.client().changes();
+        if *changes.borrow() > 0 {
+            // It said so right after it had told its list.
+            changes.mark_changed();
+        }
         let (servers, server) = (Arc::downgrade(servers), Arc::clone(&self.server));
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
@@ -272,7 +316,8 @@ impl Up {
     }
 }
 
-fn forget(shared: &Shared, server: &TaskServer) {
+/// Has whoever loads the files next ask it; in a watch at once.
+pub(super) fn forget(shared: &Shared, server: &TaskServer) {
     let file = forget_list(&shared.state_dir, server);
     if let Some(watching) = shared.watching.get() {
         watching.suspect(file);
@@ -282,6 +327,10 @@ fn forget(shared: &Shared, server: &TaskServer) {
 /// Where a server's own output is kept.
 pub(super) fn server_log(shared: &Shared, server: &TaskServer) -> PathBuf {
     shared.log_dir().join("servers").join(format!("{}.log", server.full_name()))
+}
+
+fn now_ns() -> i128 {
+    crate::scan::system_now_ns()
 }
 
 /// What a server is made of, now.
@@ -298,8 +347,10 @@ async fn made_of(run: &Arc<RunContext>, server: &Arc<TaskServer>) -> Digest {
         let words: Vec<&[u8]> = patterns.iter().map(String::as_bytes).collect();
         let key = set_key(&shared.root, [shared.root.as_path()], &words);
         let wanted = Wanted { key, patterns: &|| Arc::clone(&set) };
-        shared.table.look(&shared.scanner, &[wanted], shared.threads).first().map(Sight::content)
+        let sights = shared.table.look(&shared.scanner, &[wanted], shared.threads);
+        sights.first().filter(|sight| sight.problems().is_empty()).map(Sight::content)
     };
     let looked = tokio::task::spawn_blocking(look).await;
-    looked.ok().flatten().unwrap_or_else(|| Content::default().digest())
+    // What could not be looked at is never the same.
+    looked.ok().flatten().unwrap_or_else(|| crate::fingerprint::digest_of(&now_ns().to_le_bytes()))
 }

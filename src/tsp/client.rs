@@ -6,7 +6,10 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -25,13 +28,15 @@ use tokio::{
 use super::{
     Cancel, Id, LIMIT, Log, Malformed, Message, Progress, Remark, RpcError, RunParams,
     frame::{Frames, TooLong},
-    message::{code, method},
+    message::{code, method, read_value},
 };
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
 /// What may wait for a run that is slow to listen; then its server waits.
-const WAITING: usize = 256;
+const WAITING: usize = 32;
+/// How many replies a server may leave unread.
+const UNREAD: usize = 1024;
 /// How long nothing may come of a message that has begun, twice in a row: while both ends are stopped time goes on.
 const STALLED: Duration = Duration::from_secs(5);
 
@@ -59,6 +64,8 @@ struct Shared {
     state: Mutex<State>,
     /// How often it said that its list is another one.
     changes: watch::Sender<u64>,
+    /// Lines that are not written yet.
+    unwritten: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +120,17 @@ pub enum Fault {
     /// It could not read what it was sent.
     #[error("it could not read a message: {0}")]
     NotUnderstood(String),
+    /// It asks and does not read what it is answered.
+    #[error("it asks again and again, and does not read the answers")]
+    Deaf,
+    /// What it answered is no answer to that.
+    #[error("its answer to `{method}` is none: {why}")]
+    NoAnswer {
+        /// What it was asked.
+        method: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// What it is to be sent is longer than a message may be.
     #[error("what it has to be told is longer than {} MiB", LIMIT / 1024 / 1024)]
     TooMuch,
@@ -134,7 +152,7 @@ impl Client {
         let (reading, writing) = stream.into_split();
         let (lines, from) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
-        tokio::spawn(write(writing, from));
+        tokio::spawn(write(writing, from, Arc::clone(&shared)));
         let replies = lines.clone();
         let reader = tokio::spawn(read(reading, Arc::clone(&shared), replies.downgrade()));
         drop(replies);
@@ -153,10 +171,14 @@ impl Client {
         let mut answers = self.begin(method, params, None)?;
         loop {
             if let Said::Answer(answer) = answers.next().await? {
-                let bad = |error: serde_json::Error| {
-                    RpcError::new(code::INVALID, format!("its answer to `{method}` is none: {error}"))
+                let bad = |error: serde_json::Error| Fault::NoAnswer {
+                    method: method.to_owned(),
+                    why: error.to_string(),
                 };
-                return Ok(answer.and_then(|value| serde_json::from_value(value).map_err(bad)));
+                return Ok(match answer {
+                    Ok(value) => Ok(read_value(value).map_err(bad)?),
+                    Err(error) => Err(error),
+                });
             }
         }
     }
@@ -286,12 +308,14 @@ impl Shared {
     }
 }
 
-async fn write(mut to: OwnedWriteHalf, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) {
+async fn write(mut to: OwnedWriteHalf, mut lines: mpsc::UnboundedReceiver<Vec<u8>>, shared: Arc<Shared>) {
     while let Some(line) = lines.recv().await {
         if to.write_all(&line).await.is_err() {
             // The reader finds out why.
             return;
         }
+        // Those of who runs something are counted no more than those: it never falls below what is left.
+        let _ = shared.unwritten.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
     }
 }
 
@@ -339,6 +363,9 @@ async fn take(
             Message::Request { id, method, .. } => {
                 let outcome =
                     Err(RpcError::new(code::NO_METHOD, format!("there is no method `{method}` here")));
+                if shared.unwritten.fetch_add(1, Relaxed) > UNREAD {
+                    return Err(Fault::Deaf);
+                }
                 if let Some(replies) = replies.upgrade() {
                     // Who has gone needs no answer.
                     let _ = replies.send(Message::Response { id: Some(id), outcome }.line());
@@ -363,7 +390,7 @@ async fn answer(shared: &Shared, id: Id, outcome: Result<Value, RpcError>) -> Re
 /// What is not understood is left alone, as is what concerns no run that is under way.
 async fn notice(shared: &Shared, method: &str, params: Value) {
     fn read<T: DeserializeOwned>(params: Value) -> Option<T> {
-        serde_json::from_value(params).ok()
+        read_value(params).ok()
     }
     let said = match method {
         method::LOG => read::<Log>(params).map(|it| (it.task.clone(), it.run.clone(), Said::Log(it))),

@@ -44,6 +44,21 @@ pub mod code {
     pub const NO_TASK: i64 = -32001;
 }
 
+/// Reads the parts of a message. A field that is `null` counts as absent.
+///
+/// # Errors
+/// What does not fit.
+pub fn read_value<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
+    let value = match value {
+        Value::Object(mut fields) => {
+            fields.retain(|_, value| !value.is_null());
+            Value::Object(fields)
+        }
+        other => other,
+    };
+    serde_json::from_value(value)
+}
+
 /// A message, whichever way it goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
@@ -307,12 +322,10 @@ impl TaskObject {
     /// What is wrong with it.
     pub fn read(value: &Value) -> Result<Self, String> {
         let Value::Object(fields) = value else { return Err("it is no object".to_owned()) };
-        let fields: Map<String, Value> =
-            fields.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect();
-        if !fields.contains_key("name") {
+        if fields.get("name").is_none_or(Value::is_null) {
             return Err("it has no `name`".to_owned());
         }
-        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+        read_value(Value::Object(fields.clone())).map_err(|error| error.to_string())
     }
 }
 

@@ -23,5 +23,5 @@ pub use client::{Answers, Client, Fault, Said};
 pub use frame::{Frames, LIMIT, TooLong};
 pub use message::{
     Cancel, Capabilities, Id, InitializeParams, InitializeResult, Log, Malformed, Message, Progress, Remark,
-    RpcError, RunParams, RunResult, Status, TaskError, TaskObject, VERSION, code, method,
+    RpcError, RunParams, RunResult, Status, TaskError, TaskObject, VERSION, code, method, read_value,
 };

@@ -563,20 +563,12 @@ error[never-ready]: nothing tells when process `devenv:processes:db` is ready
 #[test]
 fn what_is_not_there_yet() {
     refused(
-        "[servers.x]\ncommand = 'x'\n[checks.y]\nfiles = []\n",
+        "[checks.y]\nfiles = []\n",
         r"
-error[servers-not-supported]: task servers are not supported by this version
+error[checks-not-supported]: checks are not supported by this version
  --> devtask.toml:1:2
   |
-1 | [servers.x]
-  |  ^^^^^^^
-  |
-  = help: remove the table
-
-error[checks-not-supported]: checks are not supported by this version
- --> devtask.toml:3:2
-  |
-3 | [checks.y]
+1 | [checks.y]
   |  ^^^^^^
   |
   = help: remove the table

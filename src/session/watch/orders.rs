@@ -22,10 +22,12 @@ impl Turns {
             }
             Order::Pause => {
                 self.session.shared.processes.pause_all(true);
+                self.session.shared.servers.pause_all(true);
                 self.control(RunControl::pause);
             }
             Order::Resume => {
                 self.session.shared.processes.pause_all(false);
+                self.session.shared.servers.pause_all(false);
                 self.control(RunControl::resume);
             }
             Order::Hold(hold) => {

@@ -139,3 +139,28 @@ fn the_tasks_of_an_included_project_are_its_own() {
     tree.write("app/in.txt", "y");
     assert!(tree.ok("why app:a").out.contains("app/in.txt"));
 }
+
+#[test]
+fn a_task_cannot_leave_out_what_its_server_is_made_of() {
+    let tasks = r#"{"name":"a","exec_if_modified":["src/**","!**/*.rules"]}"#;
+    let tree = tree(tasks, "answer succeeded", "watch = ['lib/*.rules']\n");
+    tree.write("src/x", "");
+    tree.ok("run a");
+    tree.write("lib/one.rules", "");
+    let said = tree.expect(2, "run a");
+    assert!(said.err.contains("negations of p:a leave out"), "{said}");
+    assert!(said.err.contains("lib/one.rules, which the server is made of"), "{said}");
+}
+
+#[test]
+fn one_that_says_at_once_that_its_list_is_another_is_asked_again() {
+    let tree = tree(TWO, "answer succeeded", "");
+    let hasty = super::SERVER
+        .replace(r#"$(cat tasks.json)"'}' ;;"#, r#"$(cat tasks.json)"'}{"method":"tasks/changed"}' ;;"#);
+    assert_ne!(hasty, super::SERVER);
+    tree.program("server.sh", &hasty);
+    tree.ok("run a");
+    starts(&tree);
+    let list = tree.ok("list");
+    assert!(list.err.contains("are not known yet"), "{list}");
+}

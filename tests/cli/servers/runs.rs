@@ -208,3 +208,26 @@ fn a_task_of_a_server_may_ask_for_others() {
     let done = tree.ok("run outer");
     assert_eq!(tree.read("count"), "x\n", "{done}");
 }
+
+#[test]
+fn a_server_that_is_rewritten_during_a_run_is_another_one_for_the_next_task() {
+    let tasks = r#"{"name":"first"},{"name":"second","after":["write"],"exec_if_modified":["in.txt"]}"#;
+    let more = "watch = ['run.sh']\n[tasks.write]\nafter = ['first']\nexec = 'cp new.sh run.sh'\n";
+    let tree = tree(tasks, "echo old >> ran; answer succeeded", more);
+    tree.write("in.txt", "x");
+    tree.write("new.sh", "echo new >> ran; answer succeeded");
+    tree.ok("run");
+    assert_eq!(tree.read("ran"), "old\nnew\n");
+    tree.ok("run second");
+    assert_eq!(tree.executed(), set("p:first p:write"), "what it was made of then is what it is made of now");
+}
+
+#[test]
+fn what_is_null_is_as_good_as_absent() {
+    let run = r#"say '{"method":"log","params":{"task":"p:a","run":null,"line":"seen","stderr":null}}'
+      answer succeeded ',"outputs":null,"exports":null,"messages":null,"error":null'"#;
+    let tree = tree("", run, "");
+    tree.write("tasks.json", r#"{"tasks":[{"name":"a","after":null}],"capabilities":null,"server":null}"#);
+    tree.ok("run a");
+    assert!(tree.ok("logs a").out.contains("seen"));
+}

@@ -83,12 +83,67 @@ fn one_that_cannot_be_started_fails_its_tasks_at_once_and_no_others() {
 }
 
 #[test]
-fn one_that_does_not_end_what_it_is_told_to_end_is_killed_and_says_so_to_the_others() {
-    let tree = tree(r#"{"name":"stuck"},{"name":"other"}"#, "log began; echo $task >> begun", "");
-    let failed = tree.expect(1, "run -j2 --timeout 300ms");
-    let killed = failed.err.matches("it took longer than 300ms").count();
-    assert_eq!(killed, 2, "{failed}");
-    assert!(tree.read("begun").contains("p:stuck") && tree.read("begun").contains("p:other"));
+fn one_that_does_not_end_what_it_is_told_to_end_is_not_waited_for() {
+    let tree = tree(
+        r#"{"name":"stuck"},{"name":"after","depends":["stuck@completed"]}"#,
+        &bad("").replace("p:bad", "p:stuck"),
+        "",
+    );
+    let failed = tree.expect(1, "run after stuck --timeout 300ms");
+    assert!(failed.err.contains("it took longer than 300ms"), "{failed}");
+    assert!(failed.err.contains("Succeeded         p:after"), "{failed}");
+    assert_eq!(starts(&tree), 3, "the next task has another one");
+}
+
+/// Answers a task when there is a file `go`, and others at once or never.
+const WHEN_TOLD: &str = r#"case $task in
+  p:long) ( while [ ! -e go ]; do sleep 0.02; done; answer succeeded ) & log began ;;
+  p:stuck) log began ;;
+  *) answer succeeded ;;
+esac"#;
+
+#[test]
+fn who_gives_up_a_run_at_once_does_not_take_the_server_from_others() {
+    let tree = tree(r#"{"name":"long"},{"name":"stuck"},{"name":"next"}"#, WHEN_TOLD, "");
+    let owner = begin(&tree, "run long --show-output");
+    wait_for(&tree, "said", "began");
+    let guest = tree.devtask(["run", "stuck", "--show-output"]).start_with_stderr("guest");
+    wait_for(&tree, "guest", "began");
+    guest.signal(2);
+    wait_for(&tree, "heard", "\"method\":\"cancel\"");
+    guest.signal(2);
+    assert_eq!(guest.finish().signal, Some(2));
+    tree.ok("run next");
+    tree.write("go", "");
+    let done = owner.finish();
+    assert_eq!(done.code, Some(0), "{done}\n{}", tree.read("said"));
+}
+
+#[test]
+fn a_task_that_waits_for_another_where_there_is_no_room_is_told_so() {
+    let run = r#"case $task in
+      p:outer) for name in DEVTASK_RUN DEVTASK_TASK; do value=${line#*"\"$name\":\""}; export $name="${value%%'"'*}"; done
+        if $DEVTASK run inner > inner.out 2>&1; then answer succeeded; else answer failed; fi ;;
+      *) answer succeeded ;;
+    esac"#;
+    let mut tree = tree("", run, "");
+    tree.write(
+        "tasks.json",
+        r#"{"tasks":[{"name":"outer"},{"name":"inner"}],"capabilities":{"maxConcurrency":1}}"#,
+    );
+    tree.set_env("DEVTASK", super::super::support::DEVTASK);
+    tree.expect(1, "run outer");
+    let said = tree.read("inner.out");
+    assert!(said.contains("has no room for it while p:outer, which waits for it, runs there"), "{said}");
+}
+
+#[test]
+fn one_that_asks_and_does_not_read_is_given_up() {
+    let run =
+        r#"awk 'BEGIN { for (i = 1; i < 400000; i++) print "{\"id\":" i ",\"method\":\"what\"}" }' >&3"#;
+    let tree = tree(r#"{"name":"bad"}"#, run, "");
+    let failed = tree.expect(1, "run bad");
+    assert!(failed.err.contains("it asks again and again, and does not read the answers"), "{failed}");
 }
 
 #[test]
