@@ -275,9 +275,8 @@ impl Listening<'_> {
                     // Nobody can tell us anything any more.
                     return Came::Gone;
                 },
-                () = at(until) => match self.time_is_up(gone_since) {
-                    Some(came) => return came,
-                    None => {}
+                () = at(until) => if let Some(came) = self.time_is_up(gone_since) {
+                    return came;
                 },
             }
         }
