@@ -106,6 +106,8 @@ impl Declarer<'_, '_> {
     fn own_file(&self, at: usize, word: &Written<String>, dir: &Path) -> Option<Written<String>> {
         let text = word.value.as_str();
         let is_path = text.contains('/') || at > 0 && Path::new(text).extension().is_some();
+        // A script for a shell is no path.
+        let is_path = is_path && (at == 0 || !text.contains(char::is_whitespace));
         let path = normalise(&dir.join(text));
         let is_own = is_path && !text.starts_with('-') && path.starts_with(normalise(self.scope.root));
         let pattern = path.to_str().filter(|_| is_own && !text.ends_with('/'))?;

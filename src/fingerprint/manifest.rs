@@ -184,7 +184,7 @@ impl Manifest {
                 self.parts.insert(Part::Exec, digest);
             }
             // What the server is made of are files of the task.
-            Action::Served(server) => {
+            Action::Served(server, _) => {
                 let words = server.command.iter().map(|word| word.written.clone());
                 let env = [&server.file_env, &server.env].into_iter().flatten();
                 let env = env.map(|(name, value)| format!("{name}={}", value.written));

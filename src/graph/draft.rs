@@ -42,7 +42,7 @@ impl Task {
     #[must_use]
     pub fn served(name: &str, server: Arc<TaskServer>) -> TaskDraft {
         let mut draft = Task::group(name);
-        draft.task.action = Action::Served(server);
+        draft.task.action = Action::Served(server, name.into());
         draft
     }
 
@@ -126,7 +126,7 @@ impl TaskDraft {
     }
 
     pub(super) fn finish(mut self) -> Result<Declaration, Vec<Diagnostic>> {
-        if let (Action::Served(server), true) = (&self.task.action, self.task.can_be_fresh()) {
+        if let (Action::Served(server, _), true) = (&self.task.action, self.task.can_be_fresh()) {
             // What its server is made of is a part of it (spec section 9).
             self.task.exec_if_modified.extend(server.watch.iter().cloned());
         }

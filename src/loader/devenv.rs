@@ -28,6 +28,7 @@ pub(super) fn load(
         kind: Kind::Devenv,
         declarations: declared.declarations,
         servers: Vec::new(),
+        has_kept_lists: false,
         current_project: Some(name.clone()),
         projects: vec![Project { name, dir: root.to_owned(), file }],
         settings: Settings::default(),

@@ -150,6 +150,7 @@ impl Keeper {
             kind: Kind::Devtask,
             declarations: Vec::new(),
             servers: Vec::new(),
+            has_kept_lists: false,
             projects: rest.projects,
             current_project: rest.current_project,
             settings: rest.settings,

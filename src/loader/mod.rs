@@ -88,6 +88,8 @@ pub struct Loaded {
     /// The servers whose tasks are still to be added ([`with_server_tasks`](Self::with_server_tasks)), and where each
     /// is declared.
     pub servers: Vec<(TaskServer, Place)>,
+    /// Whether tasks of servers are among the declarations as they were told some time ago.
+    pub has_kept_lists: bool,
     /// Every project, the root first.
     pub projects: Vec<Project>,
     /// The name of the project whose directory is the nearest one above the start directory.
@@ -113,6 +115,7 @@ impl Loaded {
             kind: Kind::Devtask,
             declarations: Vec::new(),
             servers: Vec::new(),
+            has_kept_lists: false,
             projects: Vec::new(),
             current_project: None,
             settings: Settings::default(),

@@ -30,6 +30,7 @@ pub(super) fn load(request: &LoadRequest, file: &Path, mut reading: Reading) -> 
         kind: Kind::Devtask,
         declarations: joined.declarations,
         servers: joined.servers,
+        has_kept_lists: false,
         current_project: current_project(&joined.projects, &request.start_dir, &reading.world),
         projects: joined.projects,
         settings: joined.settings,

@@ -42,6 +42,8 @@ pub struct Asking {
     pub within: Option<Surroundings>,
     /// Whether they are asked though their lists are known.
     pub anew: bool,
+    /// Is told which servers are asked, before they are.
+    pub tell: Option<fn(&[&TaskServer])>,
 }
 
 /// A list that is kept.
@@ -84,7 +86,7 @@ pub fn forget_list(state_dir: &Path, server: &TaskServer) -> PathBuf {
 /// What is kept of the list of a server, declared as it is.
 #[must_use]
 pub fn kept_list(state_dir: &Path, server: &TaskServer) -> Option<InitializeResult> {
-    let kept = Kept::read(&list_file(state_dir, server), declared(server))?;
+    let kept = Kept::read(&list_file(state_dir, server)).filter(|kept| kept.declared == declared(server))?;
     serde_json::from_str(&kept.listed).ok()
 }
 
@@ -94,9 +96,8 @@ fn declared(server: &TaskServer) -> Digest {
 }
 
 impl Kept {
-    fn read(file: &Path, declared: Digest) -> Option<Self> {
-        let kept: Self = postcard::from_bytes(&read_private(file, LIMIT)?).ok()?;
-        (kept.declared == declared).then_some(kept)
+    fn read(file: &Path) -> Option<Self> {
+        postcard::from_bytes(&read_private(file, LIMIT)?).ok()
     }
 }
 
@@ -111,7 +112,7 @@ impl Wanted {
         loaded.observed = world.observed();
         let declared = declared(&server);
         let file = list_file(&asking.state_dir, &server);
-        let known = Kept::read(&file, declared);
+        let known = Kept::read(&file);
         let made = digest_of(&files);
         let files = files.entries.into_iter().map(|file| file.path).collect();
         Self { server: Arc::new(server), place, declared, files, made, file, known, listed: None }
@@ -119,7 +120,8 @@ impl Wanted {
 
     /// Whether what is known of it is what it would tell now.
     fn is_current(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.made == self.made)
+        let is_so = |known: &Kept| known.declared == self.declared && known.made == self.made;
+        self.known.as_ref().is_some_and(is_so)
     }
 
     /// Whether it was not asked just now.
@@ -164,6 +166,17 @@ impl Wanted {
         Some(fault.hint("narrow the negations of the task"))
     }
 
+    /// Nobody could tell when results of it are out of date.
+    fn unwatched(&self, declared: &[Declaration]) -> Option<Diagnostic> {
+        let can_be_fresh = declared.iter().any(|declaration| declaration.task.can_be_fresh());
+        if !self.server.watch.is_empty() || !can_be_fresh {
+            return None;
+        }
+        let message = format!("nothing says what server `{}` is made of", self.server.name);
+        let warning = Diagnostic::warning("server-unwatched", message).at(Some(&self.place), "");
+        Some(warning.hint("name its files in `watch`: else its tasks stay fresh when they change"))
+    }
+
     fn unasked(&self) -> Diagnostic {
         let name = &self.server.name;
         let message = match self.listed {
@@ -175,10 +188,22 @@ impl Wanted {
             .hint("`devtask run` asks it, as does `--refresh-task-cache`")
     }
 
+    /// That it could not be asked is a fault only where nothing is known of it: else its tasks fail, if they run.
     fn fault(&self, fault: &StartFault) -> Diagnostic {
-        let message = format!("server `{}` {}", self.server.name, fault.trouble);
-        let told = Diagnostic::error("server-failed", message).at(Some(&self.place), "");
-        fault.last.iter().fold(told, |told, line| told.note(format!("it wrote: {line}")))
+        let (name, trouble) = (&self.server.name, &fault.trouble);
+        let told = match self.listed {
+            None => Diagnostic::error("server-failed", format!("server `{name}` {trouble}")),
+            Some(_) => {
+                let message = format!("server `{name}` {trouble}; its tasks are those it told before");
+                Diagnostic::warning("server-failed", message)
+            }
+        };
+        let told = told.at(Some(&self.place), "");
+        let told = fault.last.iter().fold(told, |told, line| told.note(format!("it wrote: {line}")));
+        match trouble.hint() {
+            Some(hint) => told.hint(hint),
+            None => told,
+        }
     }
 }
 
@@ -211,6 +236,7 @@ impl Loaded {
             if let Some(listed) = &one.listed {
                 let (declared, mut more) = declarations(&one.server, &one.place, listed, &root);
                 more.extend(declared.iter().filter_map(|declaration| one.left_out_by(&declaration.task)));
+                self.warnings.extend(one.unwatched(&declared));
                 self.declarations.extend(declared);
                 // Who mends a list wants it to be asked for.
                 if more.is_empty() && !one.was_recalled() {
@@ -224,6 +250,9 @@ impl Loaded {
             }
         }
         self.rest_on_lists(&wanted);
+        let (faults, warnings): (Vec<_>, Vec<_>) = faults.into_iter().partition(Diagnostic::is_error);
+        self.warnings.extend(warnings);
+        self.has_kept_lists = wanted.iter().any(|one| one.listed.is_some() && one.was_recalled());
         if !faults.is_empty() {
             let Self { sources, declarations, files, warnings, .. } = self;
             let diagnostics = faults.into_iter().chain(warnings).collect();
@@ -271,6 +300,9 @@ fn fetch(wanted: &mut [Wanted], root: &Path, asking: &Asking) -> Vec<Diagnostic>
         return Vec::new();
     }
     let servers: Vec<Arc<TaskServer>> = asked.iter().map(|one| Arc::clone(&one.server)).collect();
+    if let Some(tell) = asking.tell {
+        tell(&servers.iter().map(Arc::as_ref).collect::<Vec<_>>());
+    }
     let answers = ask(&servers.iter().map(Arc::as_ref).collect::<Vec<_>>(), root, surroundings);
     let mut faults = Vec::new();
     for (one, answer) in asked.iter_mut().zip(answers) {
@@ -279,7 +311,10 @@ fn fetch(wanted: &mut [Wanted], root: &Path, asking: &Asking) -> Vec<Diagnostic>
                 one.listed = Some(listed);
                 one.known = None;
             }
-            Err(fault) => faults.push(one.fault(&fault)),
+            Err(fault) => {
+                one.recall();
+                faults.push(one.fault(&fault));
+            }
         }
     }
     faults

@@ -88,8 +88,8 @@ pub enum Action {
     Script(Written<String>),
     /// An executable, spawned directly (devenv's `command`).
     Command(PathBuf),
-    /// What a server does for it.
-    Served(Arc<TaskServer>),
+    /// What a server does for it, by the name it has in the server's list, which may be the local one.
+    Served(Arc<TaskServer>, Arc<str>),
 }
 
 /// Who runs script text (spec section 1.2, `package` and `binary`).

@@ -59,5 +59,5 @@ pub use notify::{Notice, NotifySocket};
 pub use port::{HeldPort, PortClaim, PortHolder, PortTaken, port_holder};
 pub use probe::{HttpQuestion, Scheme, ask_http, ask_tcp};
 pub use recorder::{LineSink, Piece, Recorder, SinkMode, Written};
-pub use spawn_error::SpawnError;
+pub use spawn_error::{SpawnError, fault_of_directory};
 pub use warden::{Warden, WardenOptions};

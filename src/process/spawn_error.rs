@@ -147,7 +147,9 @@ impl SpawnError {
     }
 }
 
-fn fault_of_directory(cwd: &Path) -> Option<&'static str> {
+/// Why nothing can be started in a directory, if nothing can: the rest of a sentence about it.
+#[must_use]
+pub fn fault_of_directory(cwd: &Path) -> Option<&'static str> {
     match fs::metadata(cwd) {
         Ok(found) if !found.is_dir() => Some("is no directory"),
         Ok(_) if rustix::fs::access(cwd, rustix::fs::Access::EXEC_OK).is_err() => Some("may not be entered"),

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
+
 use super::{Host, Start, StartFault, Trouble};
 use crate::{
     model::TaskServer,
@@ -19,6 +21,10 @@ use crate::{
 
 /// What is left of a server that would not end gets this long.
 const GRACE: Duration = Duration::from_secs(1);
+/// How many are started at once.
+const AT_ONCE: usize = 4;
+/// With the name of a socket in it a longer path fits into no address (104 bytes on macOS, 108 on Linux).
+const LONGEST_DIRECTORY: usize = 90;
 
 /// What servers are started within.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +33,8 @@ pub struct Surroundings {
     pub environment: Vec<(OsString, OsString)>,
     /// The program that ends them should this one be killed; see [`WardenOptions::guardian`].
     pub guardian: Option<PathBuf>,
+    /// Whether this process adopts their orphans meanwhile; see [`WardenOptions::adopt_orphans`]. Not where a session does.
+    pub adopt_orphans: bool,
     /// Where short-lived private directories may be made, best first.
     pub runtime_bases: Vec<PathBuf>,
     /// Variables that nothing can override.
@@ -55,7 +63,9 @@ pub fn ask(
             log: None,
             lines: None,
         });
-        all(starts.map(|start| one(warden, start)).collect()).await
+        // Those that wait have not begun: their time runs from their own start.
+        let room = Semaphore::new(AT_ONCE);
+        all(starts.map(|start| one(warden, start, &room)).collect()).await
     });
     match asked {
         Some(Ok(answers)) => answers,
@@ -90,9 +100,15 @@ fn within_runtime<T>(
     let warden = Warden::new(WardenOptions {
         guardian: surroundings.guardian.clone(),
         outer_session: outer.map(|(_, value)| value.clone()),
-        ..WardenOptions::default()
+        adopt_orphans: surroundings.adopt_orphans,
+        sessions_dir: None,
     })?;
     let private = RuntimeDir::create(&surroundings.runtime_bases)?;
+    let private = if private.path().as_os_str().len() > LONGEST_DIRECTORY {
+        RuntimeDir::create(&[PathBuf::from("/tmp")])?
+    } else {
+        private
+    };
     warden.guard_directory(private.path());
     let ambient = Arc::new(inherited(&surroundings.environment));
     Ok(runtime.block_on(async {
@@ -102,7 +118,9 @@ fn within_runtime<T>(
     }))
 }
 
-async fn one(warden: &Warden, start: Start<'_>) -> Result<InitializeResult, StartFault> {
+async fn one(warden: &Warden, start: Start<'_>, room: &Semaphore) -> Result<InitializeResult, StartFault> {
+    // It is never closed.
+    let _place = room.acquire().await.ok();
     let host = Host::start(warden, start).await?;
     host.end().await;
     Ok(host.listed().clone())

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::{fd::OwnedFd, process::Signal};
+use rustix::fd::OwnedFd;
 use serde_json::{Map, Value};
 use tokio::{
     net::UnixStream,
@@ -95,11 +95,7 @@ pub enum Trouble {
 pub(super) fn ended_how(exit: &Exit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("ended with exit {code}"),
-        (None, Some(signal)) => {
-            let name =
-                Signal::from_named_raw(signal).map(|signal| format!(" ({signal:?})")).unwrap_or_default();
-            format!("was ended by signal {signal}{name}")
-        }
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),
     }
 }
@@ -120,6 +116,21 @@ pub struct StartFault {
     pub trouble: Trouble,
     /// Its last lines.
     pub last: Vec<String>,
+}
+
+impl Trouble {
+    /// What may be done about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Silent { .. } => Some("if it needs longer to start, say so by `startTimeout`"),
+            Self::Ended(exit) if exit.is_success() => {
+                Some("a server goes on until its connection ends: is its main loop called?")
+            }
+            Self::NotStarted(why) if why.ends_with("not executable") => Some("`chmod +x` makes it so"),
+            _ => None,
+        }
+    }
 }
 
 impl Host {
@@ -183,14 +194,15 @@ impl Host {
     /// Why it does not go on, once it does not: how it ended, if it has, or what it said wrongly. A server that spoke
     /// wrongly is killed: what it does from then on is nobody's business any more.
     pub async fn trouble(&self) -> StartFault {
-        let spoke = self.client.fault().filter(|fault| !matches!(fault, Fault::Closed | Fault::System(_)));
-        if spoke.is_some() {
+        let fault = self.client.fault();
+        let is_end = matches!(fault, None | Some(Fault::Closed | Fault::System(_)));
+        // One that closes its connection is about to end, and how says more.
+        let ends = is_end && timeout(FAREWELL, self.ended()).await.is_ok();
+        if !ends {
             self.control.kill();
-        } else if timeout(FAREWELL, self.ended()).await.is_err() {
-            self.control.terminate(GRACE);
         }
         let ended = self.ended().await;
-        let trouble = spoke.map_or(Trouble::Ended(ended.exit), Trouble::Spoke);
+        let trouble = fault.filter(|_| !ends).map_or(Trouble::Ended(ended.exit), Trouble::Spoke);
         StartFault { trouble, last: last_lines(&ended) }
     }
 
@@ -334,7 +346,10 @@ pub(super) fn launch(start: Start<'_>, third: OwnedFd) -> Result<Launch, String>
     let (program, arguments) = server.command.split_first().ok_or("it has no command")?;
     let program = program.value.as_str();
     let found = find_program(OsStr::new(program), path.map(OsString::as_os_str), &server.dir);
-    let found = found.ok_or_else(|| format!("there is no program `{program}`"))?;
+    let found = found.ok_or_else(|| match program.contains('/') && server.dir.join(program).is_file() {
+        true => format!("`{program}` is not executable"),
+        false => format!("there is no program `{program}`"),
+    })?;
     let mut args: Vec<OsString> = arguments.iter().map(|word| word.value.clone().into()).collect();
     args.push(socket.into());
     let command = Command {

@@ -113,12 +113,13 @@ impl Reader<'_> {
 
     fn made(&mut self, name: TaskName, object: TaskObject) -> Task {
         let dir = &self.server.dir;
+        let listed = object.name;
         let cwd = object.cwd.map_or_else(|| dir.clone(), |cwd| normalise(&dir.join(cwd)));
         let written = |list: Vec<String>| list.into_iter().map(Written::plain).collect::<Vec<_>>();
         let mut task = Task {
             project: Arc::clone(&self.server.project),
             description: object.description,
-            action: Action::Served(Arc::clone(self.server)),
+            action: Action::Served(Arc::clone(self.server), listed.into()),
             exec_if_modified: written(object.exec_if_modified),
             outputs: written(object.outputs),
             input: object.input.map(Written::plain),

@@ -338,8 +338,8 @@ impl Execution {
     async fn attempt(&mut self) -> Result<Left, Failure> {
         self.check_orders()?;
         let action = self.task().action.clone();
-        if let Action::Served(server) = &action {
-            return self.attempt_served(server).await;
+        if let Action::Served(server, name) = &action {
+            return self.attempt_served(server, name).await;
         }
         let mut files = self.run.task_files()?;
         let mut launch = self.launch(&files, &action, "log", Way::Shortest)?;

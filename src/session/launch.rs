@@ -134,7 +134,7 @@ impl<'a> Launcher<'a> {
                 let program = found.ok_or_else(|| format!("there is no program {}", program.display()))?;
                 return Ok(Command { program, args: arguments.to_vec(), ..Command::default() });
             }
-            Action::None | Action::Served(_) => return Err("it has no command".to_owned().into()),
+            Action::None | Action::Served(..) => return Err("it has no command".to_owned().into()),
         };
         let found =
             Found::look_up(&task.interpreter, path.as_deref(), &task.cwd).map_err(|e| e.to_string())?;
@@ -283,7 +283,7 @@ impl<'a> Launcher<'a> {
 fn texts_of(task: &Task) -> Vec<Cow<'_, str>> {
     let script = |action: &'_ Action| match action {
         Action::Script(text) => Some(text.value.clone()),
-        Action::None | Action::Command(_) | Action::Served(_) => None,
+        Action::None | Action::Command(_) | Action::Served(..) => None,
     };
     let values = task.env.values().chain(task.file_env.values()).map(|value| Cow::Borrowed(&*value.value));
     let scripts = [Some(&task.action), task.status.as_ref()].into_iter().flatten().filter_map(script);

@@ -357,7 +357,7 @@ fn look_only(path: &Path, label: &str) -> Result<Opened, SessionError> {
 pub(super) fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
     let is_anchored = |task: &Task| {
         let server = match &task.action {
-            Action::Served(server) => Some(&server.dir),
+            Action::Served(server, _) => Some(&server.dir),
             _ => None,
         };
         task.pattern_bases.iter().chain([&task.cwd]).chain(server).all(|path| path.is_absolute())
@@ -369,7 +369,7 @@ pub(super) fn anchored(graph: &Arc<TaskGraph>, root: &Path) -> Arc<TaskGraph> {
     graph.each_task(|task| {
         task.cwd = root.join(&task.cwd);
         task.pattern_bases = task.pattern_bases.iter().map(|base| root.join(base)).collect();
-        if let Action::Served(server) = &mut task.action
+        if let Action::Served(server, _) = &mut task.action
             && server.dir.is_relative()
         {
             *server = Arc::new(TaskServer { dir: root.join(&server.dir), ..TaskServer::clone(server) });

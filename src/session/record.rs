@@ -137,7 +137,7 @@ impl Execution {
 pub(super) fn first_line(action: &Action, arguments: &[OsString]) -> Option<String> {
     match action {
         Action::None => None,
-        Action::Served(server) => Some(server.command_line()),
+        Action::Served(server, _) => Some(server.command_line()),
         Action::Command(path) => {
             let words = std::iter::once(path.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
             Some(words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" "))

@@ -19,13 +19,17 @@ use super::{
 use crate::{
     event::{Stream, What},
     model::TaskServer,
-    process::{Ended, Exit, LogTarget, Recorder, TaskFiles, Written},
+    process::{Ended, Exit, LogTarget, Recorder, TaskFiles, Written, fault_of_directory},
     schedule::Observation,
     tsp::{Answers, Fault, Progress, Remark, RpcError, RunParams, RunResult, Said, Status, code, read_value},
 };
 
 /// How often it is passed on how far a task is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// Bytes of names of changed files that are told at most.
+const MOST_CHANGED: usize = 1024 * 1024;
+/// Bytes of a text of an event that are passed on at most; the log has all of it.
+const MOST_TEXT: usize = 16 * 1024;
 /// How long what a server has said may take to come after it ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -58,14 +62,21 @@ struct Listening<'a> {
 
 impl Execution {
     /// Point 3 of the protocol of records, for a task that a server runs.
-    pub(super) async fn attempt_served(&mut self, server: &Arc<TaskServer>) -> Result<Left, Failure> {
+    pub(super) async fn attempt_served(
+        &mut self,
+        server: &Arc<TaskServer>,
+        listed: &str,
+    ) -> Result<Left, Failure> {
         self.check_orders()?;
+        if let Some(what) = fault_of_directory(&self.task().cwd) {
+            return Err(format!("the working directory {} {what}", self.task().cwd.display()).into());
+        }
         if !self.run.arguments_of(self.id).is_empty() {
             return Err("it is run by a server, and takes no arguments after `--`".to_owned().into());
         }
         self.run.shared.end_predecessors().await?;
         let files = self.run.task_files()?;
-        let params = self.run_params(&files)?;
+        let params = self.run_params(&files, listed)?;
         self.run.emitter.flush();
         let seat = self.seat(server).await?;
         self.begun_at = Instant::now();
@@ -104,7 +115,14 @@ impl Execution {
             return Err(format!("it took longer than {}", humantime::format_duration(limit)).into());
         }
         match result {
-            Ok(result) => self.left(&files, result, was_told).await,
+            Ok(result) => {
+                let left = self.left(&files, listed, result, was_told).await;
+                if let (Err(_), Some(ended)) = (&left, &mut self.ended) {
+                    // Its word for success does not count.
+                    ended.exit = Exit::default();
+                }
+                left
+            }
             Err(_) if was_told => Err(Failure::cancelled()),
             Err(why) => Err(why.into()),
         }
@@ -175,7 +193,7 @@ impl Execution {
         }
     }
 
-    fn run_params(&self, files: &TaskFiles) -> Result<RunParams, Failure> {
+    fn run_params(&self, files: &TaskFiles, listed: &str) -> Result<RunParams, Failure> {
         let launcher = Launcher::new(&self.run, self.id, &self.start)?;
         let mut env = BTreeMap::new();
         for (name, value) in launcher.variables(files)? {
@@ -188,21 +206,33 @@ impl Execution {
             }
         }
         let changed = self.start.changed.iter().map(|path| path.to_string_lossy().into_owned());
+        let mut changed: Vec<String> = changed.collect();
+        if changed.iter().map(String::len).sum::<usize>() > MOST_CHANGED {
+            // Nobody relies on them, and everything else has to fit as well.
+            changed.clear();
+        }
         Ok(RunParams {
-            task: self.task().name.to_string(),
+            task: listed.to_owned(),
             inputs: launcher.input().map_or(Value::Null, Value::Object),
             outputs: self.start.outputs.clone(),
             run: Some(format!("{}.{}", self.run.id, self.task().name)),
             env,
             cwd: Some(self.task().cwd.to_string_lossy().into_owned()),
-            changed_files: changed.collect(),
+            changed_files: changed,
         })
     }
 
     /// What it left: what it wrote into its files, as a script would, and on top of that what it answered.
-    async fn left(&self, files: &TaskFiles, result: RunResult, was_told: bool) -> Result<Left, Failure> {
+    async fn left(
+        &self,
+        files: &TaskFiles,
+        listed: &str,
+        result: RunResult,
+        was_told: bool,
+    ) -> Result<Left, Failure> {
         let name = self.task().name.as_str();
-        if !result.task.is_empty() && result.task != name {
+        let is_its = [name, listed, ""].contains(&result.task.as_str());
+        if !is_its {
             return Err(
                 format!("its server answered with the result of `{}`", result.task.escape_debug()).into()
             );
@@ -267,7 +297,7 @@ impl Listening<'_> {
                 () = self.recorder.pass_on(), if !is_read => {}
                 said = answers.next(), if is_read => match said {
                     Ok(Said::Answer(answer)) => return Came::Answer(answer),
-                    Ok(said) => self.take(said).await,
+                    Ok(said) => self.take(said),
                     Err(_) => return Came::Gone,
                 },
                 _ = &mut gone, if gone_since.is_none() => gone_since = Some(Instant::now()),
@@ -343,7 +373,7 @@ impl Listening<'_> {
         Came::Left
     }
 
-    async fn take(&mut self, said: Said) {
+    fn take(&mut self, said: Said) {
         match said {
             Said::Log(log) => {
                 let stream = if log.stderr { Stream::Stderr } else { Stream::Stdout };
@@ -351,7 +381,7 @@ impl Listening<'_> {
                 self.recorder.write(stream, format!("{line}\n").as_bytes());
             }
             Said::Progress(progress) => self.pass_on_progress(progress),
-            Said::Remark(remark) => self.pass_on_remark(remark).await,
+            Said::Remark(remark) => self.pass_on_remark(remark),
             Said::Answer(_) => {}
         }
     }
@@ -362,6 +392,7 @@ impl Listening<'_> {
         if is_due || is_all {
             let task = self.execution.task().name.clone();
             let Progress { done, total, message, .. } = progress;
+            let message = message.map(cut);
             // Who is too slow for this one gets the next.
             if self.execution.run.emitter.offer_line(What::Progress { task, done, total, message }) {
                 self.progress = Some(Instant::now());
@@ -369,12 +400,13 @@ impl Listening<'_> {
         }
     }
 
-    async fn pass_on_remark(&mut self, remark: Remark) {
+    fn pass_on_remark(&mut self, remark: Remark) {
         self.recorder.write(Stream::Stderr, format!("{remark}\n").as_bytes());
         let task = self.execution.task().name.clone();
         let Remark { file, line, col, severity, message, .. } = remark;
-        let what = What::Diagnostic { task, file, line, col, severity, message };
-        self.execution.run.emitter.emit_line(what).await;
+        let (file, message, severity) = (cut(file), cut(message), severity.map(cut));
+        // Where nobody reads, its line in the log has to do.
+        self.execution.run.emitter.offer_line(What::Diagnostic { task, file, line, col, severity, message });
     }
 
     /// What it came to; an error is what its server did wrong.
@@ -404,6 +436,12 @@ impl Listening<'_> {
             }
         }
     }
+}
+
+/// The beginning of a text.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MOST_TEXT));
+    text
 }
 
 fn write_last_lines(recorder: &mut Recorder, server: &TaskServer, last: &[String]) {

@@ -83,6 +83,11 @@ impl Up {
         &self.host
     }
 
+    /// Whether it can be asked something.
+    fn is_fit(&self) -> bool {
+        self.host.is_well() && self.left.get().is_none()
+    }
+
     /// What became of it.
     pub(super) async fn trouble(&self) -> (String, Vec<String>) {
         let StartFault { trouble, last } = self.host.trouble().await;
@@ -172,6 +177,16 @@ impl Servers {
         server: &Arc<TaskServer>,
     ) -> Result<Seat, Unseated> {
         self.attend(&run.shared);
+        loop {
+            let seat = self.seat_now(run, server).await?;
+            // Who had to wait for room may have waited for one that is gone by now.
+            if seat._room.is_none() || seat.up.is_fit() {
+                return Ok(seat);
+            }
+        }
+    }
+
+    async fn seat_now(&self, run: &Arc<RunContext>, server: &Arc<TaskServer>) -> Result<Seat, Unseated> {
         let place = self.place(&server.full_name());
         let up = {
             let mut standing = place.0.lock().await;
@@ -266,15 +281,14 @@ fn caller_at(run: &RunContext, server: &TaskServer) -> Option<TaskName> {
     let caller = &run.request.caller.as_ref()?.task;
     let graph = &run.shared.graph;
     let action = &graph.task(graph.id(caller.as_str())?).action;
-    matches!(action, Action::Served(its) if **its == *server).then(|| caller.clone())
+    matches!(action, Action::Served(its, _) if **its == *server).then(|| caller.clone())
 }
 
 impl Standing {
     /// Lets go of a server that is gone, or another than it should be.
     async fn refresh(&mut self, run: &Arc<RunContext>, server: &Arc<TaskServer>) {
         let Some(up) = &self.up else { return };
-        let is_fit = up.host.is_well() && up.left.get().is_none() && up.server == *server;
-        if is_fit && made_of(run, server).await == up.made {
+        if up.is_fit() && up.server == *server && made_of(run, server).await == up.made {
             return;
         }
         if let Some(up) = self.up.take() {

@@ -35,8 +35,8 @@ use super::{
 const CHUNK: usize = 64 * 1024;
 /// What may wait for a run that is slow to listen; then its server waits.
 const WAITING: usize = 32;
-/// How many replies a server may leave unread.
-const UNREAD: usize = 1024;
+/// Bytes of replies that a server may leave unread.
+const UNREAD: usize = 1024 * 1024;
 /// How long nothing may come of a message that has begun, twice in a row: while both ends are stopped time goes on.
 const STALLED: Duration = Duration::from_secs(5);
 
@@ -64,7 +64,7 @@ struct Shared {
     state: Mutex<State>,
     /// How often it said that its list is another one.
     changes: watch::Sender<u64>,
-    /// Lines that are not written yet.
+    /// Bytes of replies that are not written yet, or more.
     unwritten: AtomicUsize,
 }
 
@@ -314,8 +314,9 @@ async fn write(mut to: OwnedWriteHalf, mut lines: mpsc::UnboundedReceiver<Vec<u8
             // The reader finds out why.
             return;
         }
-        // Those of who runs something are counted no more than those: it never falls below what is left.
-        let _ = shared.unwritten.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
+        // What is said to it is not counted, and so counts as having been read before it was.
+        let left = |bytes: usize| Some(bytes.saturating_sub(line.len()));
+        let _ = shared.unwritten.fetch_update(Relaxed, Relaxed, left);
     }
 }
 
@@ -361,14 +362,16 @@ async fn take(
                 return Err(Fault::NotUnderstood(error.unwrap_or_default()));
             }
             Message::Request { id, method, .. } => {
+                let name: String = method.chars().take(100).collect();
                 let outcome =
-                    Err(RpcError::new(code::NO_METHOD, format!("there is no method `{method}` here")));
-                if shared.unwritten.fetch_add(1, Relaxed) > UNREAD {
+                    Err(RpcError::new(code::NO_METHOD, format!("there is no method `{name}` here")));
+                let reply = Message::Response { id: Some(id), outcome }.line();
+                if shared.unwritten.fetch_add(reply.len(), Relaxed) > UNREAD {
                     return Err(Fault::Deaf);
                 }
                 if let Some(replies) = replies.upgrade() {
                     // Who has gone needs no answer.
-                    let _ = replies.send(Message::Response { id: Some(id), outcome }.line());
+                    let _ = replies.send(reply);
                 }
             }
         }

@@ -264,15 +264,25 @@ pub struct InitializeResult {
     pub capabilities: Capabilities,
 }
 
+/// What is `null` counts as absent.
+fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
 /// What a server can do beyond what each can.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Capabilities {
     /// Whether it ends a run when told to.
+    #[serde(deserialize_with = "or_default")]
     pub cancel: bool,
     /// Whether it tells how far it is.
+    #[serde(deserialize_with = "or_default")]
     pub progress: bool,
     /// Whether it says when its list of tasks is another one.
+    #[serde(deserialize_with = "or_default")]
     pub list_changed: bool,
     /// How many runs it wants to have at once; none: as many as there are.
     #[serde(skip_serializing_if = "Option::is_none")]

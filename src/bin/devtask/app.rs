@@ -16,7 +16,7 @@ use devtask::{
     config::{Color, Settings, parse_toml},
     diagnostic::{Diagnostic, Source, Sources},
     loader::{Asking, Faults, Keeper, Kind, LoadRequest, Loaded, Resolved, load},
-    model::Digest,
+    model::{Digest, TaskServer},
     scan::{GRANULARITY, read_regular},
     servers::Surroundings,
     session::{SessionBuilder, SessionError, Wait},
@@ -60,6 +60,15 @@ pub(crate) struct Broken {
     sources: Sources,
     /// As far as they are known.
     settings: Option<Settings>,
+    /// Whether lists of servers were taken as they were kept.
+    rests_on_lists: bool,
+}
+
+/// A start may take its time.
+fn tell_of_asking(servers: &[&TaskServer]) {
+    let servers: Vec<String> = servers.iter().map(|server| text::shown(&server.name)).collect();
+    let whose = if servers.len() == 1 { "its" } else { "their" };
+    eprintln!("{:<17} {} for {whose} tasks", "Asking", servers.join(", "));
 }
 
 /// What is to be loaded, and what may be done for it.
@@ -72,6 +81,10 @@ pub(crate) struct Loading {
     may_start: bool,
     /// Whether servers are asked though their lists are known.
     anew: bool,
+    /// Whether there is no session in this process, which would adopt orphans.
+    is_alone: bool,
+    /// Whether it is told that servers are asked.
+    tells: bool,
 }
 
 impl Loading {
@@ -85,10 +98,17 @@ impl Loading {
         let within = self.may_start.then(|| Surroundings {
             environment: env::vars_os().collect(),
             guardian: env::current_exe().ok(),
+            adopt_orphans: self.is_alone,
             runtime_bases: runtime_bases(),
             reserved: reserved.map(|(name, path)| (name.into(), path.into())).into(),
         });
-        Asking { state_dir, within, anew: self.anew }
+        let tell = self.tells.then_some(tell_of_asking as fn(&[&TaskServer]));
+        Asking { state_dir, within, anew: self.anew, tell }
+    }
+
+    /// The same where a session of this process goes on.
+    pub(crate) fn within_a_session(self) -> Self {
+        Self { is_alone: false, tells: false, ..self }
     }
 }
 
@@ -99,8 +119,19 @@ impl Broken {
 }
 
 impl Tree {
-    /// Loads the task files, asks their servers if that may be done, and builds their graph.
+    /// Loads the task files, asks their servers if that may be done, and builds their graph. A fault that may come of
+    /// a list that was kept is no fault before the server was asked again.
     pub(crate) fn read(what: &Loading) -> Result<Self, Box<Broken>> {
+        let read = Self::read_once(what);
+        match read {
+            Err(broken) if broken.rests_on_lists && what.may_start && !what.anew => {
+                Self::read_once(&Loading { anew: true, ..what.clone() })
+            }
+            read => read,
+        }
+    }
+
+    fn read_once(what: &Loading) -> Result<Self, Box<Broken>> {
         let with_servers = |loaded: Loaded| {
             let asking = what.asking(&loaded);
             loaded.with_server_tasks(&asking)
@@ -110,13 +141,15 @@ impl Tree {
             if complete && let Err(more) = TaskGraph::build(declarations) {
                 faults.extend(more);
             }
-            Box::new(Broken { faults, sources, settings: None })
+            Box::new(Broken { faults, sources, settings: None, rests_on_lists: false })
         })?;
+        let rests_on_lists = loaded.has_kept_lists;
         match TaskGraph::build(std::mem::take(&mut loaded.declarations)) {
             Ok(graph) => Ok(Self { loaded, graph: Arc::new(graph), kept: None }),
             Err(faults) => {
                 let faults = faults.into_iter().chain(loaded.warnings).collect();
-                Err(Box::new(Broken { faults, sources: loaded.sources, settings: Some(loaded.settings) }))
+                let settings = Some(loaded.settings);
+                Err(Box::new(Broken { faults, sources: loaded.sources, settings, rests_on_lists }))
             }
         }
     }
@@ -247,6 +280,8 @@ impl App {
             state_dir: self.chosen_state_dir(),
             may_start: self.may_start || anew,
             anew,
+            is_alone: true,
+            tells: !self.globals.quiet,
         }
     }
 

@@ -273,7 +273,7 @@ impl Turns {
         new.processes.keep_only(is_process);
         let is_server = |name: &str| {
             let mut actions = new.graph.ids().map(|id| &new.graph.task(id).action);
-            actions.any(|action| matches!(action, Action::Served(server) if server.full_name() == name))
+            actions.any(|action| matches!(action, Action::Served(server, _) if server.full_name() == name))
         };
         new.servers.keep_only(is_server);
         new.servers.attend(&new);

@@ -41,7 +41,7 @@ fn a_list_is_asked_for_again_when_the_server_may_have_another() {
     let list = tree.ok("list");
     assert!(list.err.is_empty() && !list.out.contains("p:b"), "{list}");
     tree.append("server.sh", "# another\n");
-    assert!(tree.ok("list --refresh-task-cache").err.is_empty());
+    assert_eq!(tree.ok("list --refresh-task-cache").err, "Asking            sh for its tasks\n");
     assert_eq!(starts(&tree), 1);
     tree.replace("devtask.toml", "startTimeout = \"20s\"", "startTimeout = \"30s\"");
     tree.ok("run c");
@@ -163,4 +163,41 @@ fn one_that_says_at_once_that_its_list_is_another_is_asked_again() {
     starts(&tree);
     let list = tree.ok("list");
     assert!(list.err.contains("are not known yet"), "{list}");
+}
+
+#[test]
+fn one_that_cannot_be_asked_any_more_fails_its_own_tasks_and_no_others() {
+    let tree = tree(TWO, "answer succeeded", "[tasks.plain]\nexec = ':'\n");
+    tree.ok("run");
+    tree.program("server.sh", "#!/bin/sh\necho broken >&2; exit 2\n");
+    let said = tree.expect(1, "run");
+    for part in [
+        "server `sh` ended with exit 2; its tasks are those it told before",
+        "it wrote: broken",
+        "Succeeded         p:plain",
+        "Failed            p:a",
+        "Dependency failed p:b",
+    ] {
+        assert!(said.err.contains(part), "{part}\n{said}");
+    }
+    tree.program("server.sh", super::SERVER);
+    assert!(!tree.ok("run").err.contains("warning"));
+}
+
+#[test]
+fn a_list_that_does_not_fit_the_rest_is_asked_for_again_before_it_is_a_fault() {
+    // What it reads its list from nobody knows.
+    let tree = tree(r#"{"name":"a","depends":["nowhere"]}"#, "answer succeeded", "");
+    assert!(tree.expect(2, "run a").err.contains("p:nowhere"));
+    tree.write("tasks.json", r#"{"tasks":[{"name":"a"}]}"#);
+    tree.ok("run a");
+}
+
+#[test]
+fn one_of_which_nobody_knows_what_it_is_made_of_is_warned_of() {
+    let tree = tree(r#"{"name":"a","exec_if_modified":["in.txt"]}"#, "answer succeeded", "");
+    tree.replace("devtask.toml", "[\"./server.sh\"]", "[\"sh\", \"-c\", \". ./server.sh\"]");
+    tree.write("in.txt", "x");
+    let said = tree.ok("run a");
+    assert!(said.err.contains("nothing says what server `sh` is made of"), "{said}");
 }

@@ -1,7 +1,8 @@
 //! Task servers: their tasks in the graph, their lists, and what becomes of those that misbehave.
 //!
 //! The servers are shell scripts that speak on descriptor 3; what each story wants of one is in two files: `tasks.json`
-//! is its list, `run.sh` what it does when it is asked to run `$task`, with the question in `$line`.
+//! is its list, `run.sh` what it does when it is asked to run `$task`, with the question in `$line`. `$asked` is what the
+//! task is called in the list.
 
 mod lists;
 mod runs;
@@ -14,11 +15,12 @@ use super::support::{Running, Sandbox, eventually};
 const SERVER: &str = r#"#!/bin/sh
 echo start >> starts
 say() { printf '%s\n' "$1" >&3; }
-log() { say '{"method":"log","params":{"task":"'"$task"'","line":"'"$1"'"}}'; }
-answer() { say '{"id":'"$id"',"result":{"task":"'"$task"'","status":"'"$1"'"'"$2"'}}'; }
+log() { say '{"method":"log","params":{"task":"'"$asked"'","line":"'"$1"'"}}'; }
+answer() { say '{"id":'"$id"',"result":{"task":"'"$asked"'","status":"'"$1"'"'"$2"'}}'; }
 while IFS= read -r line; do
   id=${line#*'"id":'}; id=${id%%[,\}]*}
-  task=${line#*'"task":"'}; task=${task%%'"'*}
+  asked=${line#*'"task":"'}; asked=${asked%%'"'*}
+  case $asked in *:*) task=$asked ;; *) task=p:$asked ;; esac
   printf '%s\n' "$line" >> heard
   case $line in
     *'"method":"initialize"'*) say '{"id":'"$id"',"result":'"$(cat tasks.json)"'}' ;;

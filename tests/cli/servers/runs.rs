@@ -78,13 +78,17 @@ fn they_get_what_a_script_would_and_hand_on_as_one() {
     esac"#;
     let more = "[env]\nOF_FILE = 'f'\n[tasks.c]\nafter = ['a']\nexec = 'echo $BY_ENV $BY_EXPORT > seen'\n";
     let tree = tree(tasks, run, more);
+    let failed = tree.expect(1, "run a");
+    assert!(failed.err.contains("tree/sub does not exist"), "{failed}");
+    tree.write("sub/x", "");
     let done = tree.ok("run a b c --input k=9");
     assert_eq!(tree.read("seen"), "1 2\n");
     assert!(done.err.contains("first") && done.err.contains("second"), "{done}");
     let heard = tree.read("heard");
     let asked =
-        |task: &str| heard.lines().find(|line| line.contains(&format!("\"task\":\"{task}\""))).unwrap();
-    let (a, b) = (asked("p:a"), asked("p:b"));
+        |task: &str| heard.lines().find(|line| line.contains(&format!("\"task\":\"{task}\"}}"))).unwrap();
+    // By the names they have in the list.
+    let (a, b) = (asked("a"), asked("b"));
     for part in [
         "\"inputs\":{\"k\":9,\"l\":2}",
         "\"OWN\":\"yes\"",
@@ -136,8 +140,8 @@ fn what_is_skipped_counts_as_done_and_hands_on_what_it_did_last() {
 
 #[test]
 fn progress_and_remarks_are_events_and_remarks_are_in_the_log() {
-    let run = r#"say '{"method":"progress","params":{"task":"p:a","done":1,"total":4,"message":"linking"}}'
-      say '{"method":"diagnostic","params":{"task":"p:a","file":"x.c","line":3,"col":7,"severity":"warning","message":"unused"}}'
+    let run = r#"say '{"method":"progress","params":{"task":"a","done":1,"total":4,"message":"linking"}}'
+      say '{"method":"diagnostic","params":{"task":"a","file":"x.c","line":3,"col":7,"severity":"warning","message":"unused"}}'
       answer succeeded"#;
     let tree = tree(r#"{"name":"a"}"#, run, "");
     tree.ok("run a --events events");
@@ -224,7 +228,7 @@ fn a_server_that_is_rewritten_during_a_run_is_another_one_for_the_next_task() {
 
 #[test]
 fn what_is_null_is_as_good_as_absent() {
-    let run = r#"say '{"method":"log","params":{"task":"p:a","run":null,"line":"seen","stderr":null}}'
+    let run = r#"say '{"method":"log","params":{"task":"a","run":null,"line":"seen","stderr":null}}'
       answer succeeded ',"outputs":null,"exports":null,"messages":null,"error":null'"#;
     let tree = tree("", run, "");
     tree.write("tasks.json", r#"{"tasks":[{"name":"a","after":null}],"capabilities":null,"server":null}"#);

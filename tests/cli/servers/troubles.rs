@@ -22,7 +22,7 @@ fn each_is_a_failure_of_the_task_with_what_was_wrong_and_touches_no_other() {
         ("printf '{\"id\":' >&3; exit 0", "it closed the connection in the middle of a message"),
         ("head -c 17000000 /dev/zero | tr '\\0' x >&3", "a message is longer than 16 MiB"),
         ("answer done", "its server `sh` gives a result that is none: unknown variant `done`"),
-        ("task=p:other; answer succeeded", "its server answered with the result of `p:other`"),
+        ("asked=p:other; answer succeeded", "its server answered with the result of `p:other`"),
         ("answer cancelled", "its server cancelled it, which nobody wanted"),
         (
             "say '{\"id\":'$id',\"error\":{\"code\":-32001,\"message\":\"who?\"}}'",
@@ -174,7 +174,7 @@ fn nothing_is_left_after_a_run_however_stubborn_the_server() {
 
 #[test]
 fn one_that_floods_has_to_wait_and_loses_nothing() {
-    let run = r#"awk -v t="$task" 'BEGIN { for (i = 1; i <= 60000; i++) print "{\"method\":\"log\",\"params\":{\"task\":\"" t "\",\"line\":\"line " i "\"}}" }' >&3; answer succeeded"#;
+    let run = r#"awk -v t="$asked" 'BEGIN { for (i = 1; i <= 60000; i++) print "{\"method\":\"log\",\"params\":{\"task\":\"" t "\",\"line\":\"line " i "\"}}" }' >&3; answer succeeded"#;
     let tree = tree(r#"{"name":"a"}"#, run, "");
     tree.ok("run a");
     let finished = tree.last_events().into_iter().find(|event| event["event"] == "task_finished").unwrap();

@@ -142,7 +142,7 @@ fn action(action: &Action) -> String {
         Action::None => String::new(),
         Action::Script(text) => text.value.trim_end().to_owned(),
         Action::Command(path) => path.display().to_string(),
-        Action::Served(server) => server.command_line(),
+        Action::Served(server, _) => server.command_line(),
     }
 }
 

@@ -49,6 +49,7 @@ fn surroundings() -> Surroundings {
     Surroundings {
         environment: env::vars_os().collect(),
         guardian: env::current_exe().ok(),
+        adopt_orphans: true,
         runtime_bases: runtime_bases(),
         reserved: Vec::new(),
     }

@@ -223,8 +223,11 @@ impl Own {
         let request = adjusted(request, self.arguments, manner);
         console.view().warn(session.notices());
         let loaded = Arc::new(Mutex::new((Arc::clone(&tree.graph), tree.loaded.clone())));
-        let files =
-            Box::new(Files { what: app.loading(), color: app.color_err, loaded: Arc::clone(&loaded) });
+        let files = Box::new(Files {
+            what: app.loading().within_a_session(),
+            color: app.color_err,
+            loaded: Arc::clone(&loaded),
+        });
         let reload = (!manner.command).then_some(files as Box<dyn Reload>);
         let watch = match session.watch_reloading(request, options(args), reload).await {
             Ok(watch) => watch,
