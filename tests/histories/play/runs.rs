@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::Read as _,
+    io::{self, Read as _},
     os::unix::process::ExitStatusExt as _,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -258,7 +258,7 @@ impl Player {
     fn traces(&self, runs: usize) -> BTreeMap<usize, Trace> {
         let newest = self.plays - runs..self.plays;
         let read = |id: usize| {
-            let text = fs::read_to_string(self.base.join(format!("trace/t{id}"))).unwrap_or_default();
+            let text = self.trace(id);
             let mut trace = Trace::default();
             for line in text.lines() {
                 let mut words = line.split(' ');
@@ -272,6 +272,15 @@ impl Player {
             (id, trace)
         };
         (0..self.world.tasks.len()).map(read).collect()
+    }
+
+    /// What a task has written of itself; nothing, if it never ran.
+    pub(super) fn trace(&self, id: usize) -> String {
+        match fs::read_to_string(self.base.join(format!("trace/t{id}"))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            // Anything else would be taken for a task that did not run.
+            text => text.unwrap(),
+        }
     }
 
     fn start(&mut self, named: Option<usize>) -> Running {

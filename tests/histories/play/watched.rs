@@ -384,7 +384,7 @@ impl Player {
     fn new_traces(&mut self) -> BTreeMap<usize, crate::oracle::Trace> {
         let mut traces = BTreeMap::new();
         for id in 0..self.world.tasks.len() {
-            let text = fs::read_to_string(self.base.join(format!("trace/t{id}"))).unwrap_or_default();
+            let text = self.trace(id);
             let seen = self.traced.entry(id).or_default();
             let mut trace = crate::oracle::Trace::default();
             for line in text.lines().skip(*seen) {
