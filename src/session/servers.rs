@@ -240,9 +240,9 @@ impl Servers {
             lines: None,
         };
         let host = Host::start(&shared.warden, start).await?;
-        let room = host.listed().capabilities.max_concurrency;
-        let room = room
-            .map(|most| Arc::new(Semaphore::new(usize::try_from(most.max(1)).unwrap_or(usize::MAX >> 3))));
+        let most = host.listed().capabilities.max_concurrency;
+        let most = most.map(|most| usize::try_from(most.max(1)).unwrap_or(usize::MAX));
+        let room = most.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
         let server = Arc::clone(server);
         let up = Up { host, server, made, room, users: watch::channel(0).0, left: OnceLock::new() };
         up.compare_list(run);

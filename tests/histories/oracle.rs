@@ -169,7 +169,11 @@ impl Books {
             return Became::Skipped;
         }
         let runs = seen.codes.len().max(1);
-        let most = if freshness == Freshness::Always { runs } else { 1 };
+        let most = match freshness {
+            Freshness::Always => runs,
+            Freshness::Keyed if runs > 1 && may_be_disturbed(world, seen.traces, id) => runs,
+            _ => 1,
+        };
         let has_cause = seen.watch != Some(Settled::Again) || has_cause(world, seen, id);
         if trace.starts > most {
             verdict.say(format!("t{id} ran {} times", trace.starts));
@@ -394,6 +398,17 @@ fn rests_on_more_than_files(world: &World, traces: &BTreeMap<usize, Trace>, id: 
     world
         .edges(id)
         .any(|edge| decides(edge.to) && ran(edge.to) || rests_on_more_than_files(world, traces, edge.to))
+}
+
+/// Whether one of several runs may write a file anew that the task looks at while it executes in another one: what each
+/// run executes does, and so does what was disturbed like that and is executed again (spec section 4.3).
+fn may_be_disturbed(world: &World, traces: &BTreeMap<usize, Trace>, id: usize) -> bool {
+    let ran = |id: usize| traces.get(&id).is_some_and(|trace| trace.starts > 0);
+    let decides = |id: usize| !matches!(world.freshness(id), Freshness::Keyed | Freshness::Door);
+    let files = world.reads(id).into_iter().filter(|(_, how)| matches!(how, How::File | How::Listed));
+    files
+        .map(|(from, _)| from)
+        .any(|from| ran(from) && (decides(from) || may_be_disturbed(world, traces, from)))
 }
 
 /// The lines in which two keys differ.
