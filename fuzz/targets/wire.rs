@@ -37,14 +37,14 @@ fn list(listed: &InitializeResult) {
         name: "odd".to_owned(),
         project: "p".into(),
         command: vec![Written::from("./odd")],
-        dir: "/root/p".into(),
+        dir: "/tree/p".into(),
         env: [].into(),
         file_env: [].into(),
-        watch: vec![Written::from("/root/p/odd")],
+        watch: vec![Written::from("/tree/p/odd")],
         start_timeout: TaskServer::START_TIMEOUT,
     });
     let place = Place { source: SourceId(0), span: 0..0 };
-    let (declared, faults) = declarations(&server, &place, listed, Path::new("/root"));
+    let (declared, faults) = declarations(&server, &place, listed, Path::new("/tree"));
     assert!(declared.len() <= listed.tasks.len());
     assert!(declared.len() == listed.tasks.len() || !faults.is_empty(), "a task is lost without a word");
     for fault in &faults {
