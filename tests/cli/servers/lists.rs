@@ -1,5 +1,7 @@
 //! What servers tell of their tasks: when they are asked, what is kept, what is wrong with it.
 
+#[cfg(target_os = "linux")]
+use super::eventually;
 use super::{super::support::Sandbox, starts, tree};
 
 const TWO: &str = r#"{"name":"a"},{"name":"b","depends":["a"]}"#;
@@ -115,6 +117,23 @@ fn servers_that_cannot_be_asked_are_faults_each_with_its_reason() {
     ] {
         assert!(said.err.contains(part), "{part}\n{said}");
     }
+}
+
+/// One that has left the session, the parent and the surroundings it was started in.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_server_that_is_only_asked_leaves_behind_is_ended() {
+    let tree = tree(TWO, "answer succeeded", "");
+    let stray = "(env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > stray; exec sleep 1000' &)\n\
+                 while [ ! -s stray ]; do sleep 0.01; done\necho start >> starts";
+    let leaves = super::SERVER.replace("echo start >> starts", stray);
+    assert_ne!(leaves, super::SERVER);
+    tree.program("server.sh", &leaves);
+    tree.ok("list --refresh-task-cache");
+    assert_eq!(starts(&tree), 1);
+    let stray: i32 = tree.read("stray").trim().parse().unwrap();
+    let stray = rustix::process::Pid::from_raw(stray).unwrap();
+    eventually("the stray process is gone", || rustix::process::test_kill_process(stray).is_err());
 }
 
 #[test]
