@@ -51,6 +51,7 @@
 //! | 6 | [`watch`] | what may have changed, as the system tells it | 5 |
 //! | 6 | [`tsp`] | the Task Server Protocol: messages, connections, a kit for servers | 9 |
 //! | 7 | [`servers`] | task servers as programs: started, asked, judged, ended | 9 |
+//! | 7 | [`git`] | git as a program: what is staged, what a branch changed, a private checkout | |
 //! | 8 | [`loader`] | finding, reading and joining task files and the lists of servers; keeping what they came to | 1, 1.1, 4.6, 9 |
 //! | 9 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
 //! | 10 | [`serve`] | the session socket: who holds the tree serves the others in it | 4.6, 8 |
@@ -82,6 +83,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod fingerprint;
+pub mod git;
 pub mod graph;
 pub mod guide;
 pub mod loader;

@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("watch", 6),
     ("tsp", 6),
     ("servers", 7),
+    ("git", 7),
     ("loader", 8),
     ("session", 9),
     ("serve", 10),
