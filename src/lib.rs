@@ -55,6 +55,7 @@
 //! | 8 | [`loader`] | finding, reading and joining task files and the lists of servers; keeping what they came to | 1, 1.1, 4.6, 9 |
 //! | 9 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
 //! | 10 | [`serve`] | the session socket: who holds the tree serves the others in it | 4.6, 8 |
+//! | 10 | [`checks`] | what has passed a check that is given files | 7 |
 //! | 10 | [`guide`] | the contract, the protocol of task servers and the hazards, as text | |
 //!
 //! Siblings on floor 6 are strangers: who stands above carries everything between them. Async lives in
@@ -79,6 +80,7 @@
 //!                                  Driver      Event ──▶ the reader of the run · the run's log
 //! ```
 
+pub mod checks;
 pub mod config;
 pub mod diagnostic;
 pub mod event;

@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("loader", 8),
     ("session", 9),
     ("serve", 10),
+    ("checks", 10),
     ("guide", 10),
 ];
 

@@ -16,11 +16,13 @@ use super::{
     resolve::Resolver,
     rules, spec,
     table::Both,
-    tables::{Common, File, Task as TaskFields, Type},
+    tables::{CheckFields, Common, File, Task as TaskFields, Type},
 };
 use crate::{
     diagnostic::{Diagnostic, SourceId},
-    model::{Action, Declaration, Interpreter, PROCESSES, Task, TaskName, Written},
+    model::{
+        Action, CHECKS, Check, CheckRole, Declaration, FIXES, Interpreter, PROCESSES, Task, TaskName, Written,
+    },
     pattern::{PatternKind, PatternSet},
 };
 
@@ -43,6 +45,9 @@ pub(super) fn declare(
     }
     for (name, fields) in file.processes.iter().flat_map(|p| &p.value.0) {
         list.extend(declarer.process(name, &fields.value));
+    }
+    for (name, fields) in file.checks.iter().flat_map(|checks| &checks.value.0) {
+        list.extend(declarer.check(name, &fields.value).into_iter().flatten().flatten());
     }
     // They mean the same in each task of the file, so one of these is enough to have them judged.
     if let Some(first) = list.first_mut() {
@@ -96,6 +101,79 @@ impl Declarer<'_> {
         let mut task = self.common(name, common, Kind::Process);
         self.own_of_process(&mut task, key, own);
         Some(self.declaration(key, common, task))
+    }
+
+    /// A check, and its fix if it has one: two tasks that are alike but for what they execute.
+    fn check(
+        &mut self,
+        key: &Spanned<String>,
+        fields: &Both<Common, CheckFields>,
+    ) -> Option<[Option<Declaration>; 2]> {
+        let Both(common, own) = fields;
+        if key.value.contains(':') {
+            let hint = "its task gets the project's name: `check:<project>:<name>`";
+            self.resolver.fault("bad-name", &key.span, "the name of a check has no colon", hint);
+            return None;
+        }
+        let name = |resolver: &mut Resolver<'_>, space: &str, project: &str| {
+            resolver.name(key, Some(&format!("{space}:{project}")))
+        };
+        let looks = name(&mut self.resolver, CHECKS, self.scope.project)?;
+        rules::of_check(key, common, own, &mut self.resolver);
+        let mut task = self.common(looks, common, Kind::Started);
+        let check = self.own_of_check(&mut task, own);
+        let fix = own.fix.as_ref().map(|fix| self.resolver.text_of(fix, Kind::Started));
+        let mends = fix.and_then(|fix| Some((fix, name(&mut self.resolver, FIXES, self.scope.project)?)));
+        let mends = mends.map(|(fix, name)| Task {
+            name,
+            action: Action::Script(fix),
+            check: Some(Arc::new(Check { role: CheckRole::Fix, ..check.clone() })),
+            ..task.clone()
+        });
+        task.check = Some(Arc::new(check.clone()));
+        if !check.passes_files && !check.files.is_empty() {
+            task.exec_if_modified = [check.files, check.inputs].concat();
+        }
+        let looks = self.declaration(key, common, task);
+        let mends = mends.map(|task| self.declaration(key, common, task));
+        Some([Some(looks), mends])
+    }
+
+    fn own_of_check(&mut self, task: &mut Task, own: &CheckFields) -> Check {
+        let resolver = &mut self.resolver;
+        let bases = task.pattern_bases.clone();
+        let mut patterns = |list: Option<&Spanned<super::types::List<String>>>| {
+            let written = resolver.patterns(list);
+            patterns::check(&written, list, &bases, PatternKind::Inputs, resolver);
+            written
+        };
+        let (files, inputs) = (patterns(own.files.as_ref()), patterns(own.exec_if_modified.as_ref()));
+        task.track_env = plain(own.track_env.as_ref());
+        task.timeout = own.timeout.as_ref().map(|t| t.value.0);
+        task.lock = own.lock.as_ref().map(|l| self.resolver.text(l).value);
+        Check {
+            role: CheckRole::Check,
+            files,
+            passes_files: own.pass_files.as_ref().is_some_and(|passes| passes.value),
+            inputs,
+            links: self.links(own),
+            has_fix: own.fix.is_some(),
+        }
+    }
+
+    /// What is shown lies beneath the root, as everything of the tree does.
+    fn links(&mut self, own: &CheckFields) -> Vec<PathBuf> {
+        let root = normalise(self.scope.root);
+        let mut links = Vec::new();
+        for link in own.link.iter().flat_map(|list| &list.value.0) {
+            let path = normalise(&self.scope.dir.join(self.resolver.text(link).value));
+            if path == root || !path.starts_with(&root) {
+                let message = format!("`{}` does not lie beneath the root", link.value);
+                self.resolver.fault("bad-value", &link.span, message, "name an ignored directory of the tree");
+            }
+            links.push(path);
+        }
+        links
     }
 
     fn declaration(&mut self, key: &Spanned<String>, common: &Common, task: Task) -> Declaration {

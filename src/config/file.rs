@@ -120,7 +120,6 @@ fn decode(source: SourceId, tree: Tree) -> ProjectFile {
         decoder.faults.iter_mut().for_each(|fault| fault.hint = Some(hint.to_owned()));
     }
     let file = decoded.unwrap_or_default();
-    unsupported(&file, &mut decoder);
     if let Some(jobs) = file.jobs().filter(|jobs| jobs.value == 0) {
         decoder.fault(
             "bad-value",
@@ -138,14 +137,6 @@ fn decode(source: SourceId, tree: Tree) -> ProjectFile {
 
 fn start(fault: &Diagnostic) -> usize {
     fault.labels.first().map_or(0, |label| label.place.span.start)
-}
-
-/// Keys whose meaning is not there yet are refused rather than ignored.
-fn unsupported(file: &File, decoder: &mut Decoder) {
-    if let Some(checks) = &file.checks {
-        let message = "checks are not supported by this version".to_owned();
-        decoder.fault("checks-not-supported", &checks.span, message, "remove the table");
-    }
 }
 
 impl File {

@@ -3,7 +3,8 @@
 use super::{
     decode::Spanned,
     resolve::Resolver,
-    tables::{Common, Task},
+    tables::{CheckFields, Common, Task},
+    types::Seconds,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -14,24 +15,49 @@ pub(super) fn check(key: &Spanned<String>, common: &Common, own: &Task, resolver
         let hint = "add `type = \"process\"`, or write it as `[processes.<name>]`";
         resolver.fault("bad-value", &process.span, "`process` is for tasks of type process", hint);
     }
-    if let Some(timeout) = own.timeout.as_ref().filter(|t| t.value.0.is_zero()) {
-        resolver.fault(
-            "bad-duration",
-            &timeout.span,
-            "`timeout` must be longer than nothing",
-            "leave it out",
-        );
-    }
-    if let Some(lock) = own.lock.as_ref().filter(|l| l.value.is_empty()) {
-        resolver.fault("bad-value", &lock.span, "the name of a lock is not empty", "");
-    }
+    positive(own.timeout.as_ref(), resolver);
+    named(own.lock.as_ref(), resolver);
     for name in own.track_env.iter().flat_map(|l| &l.value.0) {
-        if !is_tracked_name(&name.value) {
-            let message = format!("`{}` is no name of a variable, nor `PREFIX_*`", name.value);
-            resolver.fault("bad-value", &name.span, message, "a `*` stands at the end only");
-        }
+        tracked(name, resolver);
     }
     exports(common, own, resolver);
+}
+
+/// The rules of a check.
+pub(super) fn of_check(key: &Spanned<String>, common: &Common, own: &CheckFields, resolver: &mut Resolver<'_>) {
+    if common.exec.as_ref().is_none_or(|exec| exec.value.trim().is_empty()) {
+        let message = format!("the check `{}` has no `exec`", key.value);
+        let hint = "add `exec`, the command that fails if something is wrong";
+        resolver.fault("check-without-exec", &key.span, message, hint);
+    }
+    if let Some(before) = &common.before {
+        let hint = "remove it: what is to come after a check runs `devtask check`";
+        resolver.fault("bad-value", &before.span, "`before` is not for a check", hint);
+    }
+    positive(own.timeout.as_ref(), resolver);
+    named(own.lock.as_ref(), resolver);
+    for name in own.track_env.iter().flat_map(|l| &l.value.0) {
+        tracked(name, resolver);
+    }
+}
+
+fn positive(timeout: Option<&Spanned<Seconds>>, resolver: &mut Resolver<'_>) {
+    if let Some(timeout) = timeout.filter(|t| t.value.0.is_zero()) {
+        resolver.fault("bad-duration", &timeout.span, "`timeout` must be longer than nothing", "leave it out");
+    }
+}
+
+fn named(lock: Option<&Spanned<String>>, resolver: &mut Resolver<'_>) {
+    if let Some(lock) = lock.filter(|l| l.value.is_empty()) {
+        resolver.fault("bad-value", &lock.span, "the name of a lock is not empty", "");
+    }
+}
+
+fn tracked(name: &Spanned<String>, resolver: &mut Resolver<'_>) {
+    if !is_tracked_name(&name.value) {
+        let message = format!("`{}` is no name of a variable, nor `PREFIX_*`", name.value);
+        resolver.fault("bad-value", &name.span, message, "a `*` stands at the end only");
+    }
 }
 
 /// `status` has to decide about something, and alone (spec sections 1.2 and 1.3).

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::{
     process::{HttpGet, Listen, ProcessFields, Ready, Restart, Shutdown, Start, Watchdog},
     table::{Both, Fields, table},
-    types::{Anything, CommandLine, Dict, JsonTable, List, Seconds, words},
+    types::{CommandLine, Dict, JsonTable, List, Seconds, words},
     watch::Watch,
 };
 
@@ -32,8 +32,8 @@ table! {
         "processes" => processes: Dict<Both<Common, ProcessFields>>;
         /// Settings of the tree; those of the root's file count.
         "settings" => settings: SettingsTable;
-        /// Checks for changed files. Not supported by this version.
-        "checks" => checks: Anything;
+        /// Checks by name: what `devtask check` and `devtask fix` do with changed files.
+        "checks" => checks: Dict<Both<Common, CheckFields>>;
         /// Task servers by name: programs that list tasks and run them.
         "servers" => servers: Dict<Server>;
         /// devenv's place for task servers.
@@ -90,6 +90,29 @@ table! {
         "retries" => retries: u32;
         /// Whether it owns the terminal while it runs, alone.
         "interactive" => interactive: bool;
+        /// The name of a lock it holds while it runs.
+        "lock" => lock: String;
+    }
+}
+
+table! {
+    /// A check.
+    struct CheckFields called "a check" {
+        /// The files it is about: patterns relative to `cwd`. Default: every file beneath it.
+        "files" => files: List<String>;
+        /// Whether it gets these files as arguments (`"$@"`). Each is looked at by itself then: one that has passed is not
+        /// passed again until it changes.
+        "pass_files" => pass_files: bool;
+        /// Script text that mends what `exec` finds, for `devtask fix`. It gets the same arguments.
+        "fix" => fix: String;
+        /// What else it rests on, such as its configuration: when one of these changed, everything is checked again.
+        "execIfModified" => exec_if_modified: List<String>;
+        /// Names, or `PREFIX_*`, of variables of the surrounding environment that count as inputs.
+        "trackEnv" => track_env: List<String>;
+        /// Ignored directories, relative to this file, that are shown to it where it runs in a checkout of the index.
+        "link" => link: List<String>;
+        /// How long it may take: seconds, or text such as `30s`.
+        "timeout" => timeout: Seconds;
         /// The name of a lock it holds while it runs.
         "lock" => lock: String;
     }
@@ -181,6 +204,7 @@ pub(super) fn owner(key: &str) -> Option<&'static str> {
         has::<Common>(),
         has::<Task>(),
         has::<ProcessFields>(),
+        has::<CheckFields>(),
         has::<Ready>(),
         has::<HttpGet>(),
         has::<Restart>(),
@@ -212,6 +236,8 @@ pub(super) fn synonym(key: &str) -> Option<&'static str> {
         ("sources", "execIfModified"),
         ("generates", "outputs"),
         ("desc", "description"),
+        ("pass_filenames", "pass_files"),
+        ("entry", "exec"),
     ]
     .into_iter()
     .find(|(other, _)| *other == key)

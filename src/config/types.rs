@@ -89,20 +89,6 @@ impl Decode for JsonTable {
     }
 }
 
-/// Anything at all.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Anything;
-
-inline_schema!([] Anything, |_generator| Schema::default());
-
-impl Decode for Anything {
-    const EXPECTED: &'static str = "a value";
-
-    fn decode(_: &Node, _: &mut Decoder) -> Option<Self> {
-        Some(Self)
-    }
-}
-
 /// A length of time: a number of seconds, or text such as `1m 30s`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seconds(pub Duration);

@@ -105,6 +105,10 @@ fn resolve_edges(
                 continue;
             };
             let (upstream, downstream) = if is_after { (there, here) } else { (here, there) };
+            if is_after && declarations[upstream.index()].task.check.is_some() {
+                faults.push(on_a_check(edge));
+                continue;
+            }
             match condition_for(&declarations[upstream.index()].task, edge) {
                 Ok(condition) => {
                     edges.push(DeclaredEdge { upstream, downstream, condition, place: edge.place.clone() });
@@ -114,6 +118,13 @@ fn resolve_edges(
         }
     }
     edges
+}
+
+/// A check is about the files it is given, and nobody gives it any in a run.
+fn on_a_check(edge: &EdgeRef) -> Diagnostic {
+    Diagnostic::error("after-a-check", format!("no task can come after the check `{}`", edge.task))
+        .at(edge.place.as_ref(), "a check")
+        .hint("run `devtask check` before it, or make it a task")
 }
 
 fn unknown_task(edge: &EdgeRef, project: &str, by_name: &HashMap<TaskName, TaskId>) -> Diagnostic {

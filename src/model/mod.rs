@@ -4,6 +4,7 @@
 //! process, and imports no other room.
 
 pub(crate) mod bytes;
+mod check;
 mod condition;
 mod declaration;
 mod digest;
@@ -18,6 +19,7 @@ mod reason;
 mod server;
 mod task;
 
+pub use check::{CHECKS, Check, CheckRole, FIXES};
 pub use condition::Condition;
 pub use declaration::{Declaration, EdgeRef, PortUse};
 pub use digest::Digest;

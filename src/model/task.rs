@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ProcessSpec, TaskName, TaskServer};
+use super::{Check, ProcessSpec, TaskName, TaskServer};
 
 /// Something as its file has it, and with `${…}` substituted. The key is made from what was written,
 /// so that a moved tree stays fresh (spec section 4.1); what runs is the value.
@@ -165,6 +165,8 @@ pub struct Task {
     pub interactive: bool,
     /// A named lock held while it runs.
     pub lock: Option<String>,
+    /// What makes it a check, or the fix of one.
+    pub check: Option<Arc<Check>>,
 }
 
 impl Task {
@@ -193,6 +195,7 @@ impl Task {
             retries: 0,
             interactive: false,
             lock: None,
+            check: None,
         }
     }
 

@@ -72,7 +72,9 @@ impl Plan {
     pub fn new(graph: &TaskGraph, roots: impl IntoIterator<Item = TaskId>, mode: Mode) -> Self {
         let roots: TaskSet = roots.into_iter().collect();
         let up = |from: &TaskSet| reach(from, |id| graph.upstream(id));
-        let down = |from: &TaskSet| reach(from, |id| graph.downstream(id));
+        // Checks are about files that somebody names: they are never run because of what they need.
+        let is_no_check = |edge: &Edge| graph.task(edge.task).check.is_none();
+        let down = |from: &TaskSet| reach(from, |id| graph.downstream(id).filter(is_no_check));
         let scheduled = match mode {
             Mode::Single => roots.clone(),
             Mode::Before => up(&roots),

@@ -19,6 +19,8 @@ pub struct SelectFault {
     pub is_of_processes: bool,
     /// The task of that name, where only a process will do and it is none.
     pub no_process: Option<TaskName>,
+    /// Whether it is a check that has to be given files.
+    pub is_check: bool,
 }
 
 /// From where names are meant.
@@ -47,6 +49,7 @@ pub fn select(
         suggestions: suggestions(graph.ids().map(|id| graph.name(id).as_str()), typed),
         is_of_processes: false,
         no_process: None,
+        is_check: false,
     };
     all(names, |typed| {
         Some(one(graph, project, typed)).filter(|found| !found.is_empty()).ok_or_else(|| fault(typed))
@@ -80,6 +83,7 @@ pub fn select_processes(
             suggestions: suggestions(processes, typed),
             is_of_processes: true,
             no_process: exactly(graph, project, typed).map(|id| graph.name(id).clone()),
+            is_check: false,
         })
     })
 }
@@ -96,7 +100,7 @@ pub fn processes_to_start(graph: &TaskGraph, project: Option<&str>) -> Vec<TaskI
 }
 
 /// What the names select, each task once.
-fn all(
+pub(super) fn all(
     names: &[impl AsRef<str>],
     one: impl Fn(&str) -> Result<Vec<TaskId>, SelectFault>,
 ) -> Result<Vec<TaskId>, Vec<SelectFault>> {
@@ -112,7 +116,7 @@ fn all(
 }
 
 /// Whether a name can mean nothing at all.
-fn is_void(typed: &str) -> bool {
+pub(super) fn is_void(typed: &str) -> bool {
     typed.is_empty() || typed.starts_with(':') || typed.contains("::")
 }
 
@@ -155,15 +159,17 @@ fn one(graph: &TaskGraph, project: Option<&str>, typed: &str) -> Vec<TaskId> {
         return vec![id];
     }
     let namespace = typed.strip_suffix(':').unwrap_or(typed);
-    let under: Vec<TaskId> = graph.ids().filter(|id| graph.name(*id).is_under(namespace)).collect();
+    // Checks are `devtask check`'s; one by its full name is as good as a task if it needs no files.
+    let tasks = || graph.ids().filter(|id| graph.task(*id).check.is_none());
+    let under: Vec<TaskId> = tasks().filter(|id| graph.name(*id).is_under(namespace)).collect();
     if !under.is_empty() || !typed.contains('*') {
         return under;
     }
-    graph.ids().filter(|id| matches(typed, graph.name(*id).as_str())).collect()
+    tasks().filter(|id| matches(typed, graph.name(*id).as_str())).collect()
 }
 
 /// `*` stands for exactly one whole segment.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let (mut wanted, mut given) = (pattern.split(':'), name.split(':'));
     loop {
         match (wanted.next(), given.next()) {
@@ -175,7 +181,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// Names near what was typed: whole names, or names whose last part is near.
-fn suggestions<'a>(names: impl Iterator<Item = &'a str>, typed: &str) -> Vec<String> {
+pub(super) fn suggestions<'a>(names: impl Iterator<Item = &'a str>, typed: &str) -> Vec<String> {
     let names: Vec<&str> = names.collect();
     let mut near: Vec<String> =
         nearest(typed, names.iter().copied(), 3).into_iter().map(str::to_owned).collect();
@@ -197,7 +203,7 @@ fn suggestions<'a>(names: impl Iterator<Item = &'a str>, typed: &str) -> Vec<Str
 pub fn default_selection(graph: &TaskGraph, project: Option<&str>) -> Vec<TaskId> {
     let is_candidate = |id: TaskId| {
         let task = graph.task(id);
-        !graph.is_builtin(id) && !task.is_process() && project.is_none_or(|p| &*task.project == p)
+        !graph.is_builtin(id) && !task.is_process() && task.check.is_none() && project.is_none_or(|p| &*task.project == p)
     };
     // Tasks with a candidate somewhere downstream: downstream comes first, so one pass is enough.
     let mut needed = TaskSet::new();

@@ -101,7 +101,8 @@ fn what_selects_nothing_is_told_with_suggestions() {
                 typed: typed.trim().into(),
                 suggestions,
                 is_of_processes: false,
-                no_process: None
+                no_process: None,
+                is_check: false
             }],
             "{typed:?}"
         );
@@ -207,6 +208,7 @@ fn what_selects_no_process_is_told_with_suggestions_among_processes() {
             suggestions: expected.iter().map(|name| (*name).to_owned()).collect(),
             is_of_processes: true,
             no_process: no_process.map(|name| graph.name(graph.id(name).unwrap()).clone()),
+            is_check: false,
         };
         assert_eq!(faults, [fault], "{project:?} {typed:?}");
     }

@@ -106,6 +106,10 @@ impl Raw {
     }
 }
 
+fn raw(texts: &[OsString]) -> Vec<Raw> {
+    texts.iter().map(|text| Raw::of(text)).collect()
+}
+
 /// The guest's first message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -274,6 +278,8 @@ pub struct Ask {
     inputs: String,
     #[serde(deserialize_with = "few")]
     arguments: Vec<Raw>,
+    #[serde(deserialize_with = "few")]
+    given: Vec<(TaskName, Vec<Raw>)>,
     jobs: Option<u64>,
     fail_fast: bool,
     force: bool,
@@ -299,7 +305,8 @@ impl Ask {
             names: request.names.clone(),
             mode: request.mode,
             inputs: serde_json::Value::Object(request.inputs.clone()).to_string(),
-            arguments: request.arguments.iter().map(|argument| Raw::of(argument)).collect(),
+            arguments: raw(&request.arguments),
+            given: request.given.iter().map(|(task, given)| (task.clone(), raw(given))).collect(),
             jobs: request.jobs.map(|jobs| jobs as u64),
             fail_fast: request.fail_fast,
             force: request.force,
@@ -321,7 +328,9 @@ impl Ask {
         let environment = self.environment.into_iter().map(|(name, value)| (name.into_os(), value.into_os()));
         let mut request = Request::run(self.names).mode(self.mode);
         request.inputs = serde_json::from_str(&self.inputs).ok()?;
-        request.arguments = self.arguments.into_iter().map(Raw::into_os).collect();
+        let os = |raw: Vec<Raw>| raw.into_iter().map(Raw::into_os).collect();
+        request.arguments = os(self.arguments);
+        request.given = self.given.into_iter().map(|(task, given)| (task, os(given))).collect();
         request.jobs = self.jobs.map(|jobs| as_usize(jobs).max(1));
         request.fail_fast = self.fail_fast;
         request.force = self.force;

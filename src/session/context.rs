@@ -44,6 +44,8 @@ const LONGEST_NAME: usize = 180;
 pub(crate) struct RunContext {
     pub(crate) shared: Arc<Shared>,
     pub(crate) request: Request,
+    /// What single tasks are given.
+    given: HashMap<TaskId, Vec<OsString>>,
     pub(crate) id: String,
     pub(crate) started: Instant,
     pub(crate) roots: TaskSet,
@@ -104,7 +106,11 @@ impl RunContext {
         emitter: Emitter,
         member: Member,
     ) -> Self {
+        let given = request.given.iter().filter_map(|(task, given)| {
+            Some((shared.graph.id(task.as_str())?, given.clone()))
+        });
         Self {
+            given: given.collect(),
             ambient: shared.ambient_of(&request),
             shared,
             request,
@@ -222,8 +228,11 @@ impl RunContext {
         Some(digest_of(asked.as_bytes()))
     }
 
-    /// Arguments after `--` reach the roots only.
+    /// What a task was given for itself; arguments after `--` reach the roots only.
     pub(crate) fn arguments_of(&self, id: TaskId) -> &[OsString] {
+        if let Some(given) = self.given.get(&id) {
+            return given;
+        }
         if self.roots.contains(id) { &self.request.arguments } else { &[] }
     }
 

@@ -85,6 +85,7 @@ pub use open::{SessionBuilder, Wait};
 pub use processes::ProcessControl;
 pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
+pub(crate) use environment::tracked;
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
 pub use shared::process_log;
@@ -291,8 +292,27 @@ impl Session {
                 Plan::new(&self.shared.graph, roots, request.mode)
             }
         };
+        self.refuse_checks_without_files(&plan, request)?;
         self.refuse_outputs_outside(&plan)?;
         Ok(plan)
+    }
+
+    /// A check that looks at the files it is given would be content with none.
+    fn refuse_checks_without_files(&self, plan: &Plan, request: &Request) -> Result<(), SessionError> {
+        let graph = &self.shared.graph;
+        let is_given = |name: &TaskName| request.given.iter().any(|(task, _)| task == name);
+        let needs = |id: &TaskId| {
+            let task = graph.task(*id);
+            task.check.as_ref().is_some_and(|check| check.passes_files) && !is_given(&task.name)
+        };
+        let faults: Vec<SelectFault> = plan.order().iter().filter(|id| !request.dry_run && needs(id)).map(|id| SelectFault {
+            typed: graph.name(*id).to_string(),
+            suggestions: Vec::new(),
+            is_of_processes: false,
+            no_process: None,
+            is_check: true,
+        }).collect();
+        if faults.is_empty() { Ok(()) } else { Err(SessionError::Unknown(faults)) }
     }
 
     /// Everything a run needs before anything is looked at.
@@ -332,7 +352,10 @@ impl Session {
                 Mode::Single | Mode::Before => plan.roots().iter().collect(),
                 Mode::After | Mode::All => plan.order().to_vec(),
             },
-            is_plain: has_all_upstream && request.arguments.is_empty() && request.inputs.is_empty(),
+            is_plain: has_all_upstream
+                && request.arguments.is_empty()
+                && request.given.is_empty()
+                && request.inputs.is_empty(),
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Request {
     pub inputs: Map<String, Value>,
     /// Arguments for the roots' scripts, as `"$@"`.
     pub arguments: Vec<OsString>,
+    /// Arguments for single tasks, in place of [`arguments`](Self::arguments): the files a check is about.
+    pub given: Vec<(TaskName, Vec<OsString>)>,
     /// How many one-shot tasks may execute at once; none: the session's number, which is the limit of all its runs
     /// together.
     pub jobs: Option<usize>,
@@ -92,6 +94,7 @@ impl Request {
             mode: Mode::default(),
             inputs: Map::new(),
             arguments: Vec::new(),
+            given: Vec::new(),
             jobs: None,
             fail_fast: false,
             force: false,

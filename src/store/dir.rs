@@ -26,13 +26,16 @@ const GITIGNORE_ASIDE: &str = ".gitignore.new";
 const IGNORE_ALL: &str = "*\n";
 
 /// What is in the directory besides the files of the base, whose names begin with [`super::base::FILE`].
-const OURS: [&str; 13] = [
+const OURS: [&str; 16] = [
     GITIGNORE,
     GITIGNORE_ASIDE,
     JOURNAL,
+    "checkout",
+    "checkout.lock",
     "loaded",
     "lock",
     "log",
+    "passed",
     "runs",
     "sessions",
     "settled",

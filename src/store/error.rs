@@ -65,7 +65,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// An operation on `path` that the system refused.
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
     }
 }

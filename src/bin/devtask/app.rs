@@ -461,6 +461,11 @@ pub(crate) fn refuse(error: &SessionError) -> Exit {
     match error {
         SessionError::Unknown(faults) => {
             for fault in faults {
+                if fault.is_check {
+                    eprintln!("error: {} is a check, which has to be given files", fault.typed);
+                    eprintln!("  help: devtask check {}", fault.typed.trim_start_matches("check:"));
+                    continue;
+                }
                 match &fault.no_process {
                     Some(task) => eprintln!("error: {task} is a task, and no process"),
                     None => eprintln!("error: nothing is called `{}`", text::shown(&fault.typed)),

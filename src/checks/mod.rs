@@ -1,0 +1,23 @@
+//! What checks have passed: a file that passed one is not given to it again until it, or the check, changes.
+//!
+//! Floor 10, synchronous. It serves checks that are given files, each of which is looked at by itself
+//! (`pass_files`): for them freshness is a matter of single files, whatever set somebody names. All other checks are
+//! tasks whose freshness the session judges. The room holds the rules of the record protocol (hazards, section 0) for
+//! such checks: contents are read before the check starts and compared after, and what failed is forgotten.
+//!
+//! | file | story |
+//! |---|---|
+//! | `key` | what a check is, with everything it rests on but the file it looks at |
+//! | `passed` | the contents that have passed it |
+//! | `look` | files as they are at one moment |
+
+mod key;
+mod look;
+mod passed;
+
+pub use key::{Ground, key};
+pub use look::Look;
+pub use passed::Passed;
+
+#[cfg(test)]
+mod tests;
