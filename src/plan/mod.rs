@@ -3,10 +3,12 @@
 //! Floor 4, pure. A plan is not a verdict: whether a task is fresh is judged when its upstream is done.
 //! It knows nothing of files or of what ran before.
 
+mod affected;
 mod check;
 mod modes;
 mod select;
 
+pub use affected::affected;
 pub use check::{Assigned, Candidate, assign, check_of, choose, concerned, fix_of, is_skipped, patterns_of, portions, rounds};
 pub use modes::{Mode, Plan};
 pub use select::{SelectFault, Standpoint, default_selection, processes_to_start, select, select_processes};

@@ -552,7 +552,7 @@ fn memory_base() -> Option<PathBuf> {
 }
 
 /// git's `core.excludesFile` where it has its default place.
-fn global_ignore() -> Option<PathBuf> {
+pub(crate) fn global_ignore() -> Option<PathBuf> {
     let config = env::var_os("XDG_CONFIG_HOME").filter(|d| !d.is_empty()).map(PathBuf::from);
     let file = config.or_else(|| Some(home()?.join(".config")))?.join("git/ignore");
     file.is_file().then_some(file)

@@ -1,5 +1,7 @@
 //! What can be typed. Help, completions and the manual are made from here.
 
+pub(crate) mod check;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -111,6 +113,10 @@ pub(crate) enum Verb {
     },
     /// Run the tests: what hooks into `devenv:enterTest`, with the processes it needs
     Test(Box<TestArgs>),
+    /// Run checks on files: in a git hook on what is staged, without touching work tree, index or stash
+    Check(Box<check::CheckArgs>),
+    /// Mend what checks find, and put what was staged into the index again
+    Fix(Box<check::CheckArgs>),
     /// List tasks as a tree, with what is fresh and what is stale
     List(ListArgs),
     /// Show everything that is declared about one task

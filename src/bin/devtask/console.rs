@@ -386,6 +386,17 @@ impl Events {
         }
     }
 
+    /// To the same place, after what was written there.
+    pub(crate) fn again(app: &App) -> Result<Self, Exit> {
+        match app.globals.events.as_deref().filter(|path| *path != Path::new("-")) {
+            None => Self::open(app),
+            Some(path) => match File::options().append(true).open(path) {
+                Ok(file) => Ok(Self { to: Some(Box::new(file)), is_stdout: false }),
+                Err(error) => Err(misused(&format!("cannot write events to {}: {error}", path.display()))),
+            },
+        }
+    }
+
     pub(crate) fn use_stdout(&self) -> bool {
         self.is_stdout
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsString,
     io::{IsTerminal as _, stdout},
 };
 
@@ -31,17 +32,29 @@ pub(crate) struct Errand<'a> {
     prints_outputs: bool,
     /// How others are told what this is, if it is no run.
     label: Option<&'a str>,
+    /// What single tasks are given.
+    given: &'a [(TaskName, Vec<OsString>)],
 }
 
 impl<'a> Errand<'a> {
     /// That of a run.
     pub(crate) fn run(args: &'a RunArgs, inputs: &'a Map<String, Value>, events: &Events) -> Self {
-        Self { args, inputs, prints_outputs: prints_outputs(args, events), label: None }
+        Self { args, inputs, prints_outputs: prints_outputs(args, events), label: None, given: &[] }
     }
 
     /// That of a watch.
     pub(crate) const fn watch(args: &'a RunArgs, inputs: &'a Map<String, Value>, label: &'a str) -> Self {
-        Self { args, inputs, prints_outputs: false, label: Some(label) }
+        Self { args, inputs, prints_outputs: false, label: Some(label), given: &[] }
+    }
+
+    /// That of tasks that are given files.
+    pub(crate) const fn given(
+        args: &'a RunArgs,
+        inputs: &'a Map<String, Value>,
+        label: &'a str,
+        given: &'a [(TaskName, Vec<OsString>)],
+    ) -> Self {
+        Self { args, inputs, prints_outputs: false, label: Some(label), given }
     }
 
     /// How others are told what this is.
@@ -74,6 +87,7 @@ impl Errand<'_> {
         let mut request = Request::run(args.names.clone()).mode(args.mode.into());
         request.inputs = self.inputs.clone();
         request.arguments = args.arguments.clone();
+        request.given = self.given.to_vec();
         request.jobs = self.jobs(app, project);
         request.fail_fast = args.fail_fast.or_else(|| app.setting(project, |s| s.fail_fast)).unwrap_or(false);
         request.force = args.force;

@@ -1,6 +1,8 @@
 //! One file a verb: parse, build a request, call the library.
 
+mod affected;
 mod attach;
+mod check;
 mod command;
 mod completions;
 mod errand;
@@ -39,6 +41,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
     };
     app.may_start = match &verb {
         Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => !args.dry_run,
+        Some(Verb::Check(args) | Verb::Fix(args)) => !args.dry_run,
         Some(Verb::Watch(_) | Verb::Up(_) | Verb::Test(_)) => true,
         _ => false,
     };
@@ -56,6 +59,8 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Attach) => up::attach(&mut app),
         Some(Verb::Processes { verb }) => processes::processes(&mut app, &verb),
         Some(Verb::Test(args)) => test::test(&mut app, args.run),
+        Some(Verb::Check(args)) => check::check(&mut app, &args),
+        Some(Verb::Fix(args)) => check::fix(&mut app, &args),
         Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
             list::list(&mut app, &args, false)
         }

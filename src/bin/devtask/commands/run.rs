@@ -62,7 +62,7 @@ pub(crate) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Judges on this thread; what has to be executed is executed on a runtime, with signals heard.
-    fn run(self, events: Option<Sink>) -> Result<Ended, Exit> {
+    pub(crate) fn run(self, events: Option<Sink>) -> Result<Ended, Exit> {
         let mut view = View::new(self.screen(), events);
         let session = match self.open()? {
             Opened::Session(session) => session,

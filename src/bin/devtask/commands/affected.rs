@@ -1,0 +1,88 @@
+//! What a branch changed: for `--affected`.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+use devtask::{
+    git::{Change, GitError, Repository},
+    model::{TaskId, TaskSet},
+    plan::affected,
+};
+
+use crate::{
+    app::{App, Tree, internal, misused, misused_with},
+    exit::Exit,
+    render::text::chain,
+};
+
+/// The end after a failure of git, having said what failed.
+pub(crate) fn failed(error: &GitError) -> Exit {
+    match error {
+        GitError::NotStarted(_) => misused_with(&chain(error), "install git, or name the files"),
+        GitError::Bare(_) => misused(&chain(error)),
+        _ => internal(&chain(error)),
+    }
+}
+
+/// The repository the tree lies in.
+pub(crate) fn repository(tree: &Tree) -> Result<Option<Repository>, Exit> {
+    let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
+    match Repository::around(&tree.loaded.root, &environment) {
+        // Who has no git has no repository that matters here.
+        Err(GitError::NotStarted(_)) => Ok(None),
+        found => found.map_err(|error| failed(&error)),
+    }
+}
+
+/// What is another than where the branch left `base`, with what is not committed yet.
+pub(crate) fn changes(repository: &Repository, base: &OsStr) -> Result<Vec<Change>, Exit> {
+    let base = if base.is_empty() { usual_base(repository)? } else { base.to_owned() };
+    let name = base.to_string_lossy();
+    let commit = repository.commit(&base).map_err(|_| {
+        let hint = "name a branch, tag or commit that is known here; `git fetch` brings what is not";
+        misused_with(&format!("there is no commit `{name}`"), hint)
+    })?;
+    let parted = match repository.head() {
+        None => commit,
+        Some(head) => repository.merge_base(&commit, &head).ok_or_else(|| {
+            let hint = "a shallow clone does not know it: fetch with more depth (`fetch-depth: 0`)";
+            misused_with(&format!("it is not known where the branch left `{name}`"), hint)
+        })?,
+    };
+    repository.since(&parted).map_err(|error| failed(&error))
+}
+
+/// What a branch is compared with where nobody says: what GitHub says it is to go into, what the remote has for its own
+/// head, or a branch of the usual name.
+fn usual_base(repository: &Repository) -> Result<OsString, Exit> {
+    let of_request = env::var("GITHUB_BASE_REF").ok().filter(|name| !name.is_empty());
+    let of_request = of_request.map(|name| format!("origin/{name}"));
+    let usual = ["origin/HEAD", "origin/main", "origin/master", "main", "master"].map(str::to_owned);
+    let known = |name: &String| repository.commit(OsStr::new(name)).is_ok();
+    of_request.into_iter().chain(usual).find(known).map(OsString::from).ok_or_else(|| {
+        misused_with("there is no branch to compare with", "name one: `--affected=BASE`")
+    })
+}
+
+/// The tasks a branch affects, among these: those whose inputs differ, and what is downstream of them.
+pub(crate) fn among(app: &App, tree: &Tree, tasks: &[TaskId], base: &OsStr) -> Result<Vec<TaskId>, Exit> {
+    let repository = repository(tree)?.ok_or_else(|| {
+        let root = tree.loaded.root.display().to_string();
+        misused(&format!("{root} is not in a git repository, so nothing tells what a branch changed"))
+    })?;
+    let changed: Vec<PathBuf> =
+        changes(&repository, base)?.into_iter().map(|change| repository.top().join(change.path)).collect();
+    let files: Vec<(PathBuf, Option<String>)> = tree.loaded.files.iter().map(|file| {
+        let owner = tree.loaded.projects.iter().find(|project| project.file.as_ref() == Some(file));
+        (file.clone(), owner.map(|project| project.name.clone()))
+    }).collect();
+    let dirs: Vec<(String, PathBuf)> =
+        tree.loaded.projects.iter().map(|project| (project.name.clone(), project.dir.clone())).collect();
+    let state_dir = app.state_dir(tree);
+    let changed: Vec<PathBuf> = changed.into_iter().filter(|path| !path.starts_with(&state_dir)).collect();
+    let all: TaskSet = affected(&tree.graph, &changed, &files, &dirs);
+    Ok(tasks.iter().copied().filter(|id| all.contains(*id)).collect())
+}

@@ -1,0 +1,77 @@
+//! What becomes of what `devtask fix` has made.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use devtask::{
+    git::{Fixed, Merged},
+    plan::Candidate,
+};
+
+use super::{
+    Done, Work,
+    files::Version,
+    place::{Aside, Place},
+};
+use crate::{
+    app::{complain, complain_with},
+    commands::affected::failed,
+    exit::Exit,
+    render::text::shown,
+};
+
+/// In the work tree it is there already; what was staged is staged again.
+pub(super) fn in_place(
+    work: &Work<'_>,
+    place: &Place,
+    candidates: &[Candidate],
+    version: &Version,
+    done: &Done,
+) -> Result<(), Exit> {
+    let root = &work.tree.loaded.root;
+    let files = candidates.iter().filter(|candidate| candidate.is_file).map(|candidate| &candidate.path);
+    let fixed: BTreeSet<&PathBuf> = files.filter(|file| done.before.differs(&done.after, file)).collect();
+    for file in &fixed {
+        work.say("Fixed", &shown(&file.strip_prefix(root).unwrap_or(file).display().to_string()));
+    }
+    let Place::Here(Some(repository)) = place else { return Ok(()) };
+    if *version != Version::Index || fixed.is_empty() {
+        return Ok(());
+    }
+    if done.exit != Exit::Done {
+        complain("not everything could be fixed: what was is in the work tree, and the index is as it was");
+        return Ok(());
+    }
+    let paths = fixed.iter().filter_map(|file| Some(file.strip_prefix(repository.top()).ok()?.to_owned()));
+    repository.restage(&paths.collect::<Vec<_>>()).map_err(|error| failed(&error))
+}
+
+/// From the checkout it goes into the index, and into the work tree where it does not touch what the user wrote.
+pub(super) fn aside(work: &Work<'_>, aside: &Aside, done: &Done) -> Result<(), Exit> {
+    if done.exit != Exit::Done {
+        complain("not everything could be fixed: index and work tree are as they were");
+        return Ok(());
+    }
+    let is_own = |fixed: &Fixed| !work.tree.loaded.files.contains(&aside.checkout.dir().join(&fixed.path));
+    let fixed = aside.checkout.fixed().map_err(|error| failed(&error))?;
+    let fixed: Vec<Fixed> = fixed.into_iter().filter(is_own).collect();
+    let within = aside.checkout.dir().join(".git");
+    for fixed in &fixed {
+        let name = shown(&fixed.path.display().to_string());
+        match aside.repository.merge(fixed, &within).map_err(|error| failed(&error))? {
+            Merged::Clean => work.say("Fixed", &name),
+            Merged::Conflict => work.say(
+                "Fixed",
+                &format!("{name} in the index only: in the work tree you changed the same lines, and it is as it was"),
+            ),
+            Merged::Left => {
+                work.say("Fixed", &format!("{name} in the index only: in the work tree it is not there as a file"));
+            }
+        }
+    }
+    let left = aside.repository.stage(&fixed).map_err(|error| failed(&error))?;
+    for path in left {
+        let message = format!("{} was staged anew meanwhile: its entry is as you made it", path.display());
+        complain_with(&message, "run `devtask fix --staged` again");
+    }
+    Ok(())
+}
