@@ -79,9 +79,10 @@ pub fn key(graph: &TaskGraph, check: TaskId, ground: &Ground) -> Option<Digest> 
             if !set.problems.is_empty() {
                 return None;
             }
-            let rows = set.entries.iter().map(|entry| {
-                (relative_name(&ground.root, &entry.path), entry.kind, entry.digest)
-            });
+            let rows = set
+                .entries
+                .iter()
+                .map(|entry| (relative_name(&ground.root, &entry.path), entry.kind, entry.digest));
             bytes.extend(postcard::to_stdvec(&rows.collect::<Vec<_>>()).ok()?);
         }
     }

@@ -32,9 +32,7 @@ impl Look {
         }));
         let sets = ground.table().digest_all(std::slice::from_ref(&matched), ground.threads);
         let entries = sets.into_iter().flat_map(|set| set.entries);
-        Self {
-            files: entries.map(|e| (e.path.to_path_buf(), (e.identity, e.kind, e.digest))).collect(),
-        }
+        Self { files: entries.map(|e| (e.path.to_path_buf(), (e.identity, e.kind, e.digest))).collect() }
     }
 
     /// What stands for a file's having passed the check with this key; none if it was not there.

@@ -34,7 +34,9 @@ impl Passed {
     #[must_use]
     pub fn read(state_dir: &Path, check: &TaskName) -> Self {
         let limit = (HEADER + 16 * MOST) as u64;
-        read_private(&file(state_dir, check), limit).and_then(|bytes| Self::decode(&bytes)).unwrap_or_default()
+        read_private(&file(state_dir, check), limit)
+            .and_then(|bytes| Self::decode(&bytes))
+            .unwrap_or_default()
     }
 
     /// Whether this content has passed.
@@ -68,7 +70,8 @@ impl Passed {
         }
         let dir = StateDir::create(state_dir)?.subdir(DIR)?;
         let path = file(state_dir, check);
-        write_private(&path, &now.encode()).map_err(|error: io::Error| StoreError::io("write", &path, error))?;
+        write_private(&path, &now.encode())
+            .map_err(|error: io::Error| StoreError::io("write", &path, error))?;
         prune_private(&dir, MOST_FILES);
         Ok(())
     }

@@ -169,7 +169,12 @@ impl Declarer<'_> {
             let path = normalise(&self.scope.dir.join(self.resolver.text(link).value));
             if path == root || !path.starts_with(&root) {
                 let message = format!("`{}` does not lie beneath the root", link.value);
-                self.resolver.fault("bad-value", &link.span, message, "name an ignored directory of the tree");
+                self.resolver.fault(
+                    "bad-value",
+                    &link.span,
+                    message,
+                    "name an ignored directory of the tree",
+                );
             }
             links.push(path);
         }

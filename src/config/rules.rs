@@ -24,7 +24,12 @@ pub(super) fn check(key: &Spanned<String>, common: &Common, own: &Task, resolver
 }
 
 /// The rules of a check.
-pub(super) fn of_check(key: &Spanned<String>, common: &Common, own: &CheckFields, resolver: &mut Resolver<'_>) {
+pub(super) fn of_check(
+    key: &Spanned<String>,
+    common: &Common,
+    own: &CheckFields,
+    resolver: &mut Resolver<'_>,
+) {
     if common.exec.as_ref().is_none_or(|exec| exec.value.trim().is_empty()) {
         let message = format!("the check `{}` has no `exec`", key.value);
         let hint = "add `exec`, the command that fails if something is wrong";
@@ -43,7 +48,12 @@ pub(super) fn of_check(key: &Spanned<String>, common: &Common, own: &CheckFields
 
 fn positive(timeout: Option<&Spanned<Seconds>>, resolver: &mut Resolver<'_>) {
     if let Some(timeout) = timeout.filter(|t| t.value.0.is_zero()) {
-        resolver.fault("bad-duration", &timeout.span, "`timeout` must be longer than nothing", "leave it out");
+        resolver.fault(
+            "bad-duration",
+            &timeout.span,
+            "`timeout` must be longer than nothing",
+            "leave it out",
+        );
     }
 }
 

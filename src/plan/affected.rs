@@ -23,8 +23,11 @@ pub fn affected(
     files: &[(PathBuf, Option<String>)],
     dirs: &[(String, PathBuf)],
 ) -> TaskSet {
-    let declared: Vec<Option<&str>> =
-        files.iter().filter(|(file, _)| changed.contains(file)).map(|(_, project)| project.as_deref()).collect();
+    let declared: Vec<Option<&str>> = files
+        .iter()
+        .filter(|(file, _)| changed.contains(file))
+        .map(|(_, project)| project.as_deref())
+        .collect();
     let dir_of = |project: &str| dirs.iter().find(|(name, _)| name == project).map(|(_, dir)| dir.as_path());
     let is_affected = |id: &TaskId| {
         let task = graph.task(*id);
@@ -39,7 +42,8 @@ pub fn affected(
             let beneath = dir_of(&task.project).unwrap_or(Path::new("/"));
             return task.has_command() && changed.iter().any(|path| path.starts_with(beneath));
         }
-        let patterns: Vec<String> = task.exec_if_modified.iter().map(|pattern| pattern.value.clone()).collect();
+        let patterns: Vec<String> =
+            task.exec_if_modified.iter().map(|pattern| pattern.value.clone()).collect();
         // What was loaded is sound; anything else is taken to be affected.
         PatternSet::new(&task.pattern_bases, &patterns, PatternKind::Inputs)
             .map_or(true, |set| changed.iter().any(|path| set.matches(path)))

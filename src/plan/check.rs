@@ -226,8 +226,10 @@ fn relative(file: &Path, cwd: &Path) -> OsString {
 /// declared first comes first. One that is given no files may touch all.
 #[must_use]
 pub fn rounds(graph: &TaskGraph, assigned: &[Assigned]) -> Vec<Vec<usize>> {
-    let is_free = |at: usize| graph.task(assigned[at].task).check.as_ref().is_none_or(|check| !check.passes_files);
-    let sets: Vec<BTreeSet<&PathBuf>> = assigned.iter().map(|assigned| assigned.files.iter().collect()).collect();
+    let is_free =
+        |at: usize| graph.task(assigned[at].task).check.as_ref().is_none_or(|check| !check.passes_files);
+    let sets: Vec<BTreeSet<&PathBuf>> =
+        assigned.iter().map(|assigned| assigned.files.iter().collect()).collect();
     let meet = |a: usize, b: usize| is_free(a) || is_free(b) || !sets[a].is_disjoint(&sets[b]);
     let mut round_of: Vec<usize> = Vec::new();
     let mut rounds: Vec<Vec<usize>> = Vec::new();

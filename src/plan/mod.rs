@@ -9,11 +9,14 @@ mod modes;
 mod select;
 
 pub use affected::affected;
-pub use check::{Assigned, Candidate, assign, check_of, choose, concerned, fix_of, is_skipped, patterns_of, portions, rounds};
+pub use check::{
+    Assigned, Candidate, assign, check_of, choose, concerned, fix_of, is_skipped, patterns_of, portions,
+    rounds,
+};
 pub use modes::{Mode, Plan};
 pub use select::{SelectFault, Standpoint, default_selection, processes_to_start, select, select_processes};
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod check_tests;
+#[cfg(test)]
+mod tests;

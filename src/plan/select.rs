@@ -203,7 +203,10 @@ pub(super) fn suggestions<'a>(names: impl Iterator<Item = &'a str>, typed: &str)
 pub fn default_selection(graph: &TaskGraph, project: Option<&str>) -> Vec<TaskId> {
     let is_candidate = |id: TaskId| {
         let task = graph.task(id);
-        !graph.is_builtin(id) && !task.is_process() && task.check.is_none() && project.is_none_or(|p| &*task.project == p)
+        !graph.is_builtin(id)
+            && !task.is_process()
+            && task.check.is_none()
+            && project.is_none_or(|p| &*task.project == p)
     };
     // Tasks with a candidate somewhere downstream: downstream comes first, so one pass is enough.
     let mut needed = TaskSet::new();

@@ -106,9 +106,10 @@ impl RunContext {
         emitter: Emitter,
         member: Member,
     ) -> Self {
-        let given = request.given.iter().filter_map(|(task, given)| {
-            Some((shared.graph.id(task.as_str())?, given.clone()))
-        });
+        let given = request
+            .given
+            .iter()
+            .filter_map(|(task, given)| Some((shared.graph.id(task.as_str())?, given.clone())));
         Self {
             given: given.collect(),
             ambient: shared.ambient_of(&request),

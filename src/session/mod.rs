@@ -78,6 +78,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub(crate) use environment::tracked;
 #[doc(hidden)]
 pub use harvest::harvested;
 pub use judging::{Judging, Pending};
@@ -85,7 +86,6 @@ pub use open::{SessionBuilder, Wait};
 pub use processes::ProcessControl;
 pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
-pub(crate) use environment::tracked;
 pub use run::{Run, RunControl, RunSummary};
 pub use runlog::{known_runs, logged_runs, read_run, task_log};
 pub use shared::process_log;
@@ -305,13 +305,18 @@ impl Session {
             let task = graph.task(*id);
             task.check.as_ref().is_some_and(|check| check.passes_files) && !is_given(&task.name)
         };
-        let faults: Vec<SelectFault> = plan.order().iter().filter(|id| !request.dry_run && needs(id)).map(|id| SelectFault {
-            typed: graph.name(*id).to_string(),
-            suggestions: Vec::new(),
-            is_of_processes: false,
-            no_process: None,
-            is_check: true,
-        }).collect();
+        let faults: Vec<SelectFault> = plan
+            .order()
+            .iter()
+            .filter(|id| !request.dry_run && needs(id))
+            .map(|id| SelectFault {
+                typed: graph.name(*id).to_string(),
+                suggestions: Vec::new(),
+                is_of_processes: false,
+                no_process: None,
+                is_check: true,
+            })
+            .collect();
         if faults.is_empty() { Ok(()) } else { Err(SessionError::Unknown(faults)) }
     }
 

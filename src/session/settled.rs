@@ -77,7 +77,8 @@ pub(crate) struct Settling {
 impl Settling {
     /// None for a request, or a tree, whose runs are never settled.
     pub(crate) fn of(shared: &Shared, request: &Request, plan: &Plan) -> Option<Self> {
-        let is_plain = request.given.is_empty() && !(request.force || request.refresh || request.dry_run || shared.read_only);
+        let is_plain = request.given.is_empty()
+            && !(request.force || request.refresh || request.dry_run || shared.read_only);
         // What was kept is compared with the store as it was when it was opened.
         let is_plain = is_plain && shared.memory.is_only_looked_at();
         let tasks = || plan.order().iter().map(|id| shared.graph.task(*id));

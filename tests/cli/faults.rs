@@ -561,17 +561,25 @@ error[never-ready]: nothing tells when process `devenv:processes:db` is ready
 }
 
 #[test]
-fn what_is_not_there_yet() {
+fn checks() {
     refused(
-        "[checks.y]\nfiles = []\n",
+        "[checks.y]\nfiles = []\n[tasks.z]\nafter = ['check:tree:y']\n",
         r"
-error[checks-not-supported]: checks are not supported by this version
- --> devtask.toml:1:2
+error[check-without-exec]: the check `y` has no `exec`
+ --> devtask.toml:1:9
   |
 1 | [checks.y]
-  |  ^^^^^^
+  |         ^
   |
-  = help: remove the table
+  = help: add `exec`, the command that fails if something is wrong
+
+error[after-a-check]: no task can come after the check `check:tree:y`
+ --> devtask.toml:4:10
+  |
+4 | after = ['check:tree:y']
+  |          ^^^^^^^^^^^^^^ a check
+  |
+  = help: run `devtask check` before it, or make it a task
 ",
     );
 }

@@ -160,6 +160,8 @@ pub(crate) enum Named {
     Tasks,
     /// Processes, by their short names
     Processes,
+    /// Checks
+    Checks,
 }
 
 /// What to do with processes.
@@ -360,6 +362,9 @@ pub(crate) struct RunArgs {
     /// Say why each task runs
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Only what the branch has changed since it left BASE, with what is downstream of it [default: the branch it is to go into]
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) affected: Option<OsString>,
     /// How long each task may take, for example 90s or 5m
     #[arg(long, value_name = "DURATION", value_parser = duration, env = "DEVTASK_TIMEOUT", hide_env_values = true)]
     pub(crate) timeout: Option<Duration>,
@@ -402,6 +407,7 @@ pub(crate) struct RunArgs {
 #[command(mut_arg("names", |arg| arg.hide(true)), mut_arg("mode", |arg| arg.hide(true)))]
 #[command(mut_arg("inputs", |arg| arg.hide(true)), mut_arg("input_json", |arg| arg.hide(true)))]
 #[command(mut_arg("force", |arg| arg.hide(true)), mut_arg("arguments", |arg| arg.hide(true)))]
+#[command(mut_arg("affected", |arg| arg.hide(true)))]
 pub(crate) struct TestArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -410,7 +416,7 @@ pub(crate) struct TestArgs {
 // What has an end is for `run`.
 #[derive(Args, Debug)]
 #[command(mut_arg("dry_run", |arg| arg.hide(true)), mut_arg("outputs", |arg| arg.hide(true)))]
-#[command(mut_arg("exit_code", |arg| arg.hide(true)))]
+#[command(mut_arg("exit_code", |arg| arg.hide(true)), mut_arg("affected", |arg| arg.hide(true)))]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -499,6 +505,9 @@ pub(crate) enum ExitCodeOf {
 pub(crate) struct ListArgs {
     /// Tasks, namespaces or patterns; default: the project's
     pub(crate) names: Vec<String>,
+    /// Only what the branch has changed since it left BASE, with what is downstream of it
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) affected: Option<OsString>,
     /// As a JSON array
     #[arg(long)]
     pub(crate) json: bool,
@@ -535,6 +544,9 @@ pub(crate) struct GraphArgs {
     /// How much of the graph is drawn around the named tasks
     #[arg(short, long, value_enum, default_value = "before")]
     pub(crate) mode: Mode,
+    /// Only what the branch has changed since it left BASE, with what is downstream of it
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) affected: Option<OsString>,
 }
 
 /// How the graph is drawn.

@@ -146,8 +146,49 @@ fn every_fault_of_a_toml_file_has_its_place_and_a_hint() {
             "'${git.rot}'",
             "did you mean `${git.root}`?",
         ),
-        // what is not there yet
-        ("[checks.a]\nfiles = []", "checks-not-supported", "checks", "remove the table"),
+        // checks
+        (
+            "[checks.a]\nfiles = []",
+            "check-without-exec",
+            "a",
+            "add `exec`, the command that fails if something is wrong",
+        ),
+        (
+            "[checks.a]\nexec = ' '",
+            "check-without-exec",
+            "a",
+            "add `exec`, the command that fails if something is wrong",
+        ),
+        (
+            "[checks.a]\nexec = 'x'\nbefore = ['b']",
+            "bad-value",
+            "['b']",
+            "remove it: what is to come after a check runs `devtask check`",
+        ),
+        (
+            "[checks.'a:b']\nexec = 'x'",
+            "bad-name",
+            "'a:b'",
+            "its task gets the project's name: `check:<project>:<name>`",
+        ),
+        ("[checks.a]\nexec = 'x'\nfiles = ['[']", "bad-glob", "[", "write `[[]` for the character"),
+        ("[checks.a]\nexec = 'x'\nexecIfModified = ['[']", "bad-glob", "[", "write `[[]` for the character"),
+        (
+            "[checks.a]\nexec = 'x'\nlink = ['/tmp']",
+            "bad-value",
+            "'/tmp'",
+            "name an ignored directory of the tree",
+        ),
+        ("[checks.a]\nexec = 'x'\ntimeout = 0", "bad-duration", "0", "leave it out"),
+        ("[checks.a]\nexec = 'x'\nlock = ''", "bad-value", "''", ""),
+        ("[checks.a]\nexec = 'x'\ntrackEnv = ['*']", "bad-value", "'*'", "a `*` stands at the end"),
+        (
+            "[checks.a]\nexec = 'x'\npass_filenames = true",
+            "unknown-key",
+            "pass_filenames",
+            "did you mean `pass_files`?",
+        ),
+        ("[checks.a]\nexec = 'x'\noutputs = ['y']", "unknown-key", "outputs", "`outputs` belongs to a task"),
         // syntax
         ("[tasks.a\nexec = ''", "syntax", "", ""),
         ("name = ", "syntax", "", ""),

@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::model::{
-    Action, Condition, ListenKind, Port, ProbeKind, ProcessSpec, RestartOn, TaskKind, Written,
+    Action, CheckRole, Condition, ListenKind, Port, ProbeKind, ProcessSpec, RestartOn, TaskKind, Written,
 };
 
 fn process(text: &str) -> ProcessSpec {
@@ -175,4 +175,42 @@ fn the_path_of_an_interpreter_is_relative_to_the_file() {
         let expected = Written { written: package.to_owned(), value: value.to_owned() };
         assert_eq!(task.interpreter.package, expected);
     }
+}
+
+#[test]
+fn a_check_becomes_two_tasks_that_differ_in_what_they_execute() {
+    let text = "[checks.fmt]\nexec = 'look \"$@\"'\nfix = 'mend \"$@\"'\nfiles = ['**/*.rs', '!gen/**']\n\
+                pass_files = true\nexecIfModified = ['rustfmt.toml']\nafter = ['gen']\ncwd = 'src'\n\
+                link = ['target']\nenv = { A = 'b' }\ntimeout = 3\nlock = 'l'\ntrackEnv = ['RUST_*']";
+    let mut all = declared(&parse_toml(SOURCE, text), &scope()).0;
+    let (look, mend) = (all.remove(0), all.remove(0));
+    assert!(all.is_empty());
+    assert_eq!((look.task.name.as_str(), mend.task.name.as_str()), ("check:web:fmt", "fix:web:fmt"));
+    let (looks, mends) = (look.task.check.clone().unwrap(), mend.task.check.clone().unwrap());
+    assert_eq!((looks.role, mends.role), (CheckRole::Check, CheckRole::Fix));
+    assert!(looks.passes_files && looks.has_fix);
+    assert_eq!(looks.files, ["**/*.rs".into(), "!gen/**".into()]);
+    assert_eq!(looks.inputs, ["rustfmt.toml".into()]);
+    assert_eq!(looks.links, [Path::new("/r/apps/web/target")], "relative to the file, whatever `cwd` is");
+    assert_eq!(look.task.exec_if_modified, [], "what is given files is judged by file");
+    assert_eq!(mend.task.action, Action::Script("mend \"$@\"".into()));
+    let role = |task: &crate::model::Task| crate::model::Task {
+        name: look.task.name.clone(),
+        action: Action::None,
+        check: None,
+        ..task.clone()
+    };
+    assert_eq!(role(&look.task), role(&mend.task));
+    assert_eq!((look.after.len(), look.after[0].task.as_str()), (1, "web:gen"));
+    assert_eq!(look.after, mend.after);
+}
+
+#[test]
+fn a_check_that_looks_around_is_a_task_with_inputs() {
+    let text = "[checks.a]\nexec = 'x'\nfiles = ['*.rs']\nexecIfModified = ['Cargo.lock']\n[checks.b]\nexec = 'x'\n\
+                execIfModified = ['y']";
+    let all = declared(&parse_toml(SOURCE, text), &scope()).0;
+    assert_eq!(all.len(), 2, "neither has a fix");
+    assert_eq!(all[0].task.exec_if_modified, ["*.rs".into(), "Cargo.lock".into()]);
+    assert_eq!(all[1].task.exec_if_modified, [], "it looks at every file, so nothing tells when it is fresh");
 }

@@ -74,7 +74,8 @@ impl CheckArgs {
         run.names = names;
         run.mode = super::Mode::Before;
         run.outputs = super::Outputs::None;
-        (run.jobs, run.fail_fast, run.force, run.dry_run) = (self.jobs, self.fail_fast, self.force, self.dry_run);
+        (run.jobs, run.fail_fast, run.force, run.dry_run) =
+            (self.jobs, self.fail_fast, self.force, self.dry_run);
         (run.explain, run.show_output) = (self.explain, self.show_output);
         (run.timeout, run.tail) = (self.timeout, self.tail);
         run

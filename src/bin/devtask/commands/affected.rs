@@ -9,11 +9,13 @@ use std::{
 use devtask::{
     git::{Change, GitError, Repository},
     model::{TaskId, TaskSet},
-    plan::affected,
+    plan::{affected, default_selection, select},
+    session::SessionError,
 };
 
 use crate::{
-    app::{App, Tree, internal, misused, misused_with},
+    app::{App, Tree, internal, misused, misused_with, refuse},
+    args::RunArgs,
     exit::Exit,
     render::text::chain,
 };
@@ -62,9 +64,33 @@ fn usual_base(repository: &Repository) -> Result<OsString, Exit> {
     let of_request = of_request.map(|name| format!("origin/{name}"));
     let usual = ["origin/HEAD", "origin/main", "origin/master", "main", "master"].map(str::to_owned);
     let known = |name: &String| repository.commit(OsStr::new(name)).is_ok();
-    of_request.into_iter().chain(usual).find(known).map(OsString::from).ok_or_else(|| {
-        misused_with("there is no branch to compare with", "name one: `--affected=BASE`")
-    })
+    of_request
+        .into_iter()
+        .chain(usual)
+        .find(known)
+        .map(OsString::from)
+        .ok_or_else(|| misused_with("there is no branch to compare with", "name one: `--affected=BASE`"))
+}
+
+/// The run of what a branch affects of what was named; none: that is nothing.
+pub(crate) fn narrow(app: &mut App, mut args: Box<RunArgs>) -> Result<Option<Box<RunArgs>>, Exit> {
+    let Some(base) = args.affected.take() else { return Ok(Some(args)) };
+    let tree = app.load()?;
+    let standpoint = tree.loaded.standpoint();
+    let chosen = match args.names.is_empty() {
+        true => default_selection(&tree.graph, standpoint.default_project.as_deref()),
+        false => select(&tree.graph, standpoint.project.as_deref(), &args.names)
+            .map_err(|faults| refuse(&SessionError::Unknown(faults)))?,
+    };
+    let chosen = among(app, &tree, &chosen, &base)?;
+    if chosen.is_empty() {
+        if !app.globals.quiet {
+            eprintln!("Nothing of it is affected");
+        }
+        return Ok(None);
+    }
+    args.names = chosen.into_iter().map(|id| tree.graph.name(id).to_string()).collect();
+    Ok(Some(args))
 }
 
 /// The tasks a branch affects, among these: those whose inputs differ, and what is downstream of them.
@@ -75,10 +101,15 @@ pub(crate) fn among(app: &App, tree: &Tree, tasks: &[TaskId], base: &OsStr) -> R
     })?;
     let changed: Vec<PathBuf> =
         changes(&repository, base)?.into_iter().map(|change| repository.top().join(change.path)).collect();
-    let files: Vec<(PathBuf, Option<String>)> = tree.loaded.files.iter().map(|file| {
-        let owner = tree.loaded.projects.iter().find(|project| project.file.as_ref() == Some(file));
-        (file.clone(), owner.map(|project| project.name.clone()))
-    }).collect();
+    let files: Vec<(PathBuf, Option<String>)> = tree
+        .loaded
+        .files
+        .iter()
+        .map(|file| {
+            let owner = tree.loaded.projects.iter().find(|project| project.file.as_ref() == Some(file));
+            (file.clone(), owner.map(|project| project.name.clone()))
+        })
+        .collect();
     let dirs: Vec<(String, PathBuf)> =
         tree.loaded.projects.iter().map(|project| (project.name.clone(), project.dir.clone())).collect();
     let state_dir = app.state_dir(tree);

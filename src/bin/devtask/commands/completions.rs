@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
+use devtask::model::{Check, CheckRole, TaskId};
+
 use crate::{
-    app::App,
+    app::{App, Tree},
     args::{Cli, CompletionsArgs, Named},
     commands::out,
     exit::Exit,
@@ -27,6 +29,7 @@ _devtask_names() {
             "processes logs -f") ;;
             *" -C"|*" -f"|*" --file") skip=$word ;;
             " "run|" "watch|" "list|" "show|" "why|" "graph|" "logs) verb=$word of=tasks ;;
+            " "check|" "fix) verb=$word of=checks ;;
             " "up) verb=up of=processes ;;
             " "processes) verb=processes ;;
             "processes "status|"processes "logs|"processes "start|"processes "stop|"processes "restart|"processes "wait)
@@ -61,10 +64,17 @@ _devtask_process_names() {
     names=(${(f)"$(devtask __complete processes 2>/dev/null)"})
     compadd -a names
 }
+_devtask_check_names() {
+    local -a names
+    names=(${(f)"$(devtask __complete checks 2>/dev/null)"})
+    compadd -a names
+    _files
+}
 "#;
 
 const FISH: &str = r#"
 complete -c devtask -n "not __fish_seen_subcommand_from processes; and __fish_seen_subcommand_from run watch list show why graph logs" -f -a "(devtask __complete 2>/dev/null)"
+complete -c devtask -n "__fish_seen_subcommand_from check fix" -a "(devtask __complete checks 2>/dev/null)"
 complete -c devtask -n "__fish_seen_subcommand_from up" -f -a "(devtask __complete processes 2>/dev/null)"
 complete -c devtask -n "__fish_seen_subcommand_from processes; and __fish_seen_subcommand_from status logs start stop restart wait" -f -a "(devtask __complete processes 2>/dev/null)"
 "#;
@@ -129,12 +139,20 @@ fn zsh(script: &str) -> String {
                 .iter()
                 .any(|place| positional.strip_prefix(place).is_some_and(|help| help.starts_with(of)))
         };
-        let function = if is_name("Process") { ":_devtask_process_names'" } else { ":_devtask_names'" };
+        let function = match () {
+            () if is_name("Process") => ":_devtask_process_names'",
+            () if is_name("Checks by name") => ":_devtask_check_names'",
+            () => ":_devtask_names'",
+        };
         if is_name("") { line.replace(":_default'", function) } else { line.to_owned() }
     };
     let lines: Vec<String> = script.lines().map(names).collect();
     let (head, rest) = lines.split_at(lines.len().min(1));
     format!("{}\n{ZSH}\n{}\n", head.join("\n"), rest.join("\n"))
+}
+
+fn is_fix(tree: &Tree, id: TaskId) -> bool {
+    tree.graph.task(id).check.as_ref().is_some_and(|check| check.role == CheckRole::Fix)
 }
 
 /// The names a shell offers: full names, and local ones of the working directory's project; of processes those that people
@@ -145,6 +163,11 @@ pub(crate) fn names(app: &mut App, of: Named) -> Result<Exit, Exit> {
     let mut text = String::new();
     for id in tree.graph.ids() {
         let name = match of {
+            Named::Tasks | Named::Checks if tree.graph.task(id).check.is_some() != (of == Named::Checks) => {
+                continue;
+            }
+            Named::Checks if is_fix(&tree, id) => continue,
+            Named::Checks => Check::called(tree.graph.name(id)),
             Named::Tasks => tree.graph.name(id).as_str(),
             Named::Processes if !tree.graph.task(id).is_process() => continue,
             Named::Processes => short_name(tree.graph.name(id).as_str()),

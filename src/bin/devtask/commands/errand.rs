@@ -16,7 +16,7 @@ use crate::{
     console::{Ended, Events, View},
     exit::Exit,
     render::{
-        lines::{Lines, Style},
+        lines::{Lines, Style, Words},
         screen::{Screen, Shown, Shows},
     },
 };
@@ -32,19 +32,32 @@ pub(crate) struct Errand<'a> {
     prints_outputs: bool,
     /// How others are told what this is, if it is no run.
     label: Option<&'a str>,
-    /// What single tasks are given.
-    given: &'a [(TaskName, Vec<OsString>)],
+    given: Given<'a>,
+}
+
+/// What single tasks are given, and how that is told.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Given<'a> {
+    pub(crate) files: &'a [(TaskName, Vec<OsString>)],
+    /// None: as of any run.
+    pub(crate) words: Option<&'a Words>,
 }
 
 impl<'a> Errand<'a> {
     /// That of a run.
     pub(crate) fn run(args: &'a RunArgs, inputs: &'a Map<String, Value>, events: &Events) -> Self {
-        Self { args, inputs, prints_outputs: prints_outputs(args, events), label: None, given: &[] }
+        Self {
+            args,
+            inputs,
+            prints_outputs: prints_outputs(args, events),
+            label: None,
+            given: Given::default(),
+        }
     }
 
     /// That of a watch.
-    pub(crate) const fn watch(args: &'a RunArgs, inputs: &'a Map<String, Value>, label: &'a str) -> Self {
-        Self { args, inputs, prints_outputs: false, label: Some(label), given: &[] }
+    pub(crate) fn watch(args: &'a RunArgs, inputs: &'a Map<String, Value>, label: &'a str) -> Self {
+        Self { args, inputs, prints_outputs: false, label: Some(label), given: Given::default() }
     }
 
     /// That of tasks that are given files.
@@ -52,7 +65,7 @@ impl<'a> Errand<'a> {
         args: &'a RunArgs,
         inputs: &'a Map<String, Value>,
         label: &'a str,
-        given: &'a [(TaskName, Vec<OsString>)],
+        given: Given<'a>,
     ) -> Self {
         Self { args, inputs, prints_outputs: false, label: Some(label), given }
     }
@@ -87,7 +100,7 @@ impl Errand<'_> {
         let mut request = Request::run(args.names.clone()).mode(args.mode.into());
         request.inputs = self.inputs.clone();
         request.arguments = args.arguments.clone();
-        request.given = self.given.to_vec();
+        request.given = self.given.files.to_vec();
         request.jobs = self.jobs(app, project);
         request.fail_fast = args.fail_fast.or_else(|| app.setting(project, |s| s.fail_fast)).unwrap_or(false);
         request.force = args.force;
@@ -142,7 +155,8 @@ impl Errand<'_> {
             (false, true) => Shown::These(HashSet::new()),
             (false, false) => Shown::These(shown),
         };
-        Screen::new(Lines::new(style), app.is_live(project) && !quiet, Shows { lines_of, interactive })
+        let lines = Lines::new(style).in_words_of(self.given.words.cloned().unwrap_or_default());
+        Screen::new(lines, app.is_live(project) && !quiet, Shows { lines_of, interactive })
     }
 }
 

@@ -9,14 +9,14 @@ use devtask::{
 use crate::{
     app::{App, refuse},
     args::{GraphArgs, GraphFormat},
-    commands::out,
+    commands::{affected, out},
     exit::Exit,
 };
 
 pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
     let tree = app.load()?;
     let graph = &tree.graph;
-    let roots: Vec<TaskId> = if args.names.is_empty() {
+    let mut roots: Vec<TaskId> = if args.names.is_empty() {
         let shown = |id: &TaskId| {
             let mut near = graph.upstream(*id).chain(graph.downstream(*id));
             !graph.is_builtin(*id) || near.any(|e| !graph.is_builtin(e.task))
@@ -27,6 +27,9 @@ pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
         select(graph, project, &args.names)
             .map_err(|faults| refuse(&devtask::SessionError::Unknown(faults)))?
     };
+    if let Some(base) = &args.affected {
+        roots = affected::among(app, &tree, &roots, base)?;
+    }
     let plan = Plan::new(graph, roots, args.mode.into());
     let (scheduled, roots): (&TaskSet, &TaskSet) = (plan.scheduled(), plan.roots());
     let text = match args.format {

@@ -3,7 +3,7 @@
 use devtask::{
     TaskGraph,
     graph::render::{Elsewhere, Row, rows},
-    model::{TaskId, TaskSet},
+    model::{CheckRole, TaskId, TaskSet},
     plan::{Mode, Plan, default_selection, select},
     store::now_ms,
 };
@@ -13,6 +13,7 @@ use crate::{
     app::{App, Tree, refuse},
     args::ListArgs,
     commands::{
+        affected,
         look::{BUSY, Look, look},
         out,
         show::{edges, place},
@@ -29,7 +30,10 @@ devtask --help        everything else\n";
 
 pub(crate) fn list(app: &mut App, args: &ListArgs, hints: bool) -> Result<Exit, Exit> {
     let tree = app.load()?;
-    let roots = roots(&tree, &args.names)?;
+    let mut roots = roots(&tree, &args.names)?;
+    if let Some(base) = &args.affected {
+        roots = affected::among(app, &tree, &roots, base)?;
+    }
     let plan = Plan::new(&tree.graph, roots.iter().copied(), Mode::Before);
     let names: Vec<String> = roots.iter().map(|id| tree.graph.name(*id).to_string()).collect();
     let look = if names.is_empty() { Some(Look::default()) } else { look(app, &tree, &names)? };
@@ -65,7 +69,9 @@ fn roots(tree: &Tree, names: &[String]) -> Result<Vec<TaskId>, Exit> {
         if graph.is_builtin(*id) {
             only.is_none() && is_hooked(graph, *id)
         } else {
-            only.is_none_or(|p| &*graph.task(*id).project == p)
+            let task = graph.task(*id);
+            let mends = task.check.as_ref().is_some_and(|check| check.role == CheckRole::Fix);
+            !mends && only.is_none_or(|p| &*task.project == p)
         }
     };
     Ok(graph.ids().filter(listed).collect())
@@ -104,7 +110,11 @@ fn as_tree(tree: &Tree, plan: &Plan, look: &Look) -> String {
 fn columns(tree: &Tree, id: TaskId, look: &Look) -> String {
     let task = tree.graph.task(id);
     let decision = look.decisions.get(&task.name);
-    let freshness = if task.is_process() { "process" } else { decision.map_or("?", |d| d.freshness()) };
+    let freshness = match &task.check {
+        _ if task.is_process() => "process",
+        Some(check) if check.passes_files => "checks files",
+        _ => decision.map_or("?", |d| d.freshness()),
+    };
     let last = decision.and_then(|d| d.last_success.as_ref());
     let last = last.map(|last| {
         let took = millis(last.duration_ms);
@@ -132,6 +142,11 @@ pub(crate) fn as_json(tree: &Tree, id: TaskId, look: &Look) -> Value {
         "execIfModified": task.exec_if_modified.iter().map(|p| p.value.as_str()).collect::<Vec<_>>(),
         "project": &*task.project,
         "place": place,
+        "check": task.check.as_ref().map(|check| json!({
+            "files": check.files.iter().map(|pattern| pattern.value.as_str()).collect::<Vec<_>>(),
+            "passFiles": check.passes_files,
+            "hasFix": check.has_fix,
+        })),
         "freshness": decision.map(|d| d.freshness()),
         "lastSuccess": decision.and_then(|d| d.last_success.as_ref()),
     })

@@ -46,7 +46,13 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         _ => false,
     };
     let done = match verb {
-        Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => run::run(&mut app, &args),
+        Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => {
+            match affected::narrow(&mut app, args) {
+                Ok(Some(args)) => run::run(&mut app, &args),
+                Ok(None) => Ok(Exit::Done),
+                Err(exit) => Err(exit),
+            }
+        }
         Some(Verb::Watch(mut args)) => {
             if !args.globs.is_empty() {
                 // Of a single command people want to see what it says.

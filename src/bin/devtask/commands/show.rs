@@ -101,6 +101,10 @@ fn describe(tree: &Tree, id: TaskId) -> String {
     } else {
         row("execIfModified", &values(&task.exec_if_modified).join("\n"));
     }
+    if let Some(check) = &task.check {
+        row("files", &values(&check.files).join("\n"));
+        row("pass_files", if check.passes_files { "yes" } else { "no" });
+    }
     row("outputs", &values(&task.outputs).join("\n"));
     row("trackEnv", &task.track_env.join("\n"));
     row("exports", &task.exports.join("\n"));

@@ -4,7 +4,7 @@ use devtask::graph::{ENTER_SHELL, ENTER_TEST};
 
 use super::run;
 use crate::{
-    app::{App, complain_with, misused_with},
+    app::{App, complain_with, misused, misused_with},
     args::{Mode, RunArgs},
     exit::Exit,
 };
@@ -15,6 +15,9 @@ pub(crate) fn test(app: &mut App, mut args: RunArgs) -> Result<Exit, Exit> {
             "`devtask test` runs what hooks into devenv:enterTest, and takes no names",
             &format!("devtask run {}", args.names.join(" ")),
         ));
+    }
+    if args.affected.is_some() {
+        return Err(misused("`--affected` is for `run`, `check`, `list` and `graph`"));
     }
     let tree = app.load()?;
     let graph = &tree.graph;

@@ -50,6 +50,9 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
             "a watch has no end at which to tell; `--dry-run` and `--outputs json` are for `run`",
         ));
     }
+    if args.run.affected.is_some() {
+        return Err(misused("`--affected` is for `run`, `check`, `list` and `graph`"));
+    }
     let events = Events::open(app)?;
     let inputs = inputs(&args.run)?;
     let label = label(args);

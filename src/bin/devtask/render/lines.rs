@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Display};
 use devtask::{
     TaskGraph,
     event::{Decided, Event, Finished, ProcessStatus, Stream, What},
-    model::{Outcome, Reason, Stage, TaskName},
+    model::{Check, Outcome, Reason, Stage, TaskName},
 };
 
 use super::{process, reason, text, watch::Watched};
@@ -34,6 +34,15 @@ pub(crate) struct Style {
     pub(crate) streamed: bool,
 }
 
+/// What a run that is more than that says in place of the words of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Words {
+    /// What does it again, up to the names; empty: `devtask run`.
+    pub(crate) again: String,
+    /// What stands before the path of a log.
+    pub(crate) logs: String,
+}
+
 /// Turns events into lines.
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -45,6 +54,7 @@ pub(crate) struct Lines {
     watched: Option<Watched>,
     /// How processes stand.
     processes: BTreeMap<TaskName, ProcessStatus>,
+    words: Words,
 }
 
 impl Style {
@@ -68,7 +78,14 @@ impl Style {
 
 impl Lines {
     pub(crate) const fn new(style: Style) -> Self {
-        Self { style, dry_run: false, would_run: 0, watched: None, processes: BTreeMap::new() }
+        let words = Words { again: String::new(), logs: String::new() };
+        Self { style, dry_run: false, would_run: 0, watched: None, processes: BTreeMap::new(), words }
+    }
+
+    /// In other words.
+    #[must_use]
+    pub(crate) fn in_words_of(self, words: Words) -> Self {
+        Self { words, ..self }
     }
 
     /// For a watch instead of a run.
@@ -257,11 +274,17 @@ impl Lines {
         lines.push(self.headline(finished, tail.len()));
         lines.extend(finished.error.iter().map(|error| format!("  {}", text::shown(error))));
         lines.extend(tail.iter().map(|line| format!("  {}", text::output_line(line, self.style.color))));
-        let log = finished.log.as_ref().map(|log| format!("full log: {}   ", text::shown(log)));
+        let log = finished
+            .log
+            .as_ref()
+            .map(|log| format!("full log: {}{}   ", text::shown(&self.words.logs), text::shown(log)));
         let can_rerun = !self.watched.as_ref().is_some_and(Watched::is_command);
         let rerun = can_rerun.then(|| match process::is_process(&finished.task) {
             true => format!("rerun: devtask up {}", process::short_name(finished.task.as_str())),
-            false => format!("rerun: devtask run {} --mode single", finished.task),
+            false if self.words.again.is_empty() => {
+                format!("rerun: devtask run {} --mode single", finished.task)
+            }
+            false => format!("rerun: {} {}", self.words.again, Check::called(&finished.task)),
         });
         let last = format!("  {}{}", log.unwrap_or_default(), rerun.unwrap_or_default());
         lines.extend(Some(last.trim_end().to_owned()).filter(|last| !last.is_empty()));

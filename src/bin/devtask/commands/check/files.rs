@@ -54,7 +54,11 @@ pub(super) enum Version {
 
 impl Wanted {
     /// As it was typed.
-    pub(super) fn of(set: &FileSet, files: Vec<PathBuf>, repository: Option<&Repository>) -> Result<Self, Exit> {
+    pub(super) fn of(
+        set: &FileSet,
+        files: Vec<PathBuf>,
+        repository: Option<&Repository>,
+    ) -> Result<Self, Exit> {
         if let (Some(file), true) = (&set.files0_from, files.is_empty()) {
             return listed(file).map(Self::These);
         }
@@ -66,7 +70,9 @@ impl Wanted {
             return Ok(Self::These(files));
         }
         Ok(match (&set.from_ref, &set.affected) {
-            (Some(from), _) => Self::Between(from.clone(), set.to_ref.clone().unwrap_or_else(|| "HEAD".into())),
+            (Some(from), _) => {
+                Self::Between(from.clone(), set.to_ref.clone().unwrap_or_else(|| "HEAD".into()))
+            }
             (_, Some(base)) => Self::Since(base.clone()),
             _ if set.staged => Self::Staged,
             _ if !set.all_files && repository.is_some_and(Repository::is_in_hook) => Self::Staged,
@@ -100,7 +106,9 @@ impl Wanted {
         let needed = || {
             let root = tree.loaded.root.display().to_string();
             let message = format!("{} is not in a git repository", shown(&root));
-            repository.ok_or_else(|| misused_with(&message, "without one, `--all-files` and named files can be checked"))
+            repository.ok_or_else(|| {
+                misused_with(&message, "without one, `--all-files` and named files can be checked")
+            })
         };
         match self {
             Self::Staged => {
@@ -119,9 +127,9 @@ impl Wanted {
             Self::Between(from, to) => {
                 let repository = needed()?;
                 let commit = |name: &OsStr| {
-                    repository.commit(name).map_err(|_| {
-                        misused(&format!("there is no commit `{}`", name.to_string_lossy()))
-                    })
+                    repository
+                        .commit(name)
+                        .map_err(|_| misused(&format!("there is no commit `{}`", name.to_string_lossy())))
                 };
                 let (from, to) = (commit(from)?, commit(to)?);
                 let base = repository.merge_base(&from, &to).unwrap_or(from);
@@ -197,7 +205,8 @@ fn all(tree: &Tree, tasks: &[TaskId], ground: &Ground, within: &[PathBuf]) -> Ve
     let sets = tasks.iter().map(|task| patterns_of(&tree.graph, *task).unwrap_or_else(|| everything(*task)));
     let sets: Vec<PatternSet> = sets.collect();
     let found = ground.scanner().walk(&sets.iter().collect::<Vec<_>>());
-    let paths: BTreeSet<&Path> = found.iter().flat_map(|set| &set.entries).map(|entry| &*entry.path).collect();
+    let paths: BTreeSet<&Path> =
+        found.iter().flat_map(|set| &set.entries).map(|entry| &*entry.path).collect();
     let is_within = |path: &&Path| within.is_empty() || within.iter().any(|dir| path.starts_with(dir));
     paths.into_iter().filter(is_within).map(|path| there(path.to_owned())).collect()
 }

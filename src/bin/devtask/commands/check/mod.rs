@@ -27,11 +27,15 @@ use serde_json::Map;
 use crate::{
     app::{App, Tree, complain_with, refuse},
     args::check::CheckArgs,
-    commands::{affected, errand::Errand, run::Stage},
+    commands::{
+        affected,
+        errand::{Errand, Given},
+        run::Stage,
+    },
     console::{Ended, Events},
     exit::Exit,
     render::{
-        lines::{Style, few},
+        lines::{Style, Words, few},
         text::{count, shown},
     },
 };
@@ -58,8 +62,9 @@ fn go(app: &mut App, args: &CheckArgs, verb: Verb) -> Result<Exit, Exit> {
     let repository = affected::repository(&tree)?;
     let is_check = |name: &str| choose(&tree.graph, tree.loaded.current_project.as_deref(), &[name]).is_ok();
     let (names, files) = told_apart(app, &args.names, is_check, args.set.files)?;
+    known(&tree, &names)?;
     let wanted = Wanted::of(&args.set, files, repository.as_ref())?;
-    let work = Work { app, tree: &tree, args, verb, names: &names };
+    let work = Work { app, tree: &tree, args, verb, names: &names, logs: String::new() };
     let tasks = work.tasks(!matches!(wanted, Wanted::Staged))?;
     let ground = work.ground();
     let (candidates, version) = wanted.find(&tree, &tasks, &ground, repository.as_ref())?;
@@ -71,7 +76,8 @@ fn go(app: &mut App, args: &CheckArgs, verb: Verb) -> Result<Exit, Exit> {
     }
     let place = Place::find(&work, &assigned, &version, repository)?;
     if let Place::Aside(aside) = &place {
-        let there = Work { app: &aside.app, tree: &aside.tree, args, verb, names: &names };
+        let logs = aside.logs(&tree);
+        let there = Work { app: &aside.app, tree: &aside.tree, args, verb, names: &names, logs };
         let tasks = there.tasks(!matches!(wanted, Wanted::Staged))?;
         let assigned = assign(&aside.tree.graph, &tasks, &aside.moved(&candidates));
         let memory = work.app.state_dir(work.tree);
@@ -81,6 +87,23 @@ fn go(app: &mut App, args: &CheckArgs, verb: Verb) -> Result<Exit, Exit> {
     work.done(&assigned, &called, &memory, |done| mend::in_place(&work, &place, &candidates, &version, done))
 }
 
+/// Refuses names of nothing, all at once.
+fn known(tree: &Tree, names: &[String]) -> Result<(), Exit> {
+    let Err(faults) = choose(&tree.graph, tree.loaded.current_project.as_deref(), names) else {
+        return Ok(());
+    };
+    for fault in faults {
+        let message = format!("`{}` is the name of no check and of no file", fault.typed);
+        let near: Vec<String> = fault.suggestions.iter().map(|near| format!("`{near}`")).collect();
+        let hint = match near.as_slice() {
+            [] => "`devtask list` shows checks, too".to_owned(),
+            near => format!("did you mean {}?", near.join(" or ")),
+        };
+        complain_with(&message, &hint);
+    }
+    Err(Exit::NothingMatched)
+}
+
 /// One invocation, in one tree.
 struct Work<'a> {
     app: &'a App,
@@ -88,6 +111,8 @@ struct Work<'a> {
     args: &'a CheckArgs,
     verb: Verb,
     names: &'a [String],
+    /// What stands before the path of a log.
+    logs: String,
 }
 
 /// What became of it.
@@ -115,9 +140,13 @@ impl Work<'_> {
         // At the root all are meant; what is committed is checked by all, wherever that is said.
         let project = current.filter(|_| is_local || !self.names.is_empty());
         let project = project.filter(|project| !self.names.is_empty() || Some(*project) != root);
-        let chosen = choose(graph, project, self.names).map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
+        let chosen =
+            choose(graph, project, self.names).map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
         if chosen.is_empty() {
-            complain_with("there are no checks here", "declare one: `[checks.<name>]` with `exec` and `files`");
+            complain_with(
+                "there are no checks here",
+                "declare one: `[checks.<name>]` with `exec` and `files`",
+            );
             return Err(Exit::NothingMatched);
         }
         let skip = env::var("SKIP").unwrap_or_default();
@@ -136,6 +165,10 @@ impl Work<'_> {
         Ok(tasks)
     }
 
+    fn takes_files(&self, task: TaskId) -> bool {
+        self.tree.graph.task(task).check.as_ref().is_some_and(|check| check.passes_files)
+    }
+
     fn ground(&self) -> Ground {
         Ground {
             root: self.tree.loaded.root.clone(),
@@ -148,7 +181,8 @@ impl Work<'_> {
 
     fn say(&self, word: &str, rest: &str) {
         if !self.app.globals.quiet {
-            let style = Style { color: self.app.color_err, quiet: false, explain: false, tail: 0, streamed: false };
+            let style =
+                Style { color: self.app.color_err, quiet: false, explain: false, tail: 0, streamed: false };
             eprintln!("{}", style.status(word, rest));
         }
     }
@@ -177,7 +211,7 @@ impl Work<'_> {
             Verb::Check => "Checking",
             Verb::Fix => "Fixing",
         };
-        self.say(word, &format!("{called} with {}", few(&names, ", ", 8, 8)));
+        self.say(word, &format!("{called} with {}", few(&names, ", ", 8, 0)));
         for assigned in fresh {
             let files = count(assigned.files.len(), "file", "files");
             self.say("Cached", &format!("{} ({files})", graph.name(assigned.task)));
@@ -189,7 +223,8 @@ impl Work<'_> {
         let (exit, outcomes) = self.run(&left)?;
         if self.args.dry_run {
             // What is given files always runs, so a run does not count it.
-            let takes = |left: &Left| graph.task(left.assigned.task).check.as_ref().is_some_and(|c| c.passes_files);
+            let takes =
+                |left: &Left| graph.task(left.assigned.task).check.as_ref().is_some_and(|c| c.passes_files);
             return Ok(if exit == Exit::Done && left.iter().any(takes) { Exit::WouldRun } else { exit });
         }
         let files = left.iter().flat_map(|left| &left.assigned.files);
@@ -216,9 +251,9 @@ impl Work<'_> {
             Verb::Fix => check_of(graph, assigned.task).unwrap_or(assigned.task),
         };
         let name = graph.name(check).clone();
-        let takes = graph.task(check).check.as_ref().is_some_and(|check| check.passes_files);
-        let key = if takes { key(graph, check, ground) } else { None };
-        let left = |files| Left { assigned: Assigned { task: assigned.task, files }, key, check: name.clone() };
+        let key = if self.takes_files(check) { key(graph, check, ground) } else { None };
+        let left =
+            |files| Left { assigned: Assigned { task: assigned.task, files }, key, check: name.clone() };
         let Some(known) = key.filter(|_| !self.args.force && !self.app.globals.refresh_task_cache) else {
             return Some(left(assigned.files.clone()));
         };
@@ -232,12 +267,13 @@ impl Work<'_> {
         if !(self.args.explain || self.args.dry_run) {
             return;
         }
-        for left in left {
+        let takes = |left: &&Left| self.takes_files(left.assigned.task);
+        for left in left.iter().filter(takes) {
             let cwd = &self.tree.graph.task(left.assigned.task).cwd;
             let named = |file: &PathBuf| shown(&file.strip_prefix(cwd).unwrap_or(file).display().to_string());
             let files: Vec<String> = left.assigned.files.iter().map(named).collect();
             let name = self.tree.graph.name(left.assigned.task);
-            self.say("Because", &format!("{name}: {}", few(&files, ", ", 5, 5)));
+            self.say("Files", &format!("{name}: {}", few(&files, ", ", 5, 0)));
         }
     }
 
@@ -258,8 +294,9 @@ impl Work<'_> {
             let mut waiting: Vec<(TaskName, std::vec::IntoIter<Vec<OsString>>, bool)> = Vec::new();
             for at in round {
                 let task = graph.task(all[at].task);
-                let takes = task.check.as_ref().is_some_and(|check| check.passes_files);
-                let portions = if takes { portions(&all[at].files, &task.cwd, limit) } else { vec![Vec::new()] };
+                let takes = self.takes_files(all[at].task);
+                let portions =
+                    if takes { portions(&all[at].files, &task.cwd, limit) } else { vec![Vec::new()] };
                 waiting.push((task.name.clone(), portions.into_iter(), takes));
             }
             loop {
@@ -313,7 +350,9 @@ impl Work<'_> {
             Verb::Check => "check",
             Verb::Fix => "fix",
         };
-        let errand = Errand::given(&args, &inputs, label, &given);
+        let words =
+            Words { again: format!("devtask {label}{}", self.set_in_words()), logs: self.logs.clone() };
+        let errand = Errand::given(&args, &inputs, label, Given { files: &given, words: Some(&words) });
         let ended = Stage { app: self.app, tree: self.tree, errand }.run(events.to)?;
         Ok((ended, names))
     }
@@ -334,9 +373,10 @@ impl Work<'_> {
                 files.filter_map(|file| done.before.mark(ground, key, file)).collect()
             };
             let (passed, failed) = match outcome {
-                Outcome::Succeeded => {
-                    (marks(&mut files.iter().filter(|file| done.before.is_same(&done.after, file))), Vec::new())
-                }
+                Outcome::Succeeded => (
+                    marks(&mut files.iter().filter(|file| done.before.is_same(&done.after, file))),
+                    Vec::new(),
+                ),
                 Outcome::Failed => (Vec::new(), marks(&mut files.iter())),
                 _ => continue,
             };
@@ -350,12 +390,14 @@ impl Work<'_> {
         let files = left.iter().flat_map(|left| &left.assigned.files);
         let mut changed: Vec<String> = files
             .filter(|file| done.before.differs(&done.after, file))
-            .map(|file| shown(&file.strip_prefix(&self.tree.loaded.root).unwrap_or(file).display().to_string()))
+            .map(|file| {
+                shown(&file.strip_prefix(&self.tree.loaded.root).unwrap_or(file).display().to_string())
+            })
             .collect();
         changed.sort();
         changed.dedup();
         if !changed.is_empty() && !matches!(done.exit, Exit::Signal(_)) {
-            let message = format!("{} changed while being checked", few(&changed, ", ", 5, 5));
+            let message = format!("{} changed while being checked", few(&changed, ", ", 5, 0));
             complain_with(&message, "a check only looks: what mends belongs into its `fix`");
             return if done.exit == Exit::Done { Exit::Failed } else { done.exit };
         }
@@ -365,14 +407,14 @@ impl Work<'_> {
         };
         let names: Vec<&str> = left.iter().filter(mends).map(|left| Check::called(&left.check)).collect();
         if !names.is_empty() && done.exit == Exit::Failed {
-            self.say("Try", &format!("devtask fix {}{}", self.set_in_words(), names.join(" ")));
+            self.say("Try", &format!("devtask fix{} {}", self.set_in_words(), names.join(" ")));
         }
         done.exit
     }
 
     /// The set of files as it was typed, for another command.
     fn set_in_words(&self) -> &'static str {
-        if self.args.set.staged { "--staged " } else { "" }
+        if self.args.set.staged { " --staged" } else { "" }
     }
 }
 

@@ -50,7 +50,9 @@ impl Place {
         };
         match odd(work, assigned, version, &repository)? {
             None => Ok(Self::Here(Some(repository))),
-            Some(path) => Aside::bring(work, version, repository, &path).map(|aside| Self::Aside(Box::new(aside))),
+            Some(path) => {
+                Aside::bring(work, version, repository, &path).map(|aside| Self::Aside(Box::new(aside)))
+            }
         }
     }
 }
@@ -86,7 +88,12 @@ fn odd(
 }
 
 impl Aside {
-    fn bring(work: &Work<'_>, version: &Version, repository: Repository, because: &Path) -> Result<Self, Exit> {
+    fn bring(
+        work: &Work<'_>,
+        version: &Version,
+        repository: Repository,
+        because: &Path,
+    ) -> Result<Self, Exit> {
         let state_dir = work.app.state_dir(work.tree);
         // Its own ignore file keeps what is in it out of everybody's sight.
         StateDir::create(&state_dir).map_err(|error| internal(&error.to_string()))?;
@@ -105,8 +112,11 @@ impl Aside {
         let because = shown(&because.display().to_string());
         let whose = format!("{because} is not as in {what}: looking at a checkout of it");
         work.say("Note", &whose);
-        let aside = |path: &Path| path.strip_prefix(repository.top()).map_or_else(|_| path.to_owned(), |p| dir.join(p));
-        carry(work.tree, &aside).map_err(|(path, error)| internal(&format!("cannot copy {}: {error}", path.display())))?;
+        let aside = |path: &Path| {
+            path.strip_prefix(repository.top()).map_or_else(|_| path.to_owned(), |p| dir.join(p))
+        };
+        carry(work.tree, &aside)
+            .map_err(|(path, error)| internal(&format!("cannot copy {}: {error}", path.display())))?;
         let globals = Globals {
             directory: Some(aside(&work.tree.loaded.root)),
             file: work.app.globals.file.as_ref().map(|file| aside(&work.app.start_dir.join(file))),
@@ -117,6 +127,13 @@ impl Aside {
         app.may_start = true;
         let tree = app.load()?;
         Ok(Self { repository, checkout, app, tree })
+    }
+
+    /// What leads from the root of a tree to that of its checkout, for people.
+    pub(super) fn logs(&self, tree: &Tree) -> String {
+        let root = &self.tree.loaded.root;
+        let beneath = root.strip_prefix(&tree.loaded.root).unwrap_or(root);
+        format!("{}/", beneath.display())
     }
 
     /// The same files where they are in the checkout.
