@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use devtask::{
-    git::{Fixed, Merged},
-    plan::Candidate,
-};
+use devtask::{git::Merged, plan::Candidate};
 
 use super::{
     Done, Work,
@@ -51,9 +48,7 @@ pub(super) fn aside(work: &Work<'_>, aside: &Aside, done: &Done) -> Result<(), E
         complain("not everything could be fixed: index and work tree are as they were");
         return Ok(());
     }
-    let is_own = |fixed: &Fixed| !work.tree.loaded.files.contains(&aside.checkout.dir().join(&fixed.path));
     let fixed = aside.checkout.fixed().map_err(|error| failed(&error))?;
-    let fixed: Vec<Fixed> = fixed.into_iter().filter(is_own).collect();
     let within = aside.checkout.dir().join(".git");
     for fixed in &fixed {
         let name = shown(&fixed.path.display().to_string());
