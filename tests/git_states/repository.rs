@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     ffi::OsStr,
     fmt, fs,
     os::unix::{
@@ -118,7 +119,7 @@ files = ["**"]
 pass_files = true
 fix = '''
 for file in "$@"; do
-    LC_ALL=C sed 's/bad/good/' < "$file" > "$SEEN/fixed"
+    LC_ALL=C sed 's/b[a]d/good/' < "$file" > "$SEEN/fixed"
     if ! cmp -s "$SEEN/fixed" "$file"; then cat "$SEEN/fixed" > "$file"; fi
 done
 . "$PLAN"
@@ -136,6 +137,8 @@ trackEnv = ["SEEN"]
 impl Tree {
     pub(crate) fn new(seed: u64) -> Self {
         let dir = tempfile::TempDir::with_prefix(format!("devtask-git-{seed}-")).unwrap();
+        let mut dir = dir;
+        dir.disable_cleanup(env::var_os("DEVTASK_GIT_KEEP").is_some());
         let tree = Self { dir, serial: 0 };
         fs::create_dir_all(tree.root()).unwrap();
         fs::create_dir_all(tree.beside("home")).unwrap();
