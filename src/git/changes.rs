@@ -62,7 +62,8 @@ impl Repository {
             Some(head) => head,
             None => self.empty_tree()?,
         };
-        let raw = self.raw(&self.with_index(), &["diff-index", "--cached"], &[&base])?;
+        let raw =
+            self.raw(&self.with_index(), &["diff-index", "--cached", "--ita-invisible-in-index"], &[&base])?;
         Ok(raw.into_iter().filter(|raw| !raw.is_unmerged).map(|raw| raw.change).collect())
     }
 

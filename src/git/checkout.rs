@@ -71,6 +71,41 @@ impl Checkout {
     /// # Errors
     /// Git's, and of files.
     pub fn bring_index(&self, repository: &Repository, links: &BTreeSet<PathBuf>) -> Result<(), GitError> {
+        self.twice(repository, || {
+            let tree = self.tree_of_index(repository)?;
+            self.bring(repository, &tree, repository.head().as_deref(), links)
+        })
+    }
+
+    /// Makes its files those of a commit; the rest as [`bring_index`](Self::bring_index).
+    ///
+    /// # Errors
+    /// Git's, and of files.
+    pub fn bring_commit(
+        &self,
+        repository: &Repository,
+        commit: &str,
+        links: &BTreeSet<PathBuf>,
+    ) -> Result<(), GitError> {
+        self.twice(repository, || self.bring(repository, commit, Some(commit), links))
+    }
+
+    /// What a kill or a full disk has left of it may be of no use: then it is made anew.
+    fn twice(
+        &self,
+        repository: &Repository,
+        bring: impl Fn() -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
+        let Err(error) = bring() else { return Ok(()) };
+        if matches!(error, GitError::NotStarted(_)) {
+            return Err(error);
+        }
+        self.make(repository, &self.made_for(repository)?)?;
+        bring()
+    }
+
+    /// The tree the index would be committed as.
+    fn tree_of_index(&self, repository: &Repository) -> Result<String, GitError> {
         // Git may write into an index while it reads it, so it is given a copy.
         let copy = self.dir.join(".git/devtask-index");
         match fs::copy(repository.index(), &copy) {
@@ -84,22 +119,7 @@ impl Checkout {
             .caller
             .with([("GIT_INDEX_FILE", copy.as_path()), ("GIT_OBJECT_DIRECTORY", objects.as_path())]);
         let words = ["write-tree"];
-        let tree = text(caller.read(&words)?)
-            .ok_or_else(|| GitError::Unexpected { command: words[0].to_owned() })?;
-        self.bring(repository, &tree, repository.head().as_deref(), links)
-    }
-
-    /// Makes its files those of a commit; the rest as [`bring_index`](Self::bring_index).
-    ///
-    /// # Errors
-    /// Git's, and of files.
-    pub fn bring_commit(
-        &self,
-        repository: &Repository,
-        commit: &str,
-        links: &BTreeSet<PathBuf>,
-    ) -> Result<(), GitError> {
-        self.bring(repository, commit, Some(commit), links)
+        text(caller.read(&words)?).ok_or_else(|| GitError::Unexpected { command: words[0].to_owned() })
     }
 
     fn bring(
@@ -159,7 +179,11 @@ impl Checkout {
     }
 
     fn make(&self, repository: &Repository, made_for: &[u8]) -> Result<(), GitError> {
-        match fs::remove_dir_all(&self.dir) {
+        let removed = match self.dir.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&self.dir),
+            _ => fs::remove_file(&self.dir),
+        };
+        match removed {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(GitError::file("remove", &self.dir)(error));
             }
