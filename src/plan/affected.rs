@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Plan;
+use super::{Plan, check::About};
 use crate::{
     graph::TaskGraph,
     model::{TaskId, TaskSet},
@@ -37,6 +37,10 @@ pub fn affected(
         }
         if declared.iter().any(is_declared) {
             return true;
+        }
+        if task.check.is_some() {
+            let is_about = About::of(graph, *id);
+            return changed.iter().any(|path| is_about.has(path) || is_about.rests_on(path));
         }
         if task.exec_if_modified.is_empty() {
             let beneath = dir_of(&task.project).unwrap_or(Path::new("/"));

@@ -145,19 +145,29 @@ fn compiled(bases: &[PathBuf], patterns: &[Written<String>]) -> PatternSet {
     PatternSet::new(bases, &patterns, PatternKind::Inputs).unwrap_or(PatternSet::empty(PatternKind::Inputs))
 }
 
-/// The files a check is about.
-struct About<'a> {
+/// The files a check is about, and what else it rests on.
+pub(super) struct About<'a> {
     patterns: Option<PatternSet>,
+    inputs: PatternSet,
     beneath: &'a Path,
 }
 
 impl<'a> About<'a> {
-    fn of(graph: &'a TaskGraph, task: TaskId) -> Self {
-        Self { patterns: patterns_of(graph, task), beneath: &graph.task(task).cwd }
+    pub(super) fn of(graph: &'a TaskGraph, id: TaskId) -> Self {
+        let task = graph.task(id);
+        let inputs = task.check.as_ref().map(|check| check.inputs.as_slice()).unwrap_or_default();
+        let inputs = compiled(&task.pattern_bases, inputs);
+        Self { patterns: patterns_of(graph, id), inputs, beneath: &task.cwd }
     }
 
-    fn has(&self, path: &Path) -> bool {
+    /// Whether it is about this file.
+    pub(super) fn has(&self, path: &Path) -> bool {
         self.patterns.as_ref().map_or_else(|| path.starts_with(self.beneath), |set| set.matches(path))
+    }
+
+    /// Whether this file is among what else it rests on.
+    pub(super) fn rests_on(&self, path: &Path) -> bool {
+        self.inputs.matches(path)
     }
 }
 
@@ -166,23 +176,18 @@ impl<'a> About<'a> {
 pub fn concerned<'p>(graph: &TaskGraph, assigned: &[Assigned], paths: &'p [PathBuf]) -> Option<&'p PathBuf> {
     let given: BTreeSet<&PathBuf> = assigned.iter().flat_map(|assigned| &assigned.files).collect();
     let plan = Plan::new(graph, assigned.iter().map(|assigned| assigned.task), Mode::Before);
-    let mut sets = Vec::new();
-    let mut looks_at = Vec::new();
+    let (mut checks, mut sets) = (Vec::new(), Vec::new());
     for &id in plan.order() {
         let task = graph.task(id);
         match &task.check {
-            Some(check) if check.passes_files => sets.push(compiled(&task.pattern_bases, &check.inputs)),
-            Some(check) => {
-                looks_at.push(About::of(graph, id));
-                sets.push(compiled(&task.pattern_bases, &check.inputs));
-            }
+            Some(check) => checks.push((About::of(graph, id), check.passes_files)),
             None => sets.push(compiled(&task.pattern_bases, &task.exec_if_modified)),
         }
     }
     paths.iter().find(|path| {
-        given.contains(path)
-            || sets.iter().any(|set| set.matches(path))
-            || looks_at.iter().any(|about| about.has(path))
+        // Who is given files sees no others.
+        let looks_at = |(about, takes): &(About<'_>, bool)| about.rests_on(path) || !takes && about.has(path);
+        given.contains(path) || sets.iter().any(|set| set.matches(path)) || checks.iter().any(looks_at)
     })
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod attached;
+mod checks;
 mod devenv;
 mod direct;
 mod example;

@@ -2,7 +2,7 @@
 
 use devtask::{
     graph::render,
-    model::{TaskId, TaskSet},
+    model::{CheckRole, TaskId, TaskSet},
     plan::{Plan, select},
 };
 
@@ -19,7 +19,8 @@ pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
     let mut roots: Vec<TaskId> = if args.names.is_empty() {
         let shown = |id: &TaskId| {
             let mut near = graph.upstream(*id).chain(graph.downstream(*id));
-            !graph.is_builtin(*id) || near.any(|e| !graph.is_builtin(e.task))
+            let mends = graph.task(*id).check.as_ref().is_some_and(|check| check.role == CheckRole::Fix);
+            !mends && !graph.is_builtin(*id) || near.any(|e| !graph.is_builtin(e.task))
         };
         graph.ids().filter(shown).collect()
     } else {

@@ -55,12 +55,13 @@ pub(super) enum Version {
 impl Wanted {
     /// As it was typed.
     pub(super) fn of(
+        app: &App,
         set: &FileSet,
         files: Vec<PathBuf>,
         repository: Option<&Repository>,
     ) -> Result<Self, Exit> {
         if let (Some(file), true) = (&set.files0_from, files.is_empty()) {
-            return listed(file).map(Self::These);
+            return listed(app, file).map(Self::These);
         }
         let has_set = set.staged || set.all_files || set.from_ref.is_some() || set.affected.is_some();
         if !files.is_empty() && (has_set || set.files0_from.is_some()) {
@@ -172,19 +173,19 @@ pub(super) fn told_apart(
 }
 
 /// The names in a file, each ended by NUL.
-fn listed(file: &Path) -> Result<Vec<PathBuf>, Exit> {
+fn listed(app: &App, file: &Path) -> Result<Vec<PathBuf>, Exit> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         if file == Path::new("-") {
             io::stdin().lock().read_to_end(&mut bytes)?;
         } else {
-            bytes = fs::read(file)?;
+            bytes = fs::read(app.start_dir.join(file))?;
         }
         Ok(bytes)
     };
     let bytes = read().map_err(|error| misused(&format!("cannot read {}: {error}", file.display())))?;
     let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
+    Ok(names.map(|name| app.start_dir.join(OsStr::from_bytes(name))).collect())
 }
 
 pub(super) fn candidates(repository: &Repository, changes: &[Change]) -> Vec<Candidate> {

@@ -63,7 +63,7 @@ fn go(app: &mut App, args: &CheckArgs, verb: Verb) -> Result<Exit, Exit> {
     let is_check = |name: &str| choose(&tree.graph, tree.loaded.current_project.as_deref(), &[name]).is_ok();
     let (names, files) = told_apart(app, &args.names, is_check, args.set.files)?;
     known(&tree, &names)?;
-    let wanted = Wanted::of(&args.set, files, repository.as_ref())?;
+    let wanted = Wanted::of(app, &args.set, files, repository.as_ref())?;
     let work = Work { app, tree: &tree, args, verb, names: &names, logs: String::new() };
     let tasks = work.tasks(!matches!(wanted, Wanted::Staged))?;
     let ground = work.ground();
