@@ -15,6 +15,9 @@ use crate::{
     model::{Action, Check, CheckRole, Declaration, Digest, EdgeRef, Task, TaskName},
 };
 
+/// A change of a check and of what is upstream of it.
+type Change = dyn Fn(&mut Task, &mut Task);
+
 struct Place {
     dir: tempfile::TempDir,
 }
@@ -92,7 +95,7 @@ fn a_key_changes_with_all_a_verdict_rests_on() {
     let plain = || place.key(place.check(), vec![generator(&place)]).unwrap();
     let first = plain();
     assert_eq!(first, plain());
-    let cases: [(&str, &dyn Fn(&mut Task, &mut Task)); 7] = [
+    let cases: [(&str, &Change); 7] = [
         ("exec", &|check, _| check.action = Action::Script("other".into())),
         ("interpreter", &|check, _| check.interpreter.package = "python3".into()),
         ("env", &|check, _| drop(check.env.insert("A".into(), "b".into()))),
@@ -116,18 +119,19 @@ fn a_key_changes_with_all_a_verdict_rests_on() {
 #[test]
 fn without_knowing_what_is_upstream_there_is_no_key() {
     let place = Place::new();
-    let cases: [(&str, &dyn Fn(&mut Task)); 3] = [
-        ("it always runs", &|task| task.exec_if_modified.clear()),
-        ("its status decides", &|task| {
+    let cases: [(&str, &Change); 3] = [
+        ("it always runs", &|_, task| task.exec_if_modified.clear()),
+        ("its status decides", &|_, task| {
             task.exec_if_modified.clear();
             task.status = Some(Action::Script("true".into()));
         }),
-        ("it is a program", &|task| task.action = Action::Command("/bin/true".into())),
+        ("it is a program", &|_, task| task.action = Action::Command("/bin/true".into())),
     ];
     for (why, change) in cases {
         let mut upstream = generator(&place);
-        change(&mut upstream);
-        assert_eq!(place.key(place.check(), vec![upstream]), None, "{why}");
+        let mut check = place.check();
+        change(&mut check, &mut upstream);
+        assert_eq!(place.key(check, vec![upstream]), None, "{why}");
     }
     assert!(place.key(place.check(), vec![generator(&place)]).is_some());
 }

@@ -11,6 +11,9 @@ use std::{
 
 use super::{Change, Checkout, Entry, Fixed, GitError, Merged, Repository, Version};
 
+/// What somebody does to a directory.
+type Spoil = dyn Fn(&Path);
+
 struct Tree {
     dir: tempfile::TempDir,
 }
@@ -256,7 +259,7 @@ fn a_checkout_survives_whatever_is_left_of_it() {
     let tree = Tree::new();
     let repository = tree.repository();
     let none = BTreeSet::new();
-    let spoil: [(&str, &dyn Fn(&Path)); 5] = [
+    let spoil: [(&str, &Spoil); 5] = [
         ("its index", &|dir| fs::write(dir.join(".git/index"), "x").unwrap()),
         ("its objects", &|dir| fs::remove_dir_all(dir.join(".git/objects")).unwrap()),
         ("its configuration", &|dir| fs::write(dir.join(".git/config"), "[").unwrap()),
