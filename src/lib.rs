@@ -42,6 +42,8 @@
 //! | 3 | [`config`] | task files as text become declarations, with every fault | 1 |
 //! | 3 | [`graph`] | proof that the declarations are sound; pictures of them | 2 |
 //! | 3 | [`fingerprint`] | the key of a task, and the explanation of a difference | 4.1 |
+//! | 3 | [`shell`] | what a run hands on, in the words of a shell | 7 |
+//! | 3 | [`trust`] | what a user has allowed, and what is not as it was then | 8 |
 //! | 4 | [`plan`] | which tasks a run wants: names and modes | 1.1, 2 |
 //! | 5 | [`schedule`] | the scheduler, a machine without hands | 2, 3 |
 //! | | | *above: no I/O, no async, no clock; below: doing* | |
@@ -100,7 +102,9 @@ pub mod schedule;
 pub mod serve;
 pub mod servers;
 pub mod session;
+pub mod shell;
 pub mod store;
+pub mod trust;
 pub mod tsp;
 pub mod watch;
 

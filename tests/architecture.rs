@@ -21,6 +21,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("config", 3),
     ("graph", 3),
     ("fingerprint", 3),
+    ("shell", 3),
+    ("trust", 3),
     ("plan", 4),
     ("schedule", 5),
     ("scan", 6),

@@ -22,6 +22,7 @@ use crate::{
     diagnostic::{Diagnostic, SourceId},
     model::{
         Action, CHECKS, Check, CheckRole, Declaration, FIXES, Interpreter, PROCESSES, Task, TaskName, Written,
+        port_refs,
     },
     pattern::{PatternKind, PatternSet},
 };
@@ -54,6 +55,20 @@ pub(super) fn declare(
         first.ports.splice(0..0, ports_of_file);
     }
     (list, declarer.resolver.faults)
+}
+
+/// The variables of a file that are known before anything runs. Their faults are those of its tasks.
+pub(super) fn variables(
+    source: SourceId,
+    file: &File,
+    scope: &Scope<'_>,
+    dotenv: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let own = Resolver::new(source, Some(scope)).variables(file.env.as_ref(), Kind::Started);
+    let mut all = dotenv.clone();
+    all.extend(own.into_iter().map(|(name, text)| (name, text.value)));
+    all.retain(|_, value| port_refs(value).next().is_none());
+    all
 }
 
 struct Declarer<'a> {

@@ -64,6 +64,9 @@ pub struct Declared {
     pub declarations: Vec<Declaration>,
     /// The servers it declares, and where.
     pub servers: Vec<(TaskServer, Place)>,
+    /// The variables of the file, `[env]` over dotenv files, without those that name a port: what each of its tasks has,
+    /// and a shell in it.
+    pub env: BTreeMap<String, String>,
     /// Faults, and warnings.
     pub faults: Vec<Diagnostic>,
     /// Whether the whole text was understood.
@@ -190,7 +193,8 @@ impl ProjectFile {
         let (declarations, mut faults) = declare::declare(self.source, &self.file, scope, dotenv);
         let (servers, more) = server::declare(self.source, &self.file, scope, dotenv);
         faults.extend(more);
-        Declared { declarations, servers, faults, complete: self.complete }
+        let env = declare::variables(self.source, &self.file, scope, dotenv);
+        Declared { declarations, servers, env, faults, complete: self.complete }
     }
 
     fn texts(&self, list: Option<&Spanned<List<String>>>) -> Vec<Text> {

@@ -1,6 +1,9 @@
 //! devenv's list as the one project of its tree.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{Faults, Kind, LoadRequest, Loaded, Observed, Project, project, read::Reading};
 use crate::{
@@ -32,6 +35,7 @@ pub(super) fn load(
         current_project: Some(name.clone()),
         projects: vec![Project { name, dir: root.to_owned(), file }],
         settings: Settings::default(),
+        env: BTreeMap::new(),
         sources: reading.sources,
         warnings: reading.diagnostics,
         files: reading.files,

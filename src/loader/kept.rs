@@ -3,6 +3,7 @@
 //! it never guesses from times alone, and everything that is odd about the file means loading anew.
 
 use std::{
+    collections::BTreeMap,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
@@ -65,6 +66,7 @@ struct Rest<'a> {
     projects: Vec<Project>,
     current_project: Option<String>,
     settings: Settings,
+    env: BTreeMap<String, String>,
     /// What texts are called; the texts themselves are read again anyway.
     sources: Vec<(String, PathBuf)>,
     files: Vec<PathBuf>,
@@ -114,6 +116,7 @@ impl Keeper {
             projects: loaded.projects.clone(),
             current_project: loaded.current_project.clone(),
             settings: loaded.settings.clone(),
+            env: loaded.env.clone(),
             sources: loaded.sources.iter().map(source).collect::<Option<_>>()?,
             files: loaded.files.clone(),
             graph: graph.stored(),
@@ -154,6 +157,7 @@ impl Keeper {
             projects: rest.projects,
             current_project: rest.current_project,
             settings: rest.settings,
+            env: rest.env,
             sources,
             warnings: Vec::new(),
             files: rest.files,

@@ -20,6 +20,7 @@ mod tree;
 mod world;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -96,6 +97,8 @@ pub struct Loaded {
     pub current_project: Option<String>,
     /// The settings of the root's file.
     pub settings: Settings,
+    /// The variables of the root's file: `[env]` over dotenv files, without those that name a port.
+    pub env: BTreeMap<String, String>,
     /// Every text, for rendering faults.
     pub sources: Sources,
     /// What is no fault but worth a word.
@@ -119,6 +122,7 @@ impl Loaded {
             projects: Vec::new(),
             current_project: None,
             settings: Settings::default(),
+            env: BTreeMap::new(),
             sources: Sources::default(),
             warnings: Vec::new(),
             files: Vec::new(),

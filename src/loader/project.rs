@@ -1,7 +1,10 @@
 //! Our own task files: which one is the root, and what the projects beneath it declare
 //! (spec section 1.1).
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use super::{
     Faults, Kind, LoadRequest, Loaded, Project, current_project, dotenv, find,
@@ -34,6 +37,7 @@ pub(super) fn load(request: &LoadRequest, file: &Path, mut reading: Reading) -> 
         current_project: current_project(&joined.projects, &request.start_dir, &reading.world),
         projects: joined.projects,
         settings: joined.settings,
+        env: joined.env,
         sources: reading.sources,
         warnings: reading.diagnostics,
         observed: reading.world.observed(),
@@ -60,6 +64,7 @@ struct Joined {
     servers: Vec<(TaskServer, Place)>,
     projects: Vec<Project>,
     settings: Settings,
+    env: BTreeMap<String, String>,
     /// Where each name was given.
     names: HashMap<String, Place>,
     complete: bool,
@@ -76,6 +81,9 @@ impl Joined {
         let declared = member.file.declare(&scope, &variables);
         self.declarations.extend(declared.declarations);
         self.servers.extend(declared.servers);
+        if is_root {
+            self.env = declared.env;
+        }
         self.complete &= declared.complete;
         reading.diagnostics.extend(declared.faults);
         self.settings(member, is_root, reading);

@@ -16,6 +16,7 @@ use super::{
     world::{Of, World, digest_of},
 };
 use crate::{
+    config::normalise,
     diagnostic::{Diagnostic, Place},
     model::{Declaration, Digest, EdgeRef, Task, TaskServer},
     pattern::{PatternKind, PatternSet},
@@ -214,6 +215,21 @@ fn beginnings(of: &Of) -> Vec<PathBuf> {
 }
 
 impl Loaded {
+    /// The files that the servers are made of which are still to be added, as far as that is known: what their `watch`
+    /// means, and what of their command lines is a file beneath the root.
+    #[must_use]
+    pub fn server_files(&self, state_dir: &Path) -> BTreeSet<PathBuf> {
+        let mut files = BTreeSet::new();
+        for (server, _) in &self.servers {
+            let patterns = server.watch.iter().map(|pattern| pattern.value.clone()).collect();
+            let of = Of { root: self.root.clone(), state_dir: state_dir.to_owned(), patterns };
+            files.extend(of.files().entries.iter().map(|file| file.path.to_path_buf()));
+            let words = server.command.iter().map(|word| normalise(&server.dir.join(&word.value)));
+            files.extend(words.filter(|path| path.starts_with(&self.root) && path.is_file()));
+        }
+        files
+    }
+
     /// Adds the tasks of the servers that the files declare. Where these may not be started, their tasks are those they
     /// told last, with a warning if they might tell others now; references to tasks that nobody knows are left out
     /// then.

@@ -268,6 +268,9 @@ impl<'a> Telling<'a> {
         for (task, output) in &summary.outputs {
             mouth.say(&Told::Output { task: task.clone(), json: output.to_string().into_bytes() })?;
         }
+        for (name, value) in &summary.exports {
+            mouth.say(&Told::Export { name: name.clone(), value: value.clone() })?;
+        }
         mouth.say_last(&Told::Over(Box::new(Summary::of(summary)))).await
     }
 }

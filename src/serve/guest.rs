@@ -260,11 +260,15 @@ impl Guest {
                 self.known.outputs.insert(task, output);
                 return Ok(None);
             }
+            Told::Export { name, value } => {
+                self.known.exports.insert(name, value);
+                return Ok(None);
+            }
             Told::Over(summary) => {
                 let known = std::mem::replace(&mut self.known, RunSummary::new(String::new()));
                 let mut summary = summary.into_summary();
                 (summary.outcomes, summary.outputs) = (known.outcomes, known.outputs);
-                summary.messages = known.messages;
+                (summary.exports, summary.messages) = (known.exports, known.messages);
                 return Ok(Some(Said::Over(Box::new(summary))));
             }
         };

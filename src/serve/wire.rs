@@ -392,6 +392,14 @@ pub enum Told {
         #[serde(with = "bytes")]
         json: Vec<u8>,
     },
+    /// A variable that the run hands on, at its end.
+    Export {
+        /// Its name.
+        name: String,
+        /// Its value, which need not be UTF-8.
+        #[serde(with = "bytes")]
+        value: Vec<u8>,
+    },
     /// The run is over.
     Over(Box<Summary>),
     /// The watch has ended as it was told to.
@@ -435,7 +443,7 @@ impl Summary {
         }
     }
 
-    /// A summary without outcomes, outputs and messages.
+    /// A summary without outcomes, outputs, exports and messages.
     #[must_use]
     pub fn into_summary(self) -> RunSummary {
         let mut summary = RunSummary::new(self.run);

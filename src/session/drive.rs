@@ -190,6 +190,7 @@ impl Driver {
         if !self.unhurried.is_empty() {
             return None;
         }
+        self.hand_on();
         self.settle();
         Some(self.tell_end())
     }
@@ -197,7 +198,7 @@ impl Driver {
     /// Keeps what was found, unless something else had to be told that the next run has to tell, too.
     fn settle(&self) {
         if let (Some(settling), true) = (&self.settling, self.warned.is_empty()) {
-            settling.keep(&self.run.shared, self.telling.summary.outcomes.len());
+            settling.keep(&self.run.shared, &self.telling.summary);
         }
     }
 
@@ -612,7 +613,16 @@ impl Driver {
         self.saver.finish(last).await;
         drop(leaving);
         self.answer().await;
+        self.hand_on();
         self.tell_end()
+    }
+
+    /// What the run as a whole hands on.
+    fn hand_on(&mut self) {
+        if !self.run.request.dry_run {
+            let roots = self.scheduler.plan().roots().iter();
+            self.telling.summary.exports = self.results.exports_of(roots);
+        }
     }
 
     fn tell_end(&mut self) -> RunSummary {

@@ -1,6 +1,6 @@
 //! What tasks hand on, and who sees it (spec section 3, environment; section 4.1, key).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -148,6 +148,15 @@ impl Results {
         own.sort_by_key(|id| self.rank[id.index()]);
         own.dedup();
         Arc::new(own)
+    }
+
+    /// What a task after all of these would see of exports: the last value of each.
+    pub(crate) fn exports_of(&self, roots: impl Iterator<Item = TaskId>) -> BTreeMap<String, Vec<u8>> {
+        let seen = |root: TaskId| self.visible(root).iter().copied().chain([root]).collect::<Vec<_>>();
+        let mut tasks: Vec<TaskId> = roots.flat_map(seen).collect();
+        tasks.sort_by_key(|id| self.rank[id.index()]);
+        tasks.dedup();
+        tasks.iter().flat_map(|id| self.get(*id).handed.exports.iter().cloned()).collect()
     }
 
     /// Direct upstream tasks that would run in this dry run (through tasks without a command, too).

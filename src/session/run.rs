@@ -107,6 +107,9 @@ pub struct RunSummary {
     pub outcomes: Vec<(TaskName, Outcome)>,
     /// The output of every task that handed one on.
     pub outputs: BTreeMap<String, Value>,
+    /// The variables that the selected tasks hand on, and what they see of upstream, as a task after all of them would
+    /// see them: each once, the value that wins.
+    pub exports: BTreeMap<String, Vec<u8>>,
     /// Messages to show, in the order the tasks ended.
     pub messages: Vec<(TaskName, String)>,
     /// In a dry run: the tasks that would run, without those that always do and those whose `status`
@@ -131,6 +134,7 @@ impl RunSummary {
             status: RunStatus::Succeeded,
             outcomes: Vec::new(),
             outputs: BTreeMap::new(),
+            exports: BTreeMap::new(),
             messages: Vec::new(),
             would_run: Vec::new(),
             failed: false,

@@ -6,7 +6,7 @@
 //! for it would be answered in the same way: the tree and the request are part of the key, records lie in the
 //! store, and everything else is a place on the route.
 
-use std::{borrow::Cow, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -49,6 +49,18 @@ struct Kept<'a> {
     #[serde(borrow)]
     route: &'a [u8],
     tasks: Cow<'a, [Settled]>,
+    /// What the run handed on.
+    exports: Cow<'a, Exports>,
+}
+
+/// Variables by their names.
+type Exports = BTreeMap<String, Vec<u8>>;
+
+/// What is told of a whole run.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    tasks: Vec<Settled>,
+    exports: Exports,
 }
 
 /// What is told of a task that need not run.
@@ -109,13 +121,14 @@ impl Settling {
 
     /// Goes the route there is. What was told then, if that is the answer now, too; else what sets hold now, as far
     /// as that is known.
-    pub(crate) fn follow(&mut self, shared: &Shared) -> Result<Vec<Settled>, Contents> {
+    pub(crate) fn follow(&mut self, shared: &Shared) -> Result<Answer, Contents> {
         let unknown = Contents::default;
         let kept = self.kept().ok_or_else(unknown)?;
         let contents = Route::unpack(kept.route).follow(&shared.root, shared.threads).ok_or_else(unknown)?;
         let (holds, same_store) = (contents.is_whole(), kept.store == self.store);
         if holds && (same_store || planted::is(Fault::SettledBlind)) {
-            return Ok(kept.tasks.into_owned());
+            let (tasks, exports) = (kept.tasks.into_owned(), kept.exports.into_owned());
+            return Ok(Answer { tasks, exports });
         }
         self.route_holds = holds;
         Err(contents)
@@ -134,10 +147,10 @@ impl Settling {
         self.tasks.push(Settled { id, last, output, messages: handed.messages.clone() });
     }
 
-    /// Keeps what was noted, after a run in which nothing else was to be told of `tasks` tasks, and nothing to be
-    /// saved. That it cannot be kept is no fault: it saves time only.
-    pub(crate) fn keep(&self, shared: &Shared, tasks: usize) {
-        match self.encode(shared, tasks) {
+    /// Keeps what was noted, after a run that handed on this, in which nothing else was to be told of its tasks, and
+    /// nothing to be saved. That it cannot be kept is no fault: it saves time only.
+    pub(crate) fn keep(&self, shared: &Shared, summary: &RunSummary) {
+        match self.encode(shared, summary) {
             Ok(bytes) => self.write(shared, &bytes),
             // Where a file of ours cannot be removed nothing can be kept either.
             Err(NoRoute::Outdated) => drop(fs::remove_file(&self.path)),
@@ -154,13 +167,13 @@ impl Settling {
         }
     }
 
-    fn encode(&self, shared: &Shared, tasks: usize) -> Result<Vec<u8>, NoRoute> {
+    fn encode(&self, shared: &Shared, summary: &RunSummary) -> Result<Vec<u8>, NoRoute> {
         let written = self.store.identity.mtime.max(self.store.identity.ctime).ns();
         // Of a file that was written nearer to now, later writing may not show (hazard A1).
         let age = i128::try_from(shared.granularity.as_nanos()).unwrap_or(i128::MAX);
         let is_old = written.saturating_add(age) < system_now_ns();
         let stands = shared.memory.is_only_looked_at() && keeps_stamps(&shared.state_dir);
-        if self.tasks.len() != tasks || !is_old || !stands {
+        if self.tasks.len() != summary.outcomes.len() || !is_old || !stands {
             return Err(NoRoute::New);
         }
         let route = match self.kept().filter(|_| self.route_holds) {
@@ -168,7 +181,8 @@ impl Settling {
             None => shared.table.route()?,
         };
         let tasks = Cow::Borrowed(self.tasks.as_slice());
-        let kept = Kept { key: self.key, store: self.store, route: route.packed(), tasks };
+        let exports = Cow::Borrowed(&summary.exports);
+        let kept = Kept { key: self.key, store: self.store, route: route.packed(), tasks, exports };
         let bytes = postcard::to_stdvec(&kept).map_err(|_| NoRoute::New)?;
         Ok([MAGIC, &xxh3_128(&bytes).to_le_bytes()[..], &bytes].concat())
     }
@@ -196,11 +210,12 @@ impl Settled {
 }
 
 /// Tells of a whole run what was told of one like it.
-pub(crate) fn tell(run: Arc<RunContext>, plan: &Plan, settled: Vec<Settled>) -> RunSummary {
+pub(crate) fn tell(run: Arc<RunContext>, plan: &Plan, settled: Answer) -> RunSummary {
     let graph = Arc::clone(&run.shared.graph);
     let mut telling = Telling::new(run);
     telling.announce(plan);
-    settled.into_iter().for_each(|task| {
+    telling.summary.exports = settled.exports;
+    settled.tasks.into_iter().for_each(|task| {
         let has_command = graph.task(task.id).has_command();
         task.tell(&mut telling, has_command);
     });

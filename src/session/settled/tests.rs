@@ -228,11 +228,15 @@ fn a_store_that_is_too_new_settles_nothing() {
     let plan = session.plan(&tree.request).unwrap();
     let (run, _) = session.enter(tree.request.clone(), &plan).unwrap();
     let mut settling = Settling::of(&session.shared, &run.request, &plan).unwrap();
-    assert!(settling.encode(&session.shared, 0).is_ok());
+    assert!(settling.encode(&session.shared, &RunSummary::new(String::new())).is_ok());
     let now = i64::try_from(system_now_ns() / 1_000_000_000).unwrap();
     for written in [now + 1, now + 3600] {
         settling.store.identity.mtime.seconds = written;
-        assert_eq!(settling.encode(&session.shared, 0), Err(NoRoute::New), "{written}");
+        assert_eq!(
+            settling.encode(&session.shared, &RunSummary::new(String::new())),
+            Err(NoRoute::New),
+            "{written}"
+        );
     }
 }
 
@@ -290,7 +294,7 @@ fn a_few_requests_are_remembered() {
     let mut settling = Settling::of(&session.shared, &run.request, &plan).unwrap();
     for number in 0..2 * MOST {
         settling.path.set_file_name(number.to_string());
-        settling.keep(&session.shared, 0);
+        settling.keep(&session.shared, &RunSummary::new(String::new()));
     }
     assert_eq!(fs::read_dir(tree.path(".devtask/settled")).unwrap().count(), MOST);
 }
