@@ -99,11 +99,14 @@ impl Trust {
         context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Adds a text: what was loaded, not what is read again.
+    /// Adds a text: what was loaded, not what is read again. A file that was read twice and was not the same is like no
+    /// other.
     pub fn add_file(&mut self, name: &OsStr, content: &[u8]) {
-        let mut hash = Hash::default();
-        hash.copy_from_slice(digest(&SHA256, content).as_ref());
-        self.files.insert(name.to_owned(), hash);
+        let hash = hash(content);
+        let known = self.files.entry(name.to_owned()).or_insert(hash);
+        if *known != hash {
+            *known = self::hash(&[*known, hash].concat());
+        }
     }
 
     /// Adds the commands of a task.
@@ -146,6 +149,12 @@ impl Trust {
             commands: commands.collect(),
         }
     }
+}
+
+fn hash(content: &[u8]) -> Hash {
+    let mut hash = Hash::default();
+    hash.copy_from_slice(digest(&SHA256, content).as_ref());
+    hash
 }
 
 /// The keys under which two maps differ, and how.

@@ -45,6 +45,16 @@ fn whatever_was_loaded_counts_and_nothing_else() {
 }
 
 #[test]
+fn a_file_that_was_read_twice_and_was_not_the_same_is_neither() {
+    let twice = |texts: &[&str]| tree(&texts.iter().map(|text| ("a", *text)).collect::<Vec<_>>(), &[]);
+    let allowed = twice(&["good"]);
+    assert!(twice(&["good", "good"]).changes_since(&allowed).is_empty());
+    for texts in [["evil", "good"], ["good", "evil"]] {
+        assert!(!twice(&texts).changes_since(&allowed).is_empty(), "{texts:?}");
+    }
+}
+
+#[test]
 fn a_tree_elsewhere_or_of_somebody_else_is_another() {
     let allowed = tree(&[], &[]);
     for (root, file, owner) in

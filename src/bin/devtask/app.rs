@@ -23,12 +23,13 @@ use devtask::{
 };
 
 use rustix::fs::{Access, access};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::{
     args::{Globals, Ui, When},
     exit::Exit,
     render::{diagnostic, text},
+    trust::Judged,
 };
 
 /// One invocation.
@@ -43,14 +44,19 @@ pub(crate) struct App {
     pub(crate) without_file: Option<&'static str>,
     /// Whether programs of the tree may be started.
     pub(crate) may_start: bool,
+    /// Whether only what the user has allowed counts: nothing that was kept does, and programs of the tree are started
+    /// only if it is allowed.
+    pub(crate) judges: bool,
 }
 
 /// The projects of the tree, and their graph.
 pub(crate) struct Tree {
     pub(crate) loaded: Loaded,
     pub(crate) graph: Arc<TaskGraph>,
-    /// Stands for them if they were kept and not loaded anew.
+    /// Stands for them if they were kept and not loaded anew, or were judged: what is judged is not kept.
     kept: Option<Digest>,
+    /// Whether it is allowed, if that was asked.
+    pub(crate) judged: Option<Judged>,
 }
 
 /// Why there is no tree.
@@ -85,6 +91,8 @@ pub(crate) struct Loading {
     is_alone: bool,
     /// Whether it is told that servers are asked.
     tells: bool,
+    /// Whether it is asked if the tree is allowed.
+    judges: bool,
 }
 
 impl Loading {
@@ -132,8 +140,14 @@ impl Tree {
     }
 
     fn read_once(what: &Loading) -> Result<Self, Box<Broken>> {
+        let mut judged = None;
         let with_servers = |loaded: Loaded| {
-            let asking = what.asking(&loaded);
+            let mut asking = what.asking(&loaded);
+            if what.judges {
+                let found = Judged::of(&loaded, &asking.state_dir);
+                asking.within = asking.within.filter(|_| found.is_allowed());
+                judged = Some(found);
+            }
             loaded.with_server_tasks(&asking)
         };
         let mut loaded = load(&what.request).and_then(with_servers).map_err(|faults| {
@@ -145,7 +159,10 @@ impl Tree {
         })?;
         let rests_on_lists = loaded.has_kept_lists;
         match TaskGraph::build(std::mem::take(&mut loaded.declarations)) {
-            Ok(graph) => Ok(Self { loaded, graph: Arc::new(graph), kept: None }),
+            Ok(graph) => {
+                let kept = judged.as_ref().and_then(|_| stands_for(&loaded, &graph));
+                Ok(Self { loaded, graph: Arc::new(graph), kept, judged })
+            }
             Err(faults) => {
                 let faults = faults.into_iter().chain(loaded.warnings).collect();
                 let settings = Some(loaded.settings);
@@ -156,8 +173,14 @@ impl Tree {
 
     /// Tasks that stand in no file, of a tree whose files are of no account.
     pub(crate) fn without_file(root: &Path, graph: TaskGraph) -> Self {
-        Self { loaded: Loaded::without_file(root), graph: Arc::new(graph), kept: None }
+        Self { loaded: Loaded::without_file(root), graph: Arc::new(graph), kept: None, judged: None }
     }
+}
+
+/// Stands for a tree that was loaded by this very program.
+fn stands_for(loaded: &Loaded, graph: &TaskGraph) -> Option<Digest> {
+    let parts = (loaded.digest(graph)?.0, build()?);
+    Some(Digest(xxh3_128(format!("{parts:?}").as_bytes())))
 }
 
 impl App {
@@ -185,6 +208,7 @@ impl App {
             color_err: false,
             without_file: None,
             may_start: false,
+            judges: false,
             globals,
         };
         app.user = app.user_settings()?;
@@ -282,6 +306,7 @@ impl App {
             anew,
             is_alone: true,
             tells: !self.globals.quiet,
+            judges: self.judges,
         }
     }
 
@@ -291,13 +316,13 @@ impl App {
 
     /// What the last invocation loaded, if nothing of that can have changed.
     fn recall(&self) -> Option<Tree> {
-        if self.globals.refresh_task_cache {
+        if self.globals.refresh_task_cache || self.judges {
             return None;
         }
         let state_dir = self.chosen_state_dir();
         let Resolved { loaded, graph, digest } =
             keeper()?.find(&self.load_request(), state_dir.as_deref())?;
-        Some(Tree { loaded, graph: Arc::new(graph), kept: Some(digest) })
+        Some(Tree { loaded, graph: Arc::new(graph), kept: Some(digest), judged: None })
     }
 
     /// Keeps what was loaded for the next invocation, in a state directory that is ours.
@@ -334,12 +359,43 @@ impl App {
         Ok(tree)
     }
 
-    /// The same once more, as the files have changed since.
+    /// The same once more, as the files have changed since. What was allowed has to be still.
     pub(crate) fn load_again(&self) -> Result<Tree, Exit> {
-        Tree::read(&self.loading()).map_err(|broken| {
+        let tree = Tree::read(&self.loading()).map_err(|broken| {
             eprint!("{}", broken.rendered(self.color_err));
             Exit::Usage
-        })
+        })?;
+        tree.judged.as_ref().map_or(Ok(()), Judged::admit)?;
+        Ok(tree)
+    }
+
+    /// The tree, if it is allowed: whatever is done automatically begins here, and nothing of the tree is executed
+    /// before.
+    pub(crate) fn load_allowed(&mut self) -> Result<Tree, Exit> {
+        let judged = |tree: &Tree| tree.judged.as_ref().map_or(Err(Exit::NotAllowed), Judged::admit);
+        (self.judges, self.may_start) = (true, true);
+        let mut tree = Tree::read(&self.loading()).map_err(|broken| self.show(*broken))?;
+        judged(&tree)?;
+        let state_dir = self.state_dir(&tree);
+        if !self.globals.refresh_task_cache
+            && !tree.judged.as_ref().is_some_and(|judged| judged.knows_state(&state_dir))
+        {
+            // Whatever is remembered from before somebody else may have put there: nothing of it counts.
+            self.globals.refresh_task_cache = true;
+            tree = Tree::read(&self.loading()).map_err(|broken| self.show(*broken))?;
+            judged(&tree)?;
+        }
+        self.choose_colors(Some(&tree.loaded.settings));
+        eprint!("{}", diagnostic::render(&tree.loaded.warnings, &tree.loaded.sources, self.color_err));
+        Ok(tree)
+    }
+
+    /// The tree, and whether it is allowed: nothing of it is executed.
+    pub(crate) fn load_to_judge(&mut self) -> Result<Judged, Exit> {
+        (self.judges, self.may_start, self.globals.refresh_task_cache) = (true, false, false);
+        let tree = Tree::read(&self.loading()).map_err(|broken| self.show(*broken))?;
+        self.choose_colors(Some(&tree.loaded.settings));
+        tree.judged.ok_or(Exit::NotAllowed)
     }
 
     fn show(&mut self, mut broken: Broken) -> Exit {
@@ -416,7 +472,7 @@ fn state_dir(root: &Path, chosen: Option<&Path>) -> PathBuf {
 }
 
 /// Where the user's own state lies.
-fn users_state() -> Option<PathBuf> {
+pub(crate) fn users_state() -> Option<PathBuf> {
     let state = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|d| d.is_absolute());
     Some(state.or_else(|| Some(home()?.join(".local/state")))?.join("devtask"))
 }

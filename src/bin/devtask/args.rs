@@ -1,11 +1,14 @@
 //! What can be typed. Help, completions and the manual are made from here.
 
 pub(crate) mod check;
+mod entry;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use entry::{AllowArgs, ExportArgs, ManArgs, Reader, RevokeArgs, ShellArgs};
 
 /// Runs tasks and reruns only what has to be rerun.
 #[derive(Debug, Parser)]
@@ -117,6 +120,14 @@ pub(crate) enum Verb {
     Check(Box<check::CheckArgs>),
     /// Mend what checks find, and put what was staged into the index again
     Fix(Box<check::CheckArgs>),
+    /// Open a shell, or run a command, with what tasks export that hook into `devenv:enterShell`
+    Shell(ShellArgs),
+    /// Print what these export, for a shell or direnv to read; the tree has to be allowed
+    Export(ExportArgs),
+    /// Allow what is done without being asked for, as `devtask export` is, for as long as the task files stay the same
+    Allow(AllowArgs),
+    /// Take that back
+    Revoke(RevokeArgs),
     /// List tasks as a tree, with what is fresh and what is stale
     List(ListArgs),
     /// Show everything that is declared about one task
@@ -131,6 +142,8 @@ pub(crate) enum Verb {
     Schema,
     /// Print a shell's completion script
     Completions(CompletionsArgs),
+    /// Print the manual, or write its pages
+    Man(ManArgs),
     /// Show the log of a task's last execution
     Logs(LogsArgs),
     /// For who writes a task server

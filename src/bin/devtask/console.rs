@@ -14,7 +14,7 @@ use std::{
 
 use devtask::{
     Session,
-    event::Event,
+    event::{Event, What},
     serve::{GuestInfo, Serving},
     session::{RunControl, RunSummary},
 };
@@ -51,11 +51,13 @@ pub(crate) struct Ended<S = RunSummary> {
 pub(crate) struct View {
     screen: Screen,
     pub(crate) printer: Printer,
+    /// Whether somebody else shows what tasks want to be said.
+    pub(crate) holds_messages: bool,
 }
 
 impl View {
     pub(crate) fn new(screen: Screen, events: Option<Sink>) -> Self {
-        Self { screen, printer: Printer::new(events) }
+        Self { screen, printer: Printer::new(events), holds_messages: false }
     }
 
     pub(crate) fn warn(&mut self, notices: &[String]) {
@@ -65,7 +67,9 @@ impl View {
     }
 
     pub(crate) fn take(&mut self, event: &Event) {
-        self.screen.show(event);
+        if !(self.holds_messages && matches!(event.what, What::Message { .. })) {
+            self.screen.show(event);
+        }
         if self.printer.writes_events() {
             let line = self.printer.events();
             // Events have a JSON form, and memory takes whatever is written.

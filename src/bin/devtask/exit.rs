@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     WouldRun,
     /// Another devtask holds the tree.
     Held,
+    /// Something automatic was wanted of a tree that is not allowed.
+    NotAllowed,
     /// The code of the first failing task (`--exit-code task`).
     Task(i32),
     /// Ended by this signal.
@@ -35,6 +37,7 @@ pub(crate) fn leave(exit: Exit) -> ExitCode {
         Exit::NothingMatched => 4,
         Exit::WouldRun => 5,
         Exit::Held => 6,
+        Exit::NotAllowed => 77,
         Exit::Task(code) => u8::try_from(code).unwrap_or(1),
         Exit::Signal(signal) => {
             // Ends the process here; if the system does not let us, the code says the same.

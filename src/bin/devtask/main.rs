@@ -9,6 +9,7 @@ mod console;
 mod exit;
 mod render;
 mod signals;
+mod trust;
 
 use std::{ffi::OsString, mem::ManuallyDrop, process::ExitCode};
 

@@ -33,6 +33,8 @@ pub(crate) struct Errand<'a> {
     /// How others are told what this is, if it is no run.
     label: Option<&'a str>,
     given: Given<'a>,
+    /// Whether somebody else says what tasks want to be said.
+    pub(super) holds_messages: bool,
 }
 
 /// What single tasks are given, and how that is told.
@@ -52,22 +54,29 @@ impl<'a> Errand<'a> {
             prints_outputs: prints_outputs(args, events),
             label: None,
             given: Given::default(),
+            holds_messages: false,
         }
     }
 
     /// That of a watch.
     pub(crate) fn watch(args: &'a RunArgs, inputs: &'a Map<String, Value>, label: &'a str) -> Self {
-        Self { args, inputs, prints_outputs: false, label: Some(label), given: Given::default() }
+        let given = Given::default();
+        Self { args, inputs, prints_outputs: false, label: Some(label), given, holds_messages: false }
     }
 
     /// That of tasks that are given files.
-    pub(crate) const fn given(
+    pub(crate) fn given(
         args: &'a RunArgs,
         inputs: &'a Map<String, Value>,
         label: &'a str,
         given: Given<'a>,
     ) -> Self {
-        Self { args, inputs, prints_outputs: false, label: Some(label), given }
+        Self { given, ..Self::watch(args, inputs, label) }
+    }
+
+    /// That of who enters the tree.
+    pub(crate) fn entry(args: &'a RunArgs, inputs: &'a Map<String, Value>, label: &'a str) -> Self {
+        Self { holds_messages: true, ..Self::watch(args, inputs, label) }
     }
 
     /// How others are told what this is.

@@ -1,18 +1,23 @@
 //! One file a verb: parse, build a request, call the library.
 
 mod affected;
+mod allow;
 mod attach;
 mod check;
 mod command;
 mod completions;
+mod enter;
 mod errand;
+mod export;
 mod graph;
 mod guest;
 mod list;
 mod logs;
 mod look;
+mod man;
 mod processes;
 mod run;
+mod shell;
 mod show;
 mod test;
 mod tsp;
@@ -33,6 +38,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
     match verb {
         Some(Verb::Completions(args)) => return completions::script(&args),
         Some(Verb::Schema) => return schema(),
+        Some(Verb::Man(args)) => return man::man(&args),
         _ => {}
     }
     let mut app = match App::new(cli.globals) {
@@ -42,7 +48,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
     app.may_start = match &verb {
         Some(Verb::Run(args) | Verb::Tasks { verb: TasksVerb::Run(args) }) => !args.dry_run,
         Some(Verb::Check(args) | Verb::Fix(args)) => !args.dry_run,
-        Some(Verb::Watch(_) | Verb::Up(_) | Verb::Test(_)) => true,
+        Some(Verb::Watch(_) | Verb::Up(_) | Verb::Test(_) | Verb::Shell(_)) => true,
         _ => false,
     };
     let done = match verb {
@@ -67,6 +73,10 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Test(args)) => test::test(&mut app, args.run),
         Some(Verb::Check(args)) => check::check(&mut app, &args),
         Some(Verb::Fix(args)) => check::fix(&mut app, &args),
+        Some(Verb::Shell(args)) => shell::shell(&mut app, &args),
+        Some(Verb::Export(args)) => export::export(&mut app, &args),
+        Some(Verb::Allow(args)) => allow::allow(&mut app, &args),
+        Some(Verb::Revoke(args)) => allow::revoke(&app, &args),
         Some(Verb::List(args) | Verb::Tasks { verb: TasksVerb::List(args) }) => {
             list::list(&mut app, &args, false)
         }
@@ -78,7 +88,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Tsp { verb }) => tsp::tsp(&app, &verb),
         Some(Verb::Complete { of }) => completions::names(&mut app, of),
         None => list::list(&mut app, &ListArgs::default(), true),
-        Some(Verb::Completions(_) | Verb::Schema) => Ok(Exit::Done),
+        Some(Verb::Completions(_) | Verb::Schema | Verb::Man(_)) => Ok(Exit::Done),
     };
     done.unwrap_or_else(|exit| exit)
 }

@@ -64,6 +64,7 @@ impl<'a> Stage<'a> {
     /// Judges on this thread; what has to be executed is executed on a runtime, with signals heard.
     pub(crate) fn run(self, events: Option<Sink>) -> Result<Ended, Exit> {
         let mut view = View::new(self.screen(), events);
+        view.holds_messages = self.errand.holds_messages;
         let session = match self.open()? {
             Opened::Session(session) => session,
             Opened::Held(owner) => {
