@@ -1,5 +1,8 @@
 //! What somebody may put in the place of what is read, and what a run that came to a bad end may leave.
 
+mod afterwards;
+mod projects;
+
 use std::{path::Path, process::Command};
 
 use super::support::{Output, Sandbox};

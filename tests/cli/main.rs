@@ -7,6 +7,7 @@ mod attached;
 mod checks;
 mod devenv;
 mod direct;
+mod entering;
 mod example;
 mod example_web;
 mod faults;

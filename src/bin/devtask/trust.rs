@@ -15,7 +15,7 @@ use devtask::{
     loader::Loaded,
     scan::read_regular,
     store::{read_private, write_private},
-    trust::{Change, Changes, Trust},
+    trust::{Change, Changes, CommandChange, Trust},
 };
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
@@ -32,9 +32,9 @@ const VERSION: u32 = 1;
 const LIMIT: u64 = 64 << 20;
 /// A file of a server that is longer is not digested, and counts as unreadable.
 const LONGEST: u64 = 64 << 20;
-/// How many commands are told.
+/// How many commands are told, and lines of each.
 const TOLD: usize = 20;
-/// How much of a command is told.
+/// How much of a line is told.
 const TOLD_OF_ONE: usize = 400;
 
 /// What is kept of a tree that is allowed.
@@ -209,10 +209,13 @@ fn tell(changes: &Changes) {
     }
     for change in changes.commands.iter().take(TOLD) {
         eprintln!("  command   {}", shown(&change.name));
-        for (word, text) in [("was", &change.before), ("is", &change.now)] {
-            match text {
-                Some(text) => eprintln!("    {word:<7} {}", shown(&cut(text, TOLD_OF_ONE))),
-                None => eprintln!("    {word:<7} nothing"),
+        let (before, now) = differing(change);
+        for (mark, lines) in [('-', before), ('+', now)] {
+            for line in lines.iter().take(TOLD) {
+                eprintln!("    {mark} {}", shown(&cut(line, TOLD_OF_ONE)));
+            }
+            if lines.len() > TOLD {
+                eprintln!("    {mark} … and {}", count(lines.len() - TOLD, "more line", "more lines"));
             }
         }
     }
@@ -222,6 +225,20 @@ fn tell(changes: &Changes) {
     if changes.commands.is_empty() && !changes.files.is_empty() {
         eprintln!("  the commands of tasks are what they were; what is around them is not");
     }
+}
+
+/// The lines that were and are now, between those that both begin and end with.
+fn differing(change: &CommandChange) -> (Vec<&str>, Vec<&str>) {
+    fn lines(text: Option<&String>) -> Vec<&str> {
+        text.map(|text| text.lines().collect()).unwrap_or_default()
+    }
+    let (mut before, mut now) = (lines(change.before.as_ref()), lines(change.now.as_ref()));
+    let same = before.iter().zip(&now).take_while(|(a, b)| a == b).count();
+    (before.drain(..same), now.drain(..same));
+    let same = before.iter().rev().zip(now.iter().rev()).take_while(|(a, b)| a == b).count();
+    before.truncate(before.len() - same);
+    now.truncate(now.len() - same);
+    (before, now)
 }
 
 /// Why nothing automatic may be done with these files: somebody else could have written them (hazard E4).
