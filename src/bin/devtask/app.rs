@@ -316,7 +316,7 @@ impl App {
 
     /// What the last invocation loaded, if nothing of that can have changed.
     fn recall(&self) -> Option<Tree> {
-        if self.globals.refresh_task_cache || self.judges {
+        if self.globals.refresh_task_cache {
             return None;
         }
         let state_dir = self.chosen_state_dir();

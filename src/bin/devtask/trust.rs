@@ -17,6 +17,7 @@ use devtask::{
     store::{read_private, write_private},
     trust::{Change, Changes, CommandChange, Trust},
 };
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +38,20 @@ const TOLD: usize = 20;
 /// How much of a line is told.
 const TOLD_OF_ONE: usize = 400;
 
+/// Where the token lies, beneath the state directory.
+const TOKEN: &str = "token";
+
+/// Random bytes.
+type Token = [u8; 16];
+
 /// What is kept of a tree that is allowed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     version: u32,
     trust: Trust,
-    /// The state directory whose results were made since the tree was allowed: what lay there before somebody else may
-    /// have put there.
-    state: Option<(u64, u64)>,
+    /// What lies in the state directory whose results were made since the tree was allowed, and nobody can guess: what
+    /// lay there before somebody else may have put there. Inodes are used again, so they tell nothing.
+    state: Option<Token>,
 }
 
 /// A tree that was loaded, and what the user has allowed.
@@ -167,15 +174,25 @@ impl Judged {
     /// Whether results in this state directory were made since the tree was allowed.
     pub(crate) fn knows_state(&self, state_dir: &Path) -> bool {
         let known = self.allowed.as_ref().and_then(|record| record.state);
-        known.is_some() && known == identity(state_dir)
+        known.is_some_and(|token| read_private(&state_dir.join(TOKEN), 16).as_deref() == Some(&token))
     }
 
     /// From now on they were.
     pub(crate) fn note_state(&self, state_dir: &Path) -> Result<(), Exit> {
-        self.keep(identity(state_dir))
+        let mut token = Token::default();
+        let made =
+            SystemRandom::new().fill(&mut token).map_err(|_| io::Error::other("there is no randomness"));
+        match made.and_then(|()| write_private(&state_dir.join(TOKEN), &token)) {
+            Ok(()) => self.keep(Some(token)),
+            // Then nothing there is ever believed, which costs time only.
+            Err(error) => {
+                eprintln!("warning: nothing is remembered for `devtask export`: {error}");
+                Ok(())
+            }
+        }
     }
 
-    fn keep(&self, state: Option<(u64, u64)>) -> Result<(), Exit> {
+    fn keep(&self, state: Option<Token>) -> Result<(), Exit> {
         let record = Record { version: VERSION, trust: self.now.clone(), state };
         let written = directory(true).and_then(|dir| {
             let dir = dir.ok_or(io::ErrorKind::NotFound)?;
@@ -188,10 +205,6 @@ impl Judged {
 /// A path without links, as far as it leads anywhere.
 fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn identity(dir: &Path) -> Option<(u64, u64)> {
-    fs::metadata(dir).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// Tells what is not as it was.
