@@ -56,7 +56,7 @@ pub(crate) struct Tree {
     /// Stands for them if they were kept and not loaded anew, or were judged: what is judged is not kept.
     kept: Option<Digest>,
     /// Whether it is allowed, if that was asked.
-    pub(crate) judged: Option<Judged>,
+    pub(crate) judged: Option<Box<Judged>>,
 }
 
 /// Why there is no tree.
@@ -146,7 +146,7 @@ impl Tree {
             if what.judges {
                 let found = Judged::of(&loaded, &asking.state_dir);
                 asking.within = asking.within.filter(|_| found.is_allowed());
-                judged = Some(found);
+                judged = Some(Box::new(found));
             }
             loaded.with_server_tasks(&asking)
         };
@@ -365,14 +365,14 @@ impl App {
             eprint!("{}", broken.rendered(self.color_err));
             Exit::Usage
         })?;
-        tree.judged.as_ref().map_or(Ok(()), Judged::admit)?;
+        tree.judged.as_deref().map_or(Ok(()), Judged::admit)?;
         Ok(tree)
     }
 
     /// The tree, if it is allowed: whatever is done automatically begins here, and nothing of the tree is executed
     /// before.
     pub(crate) fn load_allowed(&mut self) -> Result<Tree, Exit> {
-        let judged = |tree: &Tree| tree.judged.as_ref().map_or(Err(Exit::NotAllowed), Judged::admit);
+        let judged = |tree: &Tree| tree.judged.as_deref().map_or(Err(Exit::NotAllowed), Judged::admit);
         (self.judges, self.may_start) = (true, true);
         let mut tree = Tree::read(&self.loading()).map_err(|broken| self.show(*broken))?;
         judged(&tree)?;
@@ -391,7 +391,7 @@ impl App {
     }
 
     /// The tree, and whether it is allowed: nothing of it is executed.
-    pub(crate) fn load_to_judge(&mut self) -> Result<Judged, Exit> {
+    pub(crate) fn load_to_judge(&mut self) -> Result<Box<Judged>, Exit> {
         (self.judges, self.may_start, self.globals.refresh_task_cache) = (true, false, false);
         let tree = Tree::read(&self.loading()).map_err(|broken| self.show(*broken))?;
         self.choose_colors(Some(&tree.loaded.settings));
@@ -591,6 +591,11 @@ pub(crate) fn home() -> Option<PathBuf> {
 /// Where private short-lived files go: the user's own runtime directory, else the temporary directory.
 pub(crate) fn runtime_bases() -> Vec<PathBuf> {
     user_runtime_dir().into_iter().chain([env::temp_dir()]).collect()
+}
+
+/// Where a private file goes that holds values: to where it never rests on a disk, if there is such a place.
+pub(crate) fn private_base() -> PathBuf {
+    user_runtime_dir().or_else(memory_base).unwrap_or_else(env::temp_dir)
 }
 
 fn user_runtime_dir() -> Option<PathBuf> {

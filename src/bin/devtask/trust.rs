@@ -247,7 +247,8 @@ fn differing(change: &CommandChange) -> (Vec<&str>, Vec<&str>) {
     }
     let (mut before, mut now) = (lines(change.before.as_ref()), lines(change.now.as_ref()));
     let same = before.iter().zip(&now).take_while(|(a, b)| a == b).count();
-    (before.drain(..same), now.drain(..same));
+    before.drain(..same);
+    now.drain(..same);
     let same = before.iter().rev().zip(now.iter().rev()).take_while(|(a, b)| a == b).count();
     before.truncate(before.len() - same);
     now.truncate(now.len() - same);

@@ -61,7 +61,8 @@ fn a_task_file_that_changes_is_not_allowed_any_more() {
 #[test]
 fn whatever_contributes_to_it_counts() {
     let including = "include = ['p/*']\ndotenv = ['.env', 'absent.env']\nservers.s = { command = ['sh', 'server'], watch = ['lib/*'] }\n";
-    let changes: [(&str, fn(&Sandbox)); 9] = [
+    type Case = (&'static str, fn(&Sandbox));
+    let changes: [Case; 9] = [
         ("p/a/devtask.toml", |tree| tree.append("p/a/devtask.toml", "# more\n")),
         ("p/b/devtask.toml", |tree| tree.write("p/b/devtask.toml", "[tasks.u]\nexec = 'touch pwned'\n")),
         ("p/a/devtask.toml", |tree| tree.remove("p/a/devtask.toml")),

@@ -26,12 +26,15 @@ enum Then {
 
 use Then::{Executes, Fails, Faulty, Harmless, Refused};
 
+/// Makes what else there is; the second fills in what is between `@`.
+type Making = fn(&mut Sandbox, &dyn Fn(&str) -> String);
+
 /// One project. `@MARK@` stands for a command that leaves the mark, `@ROOT@` for the root of the tree.
 struct Project {
     name: &'static str,
     text: &'static str,
     /// What else there is.
-    more: fn(&mut Sandbox, &dyn Fn(&str) -> String),
+    more: Making,
     /// What stands before the verb.
     args: &'static [&'static str],
     then: Then,
@@ -42,7 +45,7 @@ const fn project(name: &'static str, text: &'static str, then: Then) -> Project 
 }
 
 impl Project {
-    const fn with(self, more: fn(&mut Sandbox, &dyn Fn(&str) -> String)) -> Self {
+    const fn with(self, more: Making) -> Self {
         Self { more, ..self }
     }
 

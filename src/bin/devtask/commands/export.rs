@@ -55,7 +55,7 @@ pub(crate) fn export(app: &mut App, args: &ExportArgs) -> Result<Exit, Exit> {
 
 /// What is remembered of the tree was made since it was allowed.
 fn note_state(app: &App, tree: &Tree) -> Result<(), Exit> {
-    let (state_dir, judged) = (app.state_dir(tree), tree.judged.as_ref());
+    let (state_dir, judged) = (app.state_dir(tree), tree.judged.as_deref());
     let is_news = |judged: &&Judged| !judged.knows_state(&state_dir) && state_dir.is_dir();
     judged.filter(is_news).map_or(Ok(()), |judged| judged.note_state(&state_dir))
 }

@@ -119,7 +119,7 @@ pub(crate) struct Question {
 /// What came of asking.
 pub(crate) enum Served<T> {
     /// The run is over.
-    Ended(Ended),
+    Ended(Box<Ended>),
     /// Nothing: we have to do it ourselves.
     Alone(T),
 }
@@ -182,7 +182,7 @@ pub(crate) fn ask(
                 view.show_here();
                 return match view.printer.take_fault() {
                     Some(fault) => Err(internal(&format!("cannot write to stdout: {fault}"))),
-                    None => Ok(Served::Ended(ended)),
+                    None => Ok(Served::Ended(Box::new(ended))),
                 };
             }
             Ok(Said::Refused(refusal)) => return refused(refusal).map(|()| Served::Alone(view)),
@@ -198,7 +198,7 @@ pub(crate) fn ask(
             None => alone(console).await,
         }
     };
-    within_runtime(follow).map(Served::Ended)
+    within_runtime(follow).map(|ended| Served::Ended(Box::new(ended)))
 }
 
 /// Asks for a run and follows it on the runtime we are in. None: we have to do it ourselves.

@@ -162,7 +162,7 @@ impl<'a> Stage<'a> {
         let visit = Visit::of_loaded(self.app, self.tree).ok_or_else(look::busy)?;
         let question = self.errand.question(self.app, self.settings());
         match guest::ask(self.errand, question, visit, view, async |_| Err(look::busy()))? {
-            Served::Ended(ended) => Ok(ended),
+            Served::Ended(ended) => Ok(*ended),
             Served::Alone(_) => Err(look::busy()),
         }
     }

@@ -18,7 +18,7 @@ use tempfile::Builder;
 
 use super::enter::{Entered, enter, tell_of};
 use crate::{
-    app::{App, complain, runtime_bases},
+    app::{App, complain, private_base},
     args::ShellArgs,
     exit::Exit,
     render::text::{output_line, shown},
@@ -117,7 +117,7 @@ fn prepared(shell: &OsStr, name: &str, entered: &Entered) -> io::Result<Option<(
             file
         }
         "zsh" => {
-            let dir = Builder::new().prefix("devtask-shell-").tempdir_in(base())?.keep();
+            let dir = Builder::new().prefix("devtask-shell-").tempdir_in(private_base())?.keep();
             let own = env::var_os("ZDOTDIR").map(PathBuf::from);
             for (name, text) in zsh_entry(&dir, own.as_deref(), entry) {
                 write(&dir.join(name), &text)?;
@@ -130,13 +130,9 @@ fn prepared(shell: &OsStr, name: &str, entered: &Entered) -> io::Result<Option<(
     Ok(Some((command, made)))
 }
 
-fn base() -> PathBuf {
-    runtime_bases().into_iter().next().unwrap_or_else(env::temp_dir)
-}
-
 /// A file for us alone, with a text that knows where it is.
 fn private_file(text: impl FnOnce(&Path) -> String) -> io::Result<PathBuf> {
-    let mut file = Builder::new().prefix("devtask-shell-").tempfile_in(base())?;
+    let mut file = Builder::new().prefix("devtask-shell-").tempfile_in(private_base())?;
     let text = text(file.path());
     file.write_all(text.as_bytes())?;
     Ok(file.into_temp_path().keep()?)
