@@ -25,6 +25,7 @@ fn shells() -> Vec<(String, &'static str, &'static str)> {
 
 fn typed(tree: &Sandbox, shell: &str, lines: &[&str]) -> String {
     let program = tree.devtask(["shell"]).env("SHELL", shell).env("TERM", "dumb");
+    let program = program.env("XDG_RUNTIME_DIR", tree.home());
     let mut terminal = Terminal::of(program);
     terminal.next("welcome in");
     for line in lines {
@@ -46,8 +47,8 @@ fn the_users_files_are_read_first_and_undo_nothing() {
         let ask = format!("echo \"<$WHO $RC {first} $ZDOTDIR>\"");
         let seen = typed(&tree, &shell, &[&ask, "exit 3"]);
         assert!(seen.contains(&format!("<tree read {root}/bin >")), "{shell}\n{seen}");
-        let tmp = fs::read_dir(tree.root().parent().unwrap().join("tmp")).unwrap();
-        let left: Vec<_> = tmp.map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(tree.home()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         let ours = |name: &&std::ffi::OsString| name.to_string_lossy().starts_with("devtask");
         assert!(!left.iter().any(|name| ours(&name)), "{shell} leaves {left:?}");
     }
