@@ -76,6 +76,18 @@ fn the_tree_is_free_while_the_shell_is_open() {
     assert_eq!(shell.finish().code, Some(0));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_of_the_run_is_left_to_the_shell() {
+    let tree = tree();
+    let script = "read -r children < /proc/$$/task/$$/children; printf '%s' \"$children\"; (sleep 60 & echo $! > orphan); read orphan < orphan; \
+                  while read key value; do test $key != PPid: || parent=$value; done < /proc/$orphan/status; \
+                  kill $orphan; test $parent = $$ && echo adopted";
+    let output = tree.devtask(["shell", "--", "bash", "-c", script]).run();
+    assert_eq!(output.out, "", "{output}");
+    assert_eq!(tree.read("runs"), "run\n");
+}
+
 #[test]
 fn a_task_that_fails_is_a_warning_to_a_shell_and_nothing_for_an_eval() {
     let tree = tree();

@@ -122,7 +122,7 @@ pub(crate) enum Verb {
     Fix(Box<check::CheckArgs>),
     /// Open a shell, or run a command, with what tasks export that hook into `devenv:enterShell`
     Shell(ShellArgs),
-    /// Print what these export, for a shell or direnv to read; the tree has to be allowed
+    /// Print what tasks export that hook into `devenv:enterShell`, for a shell or direnv; the tree has to be allowed
     Export(ExportArgs),
     /// Allow what is done without being asked for, as `devtask export` is, for as long as the task files stay the same
     Allow(AllowArgs),

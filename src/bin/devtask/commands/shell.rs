@@ -43,6 +43,9 @@ pub(crate) fn shell(app: &mut App, args: &ShellArgs) -> Result<Exit, Exit> {
     }
     // The process becomes another, and the system takes memory back.
     std::mem::forget(tree);
+    // What the run did to adopt its orphans is kept by the shell, which knows nothing of them.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_child_subreaper(None);
     let path = env::var_os("PATH");
     match args.command.split_first() {
         Some((program, arguments)) => {
