@@ -4,7 +4,7 @@
 use std::{os::unix::ffi::OsStrExt as _, path::Path};
 
 use super::{
-    Dialect, Environment, plain,
+    Dialect, Environment,
     words::{in_path, quoted},
 };
 
@@ -13,7 +13,7 @@ use super::{
 pub struct Entry<'a> {
     /// What is set.
     pub environment: &'a Environment,
-    /// What is said then.
+    /// The lines that are said then, to stderr.
     pub messages: &'a [String],
 }
 
@@ -25,7 +25,7 @@ impl Entry<'_> {
         // Where all of it was in `PATH` before, the user's files may have taken it out.
         let path = if before_path.is_empty() { in_path(dialect, wanted) } else { String::new() };
         let say = |text: &String| {
-            let text = quoted(dialect, plain(text).trim_end().as_bytes());
+            let text = quoted(dialect, text.as_bytes());
             format!("printf '%s\\n' {text} >&2\n")
         };
         let said: String = self.messages.iter().map(say).collect();

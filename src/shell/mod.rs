@@ -13,10 +13,7 @@
 mod enter;
 mod words;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use enter::{Entry, bash_entry, fish_entry, zsh_entry};
 pub use words::{Dialect, quoted};
@@ -160,15 +157,6 @@ fn leading<'a>(wanted: &'a [Vec<u8>], present: &[Vec<u8>]) -> &'a [Vec<u8>] {
         (rest, begin) = (&rest[..at], begin - 1);
     }
     &wanted[..begin]
-}
-
-/// A text without what a name or a message of somebody else could tell a terminal.
-fn plain(text: &str) -> Cow<'_, str> {
-    let is_odd = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if !text.contains(is_odd) {
-        return text.into();
-    }
-    text.chars().map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c }).collect::<String>().into()
 }
 
 #[cfg(test)]

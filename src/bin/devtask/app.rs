@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, IsTerminal as _, stderr, stdout},
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
@@ -144,7 +144,7 @@ impl Tree {
         let with_servers = |loaded: Loaded| {
             let mut asking = what.asking(&loaded);
             if what.judges {
-                let found = Judged::of(&loaded, &asking.state_dir);
+                let found = Judged::of(&loaded, &what.request.start_dir, &asking.state_dir);
                 asking.within = asking.within.filter(|_| found.is_allowed());
                 judged = Some(Box::new(found));
             }
@@ -408,12 +408,20 @@ impl App {
         Exit::Usage
     }
 
+    /// The environment of tasks: ours. Where nothing counts that is remembered, that goes for runs that tasks ask for.
+    pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
+        let refreshes = self.judges && self.globals.refresh_task_cache;
+        let own = refreshes.then(|| ("DEVTASK_REFRESH_TASK_CACHE".into(), "1".into()));
+        let is_replaced = |name: &OsStr| refreshes && name == "DEVTASK_REFRESH_TASK_CACHE";
+        env::vars_os().filter(|(name, _)| !is_replaced(name)).chain(own).collect()
+    }
+
     /// How a session over this tree is opened.
     pub(crate) fn session(&self, tree: &Tree, label: &str) -> SessionBuilder {
         Session::builder(Arc::clone(&tree.graph))
             .root(&tree.loaded.root)
             .state_dir(Some(self.state_dir(tree)))
-            .environment(env::vars_os())
+            .environment(self.environment())
             .standpoint(tree.loaded.standpoint())
             .guardian(env::current_exe().ok())
             .adopt_orphans(true)

@@ -7,12 +7,15 @@ use std::{
     ffi::OsString,
     fs::{self, DirBuilder, Metadata},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt as _, MetadataExt as _},
+    },
     path::{Path, PathBuf},
 };
 
 use devtask::{
-    loader::Loaded,
+    loader::{Kind, Loaded},
     scan::read_regular,
     store::{read_private, write_private},
     trust::{Change, Changes, CommandChange, Trust},
@@ -66,7 +69,7 @@ pub(crate) struct Judged {
 
 impl Judged {
     /// Judges what was loaded: the very texts, and not the files again.
-    pub(crate) fn of(loaded: &Loaded, state_dir: &Path) -> Self {
+    pub(crate) fn of(loaded: &Loaded, start_dir: &Path, state_dir: &Path) -> Self {
         let root = fs::canonicalize(&loaded.root).unwrap_or_else(|_| loaded.root.clone());
         let first = loaded.sources.iter().next();
         let file = first.map_or_else(OsString::new, |source| match &source.path {
@@ -84,6 +87,10 @@ impl Judged {
                 }
                 None => now.add_file(source.name.as_ref(), source.text.as_bytes()),
             }
+        }
+        if loaded.kind == Kind::Devenv && !start_dir.starts_with(&root) {
+            // There its tasks run (spec section 1), with whatever lies there.
+            now.add_file("the working directory".as_ref(), start_dir.as_os_str().as_bytes());
         }
         for path in loaded.server_files(state_dir) {
             let content = read_regular(&path, LONGEST).unwrap_or_else(|error| error.to_string().into_bytes());
@@ -156,9 +163,8 @@ impl Judged {
             eprintln!("{:<17} {root}, as it was already", "Allowed");
             return Ok(());
         }
-        // What was made of it since it was first allowed is ours as before.
-        let state = self.allowed.as_ref().and_then(|record| record.state);
-        self.keep(state)?;
+        // What is remembered of a task that was of no account so far is no better known than before.
+        self.keep(None)?;
         eprintln!("{:<17} {root}", "Allowed");
         match &changes {
             Some(changes) => tell(changes),

@@ -197,11 +197,13 @@ fn results_that_a_project_brings_along_do_not_count() {
     copy(&other.path(".devtask"), &tree.path(".devtask"));
     let output = tree.ok("export --shell bash");
     assert!(output.out.contains("export WHO='us'\n"), "{output}");
-    // What is allowed again keeps what was made since.
+    tree.ok("export --shell bash");
+    assert!(tree.executed().is_empty());
+    // Another task of those that came along may count from now on.
     tree.append("devtask.toml", "# more\n");
     tree.ok("allow");
     tree.ok("export --shell bash");
-    assert!(tree.executed().is_empty());
+    assert!(!tree.executed().is_empty());
 }
 
 /// A tree that was kept is not even looked at: who can write there could say anything.
@@ -275,4 +277,43 @@ fn what_is_told_of_a_change_tells_a_terminal_nothing() {
     assert_eq!(output.code, Some(77), "{output}");
     assert!(!output.err.contains(['\u{1b}', '\u{7}']), "{output}");
     assert!(output.err.contains("+ echo \\u{1b}]0;x\\u{7}\n"), "{output}");
+}
+
+/// What a task asks for while nothing counts that came along.
+#[test]
+fn results_that_a_project_brings_along_do_not_count_for_nested_runs() {
+    let devtask = crate::support::DEVTASK;
+    let tree = Sandbox::with(&format!(
+        "[tasks.inner]\nexecIfModified = ['in']\nexec = 'echo ${{MADE_BY:-us}} > made'\n\
+         [tasks.t]\nexports = ['WHO']\nbefore = ['devenv:enterShell']\nexec = '{devtask} run inner; WHO=$(cat made)'\n"
+    ));
+    tree.write("in", "1");
+    for _ in 0..2 {
+        let run = tree.devtask(["run", "inner"]).env("MADE_BY", "them").run();
+        assert_eq!(run.code, Some(0), "{run}");
+    }
+    tree.ok("allow");
+    let output = tree.ok("export --shell bash");
+    assert!(output.out.contains("export WHO='us'\n"), "{output}");
+}
+
+/// devenv's tasks run in the working directory: one that lies elsewhere is part of what is allowed.
+#[test]
+fn a_list_is_not_allowed_wherever_one_goes() {
+    let mut tree = Sandbox::new();
+    tree.program("setup", "#!/bin/sh\ntouch ran\n");
+    tree.write("sub/x", "");
+    tree.set_env("DEVENV_ROOT", tree.path(""));
+    tree.set_env(
+        "DEVENV_TASKS",
+        r#"[{"name": "a:t", "command": "./setup", "before": ["devenv:enterShell"]}]"#,
+    );
+    allowed(&tree);
+    assert!(tree.exists("ran"));
+    tree.expect(1, "-C sub export --shell bash");
+    let elsewhere = tree.home().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    copy(&tree.path("setup"), &elsewhere);
+    let output = tree.expect(77, &format!("-C {} export --shell bash", elsewhere.display()));
+    assert!(output.err.contains("the working directory") && !elsewhere.join("ran").exists(), "{output}");
 }

@@ -22,15 +22,18 @@ use crate::{
     args::RunArgs,
     console::{Ended, Events},
     exit::Exit,
+    render::text::{output_line, shown},
 };
 
 /// What came of entering.
 pub(crate) struct Entered {
     pub(crate) environment: Environment,
-    /// What tasks want to be said once one is in.
+    /// What tasks want to be said once one is in, as lines for a terminal.
     pub(crate) messages: Vec<String>,
     /// Whether a task failed whose failure counts: what it exports is missing.
     pub(crate) failed: bool,
+    /// Whether what was done is remembered.
+    pub(crate) is_saved: bool,
 }
 
 /// Runs what hooks into `devenv:enterShell`, and lets go of the tree. `label`: how others are told what this is.
@@ -53,12 +56,15 @@ pub(crate) fn enter(app: &App, tree: &Tree, label: &str) -> Result<Entered, Exit
         summary = Some(ended);
     }
     let failed = summary.as_ref().is_some_and(|s| s.status != RunStatus::Succeeded || s.internal_failure);
+    let is_saved = summary.as_ref().is_none_or(|summary| summary.not_saved.is_none());
     let (exports, messages) = summary.map_or_else(Default::default, handed_on);
-    Ok(Entered { environment: environment(app, tree, exports), messages, failed })
+    Ok(Entered { environment: environment(app, tree, exports), messages, failed, is_saved })
 }
 
 fn handed_on(summary: RunSummary) -> (Variables, Vec<String>) {
-    (summary.exports, summary.messages.into_iter().map(|(_, text)| text).collect())
+    let lines = summary.messages.iter().flat_map(|(_, text)| text.lines());
+    let messages = lines.map(|line| output_line(line, false)).collect();
+    (summary.exports, messages)
 }
 
 /// Whether anything hooks into the entry of the shell.
@@ -89,7 +95,6 @@ fn environment(app: &App, tree: &Tree, exports: Variables) -> Environment {
 
 /// Says what of an environment nobody should overlook: names, never values (hazard C20).
 pub(crate) fn tell_of(environment: &Environment, left_out: &[&str]) {
-    use crate::render::text::shown;
     let list = |names: &[&str]| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
     let reserved: Vec<&str> = environment.reserved.iter().map(String::as_str).collect();
     for (names, why) in [

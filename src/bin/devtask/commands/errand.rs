@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     ffi::OsString,
     io::{IsTerminal as _, stdout},
+    sync::Arc,
 };
 
 use devtask::{Request, config::Settings, model::TaskName, session::LiveLines};
@@ -90,7 +91,9 @@ impl<'a> Errand<'a> {
     /// What an owner is asked to do.
     pub(crate) fn question(self, app: &App, project: &Settings) -> Question {
         let everything = app.globals.events.is_some() || self.args.dry_run;
-        Question { request: self.request(app, project), label: self.label(), everything }
+        let mut request = self.request(app, project);
+        request.environment = Some(Arc::new(app.environment()));
+        Question { request, label: self.label(), everything }
     }
 
     /// What is said at the very end.

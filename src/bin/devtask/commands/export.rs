@@ -18,7 +18,6 @@ use crate::{
     app::{App, Tree},
     args::{ExportArgs, Reader},
     exit::Exit,
-    render::text::output_line,
     trust::Judged,
 };
 
@@ -31,7 +30,9 @@ pub(crate) fn export(app: &mut App, args: &ExportArgs) -> Result<Exit, Exit> {
     if entered.failed {
         return Err(Exit::Failed);
     }
-    note_state(app, &tree)?;
+    if entered.is_saved {
+        note_state(app, &tree)?;
+    }
     let dialect = match args.shell {
         Reader::Bash | Reader::Direnv => Dialect::Bash,
         Reader::Zsh => Dialect::Zsh,
@@ -41,8 +42,7 @@ pub(crate) fn export(app: &mut App, args: &ExportArgs) -> Result<Exit, Exit> {
     let environment = &entered.environment;
     tell_of(environment, &environment.left_out(dialect));
     if !is_quiet {
-        let lines = entered.messages.iter().flat_map(|text| text.lines());
-        lines.for_each(|line| eprintln!("{}", output_line(line, app.color_err)));
+        entered.messages.iter().for_each(|line| eprintln!("{line}"));
     }
     let path = env::var_os("PATH");
     let mut script = environment.script(dialect, path.as_deref().map(OsStrExt::as_bytes));

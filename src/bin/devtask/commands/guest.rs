@@ -89,7 +89,7 @@ impl Visit {
     /// Asks for something, to be done in our environment.
     fn ask(&mut self, question: Question) -> Result<(), Gone> {
         let Question { mut request, label, everything } = question;
-        request.environment = Some(Arc::new(env::vars_os().collect()));
+        request.environment.get_or_insert_with(|| Arc::new(env::vars_os().collect()));
         self.guest.ask(&request, label, everything)
     }
 

@@ -21,7 +21,7 @@ use crate::{
     app::{App, complain, private_base},
     args::ShellArgs,
     exit::Exit,
-    render::text::{output_line, shown},
+    render::text::shown,
 };
 
 /// Says in which tree one is.
@@ -49,20 +49,20 @@ pub(crate) fn shell(app: &mut App, args: &ShellArgs) -> Result<Exit, Exit> {
     let path = env::var_os("PATH");
     match args.command.split_first() {
         Some((program, arguments)) => {
-            say(&entered.messages, app.color_err);
+            say(&entered.messages);
             let mut command = with_variables(Command::new(program), &entered, path);
             Err(not_started(program, &command.args(arguments).exec()))
         }
-        None => Err(open(&entered, path, app.color_err)),
+        None => Err(open(&entered, path)),
     }
 }
 
 /// Becomes the user's shell.
-fn open(entered: &Entered, path: Option<OsString>, color: bool) -> Exit {
+fn open(entered: &Entered, path: Option<OsString>) -> Exit {
     let chosen = env::var_os("SHELL").filter(|shell| Path::new(shell).is_absolute());
     let (mut program, mut failure) = (OsString::from("sh"), None);
     for candidate in chosen.into_iter().chain(["bash".into(), "sh".into()]) {
-        let error = become_shell(&candidate, entered, path.clone(), color);
+        let error = become_shell(&candidate, entered, path.clone());
         program = candidate;
         let is_missing = error.kind() == ErrorKind::NotFound;
         failure = Some(error);
@@ -74,7 +74,7 @@ fn open(entered: &Entered, path: Option<OsString>, color: bool) -> Exit {
 }
 
 /// Returns only if that cannot be.
-fn become_shell(shell: &OsStr, entered: &Entered, path: Option<OsString>, color: bool) -> io::Error {
+fn become_shell(shell: &OsStr, entered: &Entered, path: Option<OsString>) -> io::Error {
     // Only a shell that somebody types into reads the user's files, which could undo what is exported.
     let is_typed_into = stdin().is_terminal() && stderr().is_terminal();
     let name = Path::new(shell).file_name().and_then(OsStr::to_str).unwrap_or_default();
@@ -91,7 +91,7 @@ fn become_shell(shell: &OsStr, entered: &Entered, path: Option<OsString>, color:
         }
     }
     if is_there(shell) {
-        say(&entered.messages, color);
+        say(&entered.messages);
     }
     with_variables(Command::new(shell), entered, path).exec()
 }
@@ -167,8 +167,8 @@ fn with_variables(mut command: Command, entered: &Entered, path: Option<OsString
     command
 }
 
-fn say(messages: &[String], color: bool) {
-    messages.iter().flat_map(|text| text.lines()).for_each(|line| eprintln!("{}", output_line(line, color)));
+fn say(messages: &[String]) {
+    messages.iter().for_each(|line| eprintln!("{line}"));
 }
 
 /// What a shell would say, and its exit code.
