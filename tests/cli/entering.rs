@@ -159,6 +159,22 @@ fn what_is_fresh_goes_without_saying_but_for_messages() {
 }
 
 #[test]
+fn of_several_exports_the_last_in_the_order_of_the_graph_counts() {
+    let tree = Sandbox::with(
+        "[tasks]\nz = { exec = 'A=z; B=z; C=z', exports = ['A', 'B', 'C'] }\n\
+         m = { exec = 'B=m; C=m', exports = ['B', 'C'], after = ['z'], before = ['devenv:enterShell'] }\n\
+         a = { exec = 'C=a', exports = ['C'], after = ['m'], before = ['devenv:enterShell'] }\n\
+         soft = { exec = 'C=soft; false', exports = ['C'], before = ['devenv:enterShell@completed'] }\n\
+         other = { exec = 'C=other', exports = ['C'] }\n",
+    );
+    tree.ok("allow");
+    for _ in 0..2 {
+        let json = tree.ok("export --shell json").json();
+        assert_eq!((&json["A"], &json["B"], &json["C"]), (&"z".into(), &"m".into(), &"a".into()));
+    }
+}
+
+#[test]
 fn direnv_is_told_what_to_watch() {
     let tree = Sandbox::with("include = ['a']\ndotenv = ['.env', \"it's absent\"]\n");
     tree.write("a/devtask.toml", "[tasks.t]\nexec = 'true'\n");

@@ -316,6 +316,18 @@ fn projects() -> Vec<Project> {
         all.extend([
             project("a file of somebody else", EVIL, Refused)
                 .with(|tree, _| own_by_another(tree, "devtask.toml")),
+            project("a file of somebody else above", "include = ['a']\n", Refused).args(&["-C", "a"]).with(
+                |tree, fill| {
+                    tree.write("a/devtask.toml", fill(EVIL));
+                    own_by_another(tree, "devtask.toml");
+                },
+            ),
+            project("a file of somebody else above that is none of ours", "env.X = '1'\n", Executes)
+                .args(&["-C", "a"])
+                .with(|tree, fill| {
+                    tree.write("a/devtask.toml", fill(EVIL));
+                    own_by_another(tree, "devtask.toml");
+                }),
             project("a directory of somebody else", EVIL, Refused).with(|tree, _| own_by_another(tree, "")),
             project("variables of somebody else", "dotenv = ['.env']\n[tasks.t]\nexec = 'true'\n", Refused)
                 .with(|tree, _| {
