@@ -21,8 +21,8 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, SourceId},
     model::{
-        Action, CHECKS, Check, CheckRole, Declaration, FIXES, Interpreter, PROCESSES, Task, TaskName, Written,
-        port_refs,
+        Action, CHECKS, Check, CheckRole, Declaration, FIXES, Interpreter, PROCESSES, Task, TaskName,
+        Written, port_refs,
     },
     pattern::{PatternKind, PatternSet},
 };
