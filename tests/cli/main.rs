@@ -12,6 +12,7 @@ mod example;
 mod example_web;
 mod faults;
 mod freshness;
+mod github;
 mod guests;
 mod history;
 mod hostile;

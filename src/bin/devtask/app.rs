@@ -28,7 +28,11 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use crate::{
     args::{Globals, Ui, When},
     exit::Exit,
-    render::{diagnostic, text},
+    render::{
+        diagnostic,
+        github::{self, Github, Ground},
+        text,
+    },
     trust::Judged,
 };
 
@@ -265,14 +269,32 @@ impl App {
         match self.ui(project) {
             Ui::Inline => stderr().is_terminal(),
             Ui::Auto => able,
-            Ui::Plain | Ui::None => false,
+            Ui::Plain | Ui::Github | Ui::None => false,
         }
     }
 
     /// How progress is to be shown.
     pub(crate) fn ui(&self, project: &Settings) -> Ui {
         let setting = project.ui.or(self.user.ui).map(Into::into);
-        self.globals.ui.or(setting).unwrap_or(Ui::Auto)
+        match self.globals.ui.or(setting).unwrap_or(Ui::Auto) {
+            Ui::Auto if env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") => Ui::Github,
+            ui => ui,
+        }
+    }
+
+    /// What turns lines into the log of a GitHub Actions job, if that is what we write.
+    pub(crate) fn github(&self, project: &Settings, root: &Path) -> Option<Github> {
+        let path = |name| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        (self.ui(project) == Ui::Github).then(|| {
+            let (workspace, summary) = (path("GITHUB_WORKSPACE"), path("GITHUB_STEP_SUMMARY"));
+            Github::new(Ground { root: root.to_owned(), workspace, summary })
+        })
+    }
+
+    /// Faults as they are to be written here.
+    pub(crate) fn rendered(&self, faults: &[Diagnostic], sources: &Sources) -> String {
+        let text = diagnostic::render(faults, sources, self.color_err);
+        if self.ui(&Settings::default()) == Ui::Github { github::broken(&text) } else { text }
     }
 
     /// A setting of the project, else of the user.
@@ -355,14 +377,14 @@ impl App {
     pub(crate) fn load_anew(&mut self) -> Result<Tree, Exit> {
         let tree = Tree::read(&self.loading()).map_err(|broken| self.show(*broken))?;
         self.choose_colors(Some(&tree.loaded.settings));
-        eprint!("{}", diagnostic::render(&tree.loaded.warnings, &tree.loaded.sources, self.color_err));
+        eprint!("{}", self.rendered(&tree.loaded.warnings, &tree.loaded.sources));
         Ok(tree)
     }
 
     /// The same once more, as the files have changed since. What was allowed has to be still.
     pub(crate) fn load_again(&self) -> Result<Tree, Exit> {
         let tree = Tree::read(&self.loading()).map_err(|broken| {
-            eprint!("{}", broken.rendered(self.color_err));
+            eprint!("{}", self.rendered(&broken.faults, &broken.sources));
             Exit::Usage
         })?;
         tree.judged.as_deref().map_or(Ok(()), Judged::admit)?;
@@ -404,7 +426,7 @@ impl App {
             let hints = fault.hint.take().into_iter().chain(self.without_file.map(str::to_owned));
             fault.hint = Some(hints.collect::<Vec<_>>().join("; or "));
         }
-        eprint!("{}", broken.rendered(self.color_err));
+        eprint!("{}", self.rendered(&broken.faults, &broken.sources));
         Exit::Usage
     }
 

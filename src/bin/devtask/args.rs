@@ -81,6 +81,8 @@ pub(crate) enum Ui {
     Inline,
     /// Plain lines
     Plain,
+    /// The log of a GitHub Actions job; what `auto` is where GITHUB_ACTIONS is `true`
+    Github,
     /// Nothing but failures
     None,
 }

@@ -62,13 +62,16 @@ impl View {
 
     pub(crate) fn warn(&mut self, notices: &[String]) {
         for notice in notices {
-            self.screen.note(&format!("warning: {}", shown(notice)));
+            self.screen.warn(notice);
         }
     }
 
     pub(crate) fn take(&mut self, event: &Event) {
         if !(self.holds_messages && matches!(event.what, What::Message { .. })) {
             self.screen.show(event);
+        }
+        if matches!(event.what, What::RunFinished { .. }) {
+            self.add_summary();
         }
         if self.printer.writes_events() {
             let line = self.printer.events();
@@ -78,9 +81,23 @@ impl View {
         }
     }
 
+    /// A job that cannot show its summary has run all the same.
+    fn add_summary(&mut self) {
+        let length = |path: &Path| path.metadata().map_or(0, |data| data.len());
+        let Some((path, text)) = self.screen.summary(length) else { return };
+        if let Err(error) = Printer::append(&path, &text) {
+            self.screen.warn(&format!("cannot write the summary of the step to {}: {error}", path.display()));
+        }
+    }
+
     /// Gives the sink of events back, once everything is written.
     pub(crate) fn into_events(self) -> Option<Sink> {
         self.printer.into_events()
+    }
+
+    /// Whether it is the log of a GitHub Actions job.
+    pub(crate) fn is_on_github(&self) -> bool {
+        self.screen.is_on_github()
     }
 
     /// Begins anew with another screen.

@@ -58,7 +58,8 @@ impl Other {
 
     pub(crate) fn screen(&self, app: &App, args: &WatchArgs, errand: Errand<'_>) -> Screen {
         let shown: HashSet<_> = self.visit.welcome.shown.iter().cloned().collect();
-        let screen = errand.screen(app, self.settings(), shown, HashSet::new());
+        let root = self.visit.welcome.root.as_path();
+        let screen = errand.screen(app, self.settings(), root, shown, HashSet::new());
         screen.watching(Watched::new(manner(app, self.settings(), args)), args.clear)
     }
 

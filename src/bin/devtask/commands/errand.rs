@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     ffi::OsString,
     io::{IsTerminal as _, stdout},
+    path::Path,
     sync::Arc,
 };
 
@@ -90,7 +91,7 @@ impl<'a> Errand<'a> {
 
     /// What an owner is asked to do.
     pub(crate) fn question(self, app: &App, project: &Settings) -> Question {
-        let everything = app.globals.events.is_some() || self.args.dry_run;
+        let everything = app.globals.events.is_some() || self.args.dry_run || app.ui(project) == Ui::Github;
         let mut request = self.request(app, project);
         request.environment = Some(Arc::new(app.environment()));
         Question { request, label: self.label(), everything }
@@ -100,7 +101,10 @@ impl<'a> Errand<'a> {
     pub(crate) fn tell(self, view: &mut View, ended: &Ended) {
         if self.prints_outputs {
             let outputs: Map<String, Value> = ended.summary.outputs.clone().into_iter().collect();
-            view.printer.out(&format!("{}\n", Value::Object(outputs)));
+            let text = Value::Object(outputs).to_string();
+            // In JSON it stands in texts only; a runner of GitHub would take `##[` for a command.
+            let text = if view.is_on_github() { text.replace('#', "\\u0023") } else { text };
+            view.printer.out(&format!("{text}\n"));
         }
     }
 }
@@ -122,7 +126,8 @@ impl Errand<'_> {
         request.retries = args.retries;
         request.strict_ports = args.strict_ports;
         request.tail = self.tail(app, project);
-        let needs_lines = self.shows_output(app, project) || app.globals.events.is_some();
+        let folds = app.ui(project) == Ui::Github && !app.globals.quiet;
+        let needs_lines = self.shows_output(app, project) || app.globals.events.is_some() || folds;
         request.lines = match (app.is_live(project), needs_lines) {
             (false, true) => LiveLines::All,
             (true, _) => LiveLines::Lossy,
@@ -155,11 +160,13 @@ impl Errand<'_> {
         self,
         app: &App,
         project: &Settings,
+        root: &Path,
         shown: HashSet<TaskName>,
         interactive: HashSet<TaskName>,
     ) -> Screen {
         let quiet = app.globals.quiet || app.ui(project) == Ui::None;
-        let streamed = self.shows_output(app, project);
+        let github = app.github(project, root);
+        let streamed = self.shows_output(app, project) && github.is_none();
         let tail = self.tail(app, project);
         let style = Style { color: app.color_err, quiet, explain: self.args.explain, tail, streamed };
         let lines_of = match (streamed, quiet) {
@@ -168,7 +175,8 @@ impl Errand<'_> {
             (false, false) => Shown::These(shown),
         };
         let lines = Lines::new(style).in_words_of(self.given.words.cloned().unwrap_or_default());
-        Screen::new(lines, app.is_live(project) && !quiet, Shows { lines_of, interactive })
+        let shows = Shows { lines_of, interactive };
+        Screen::new(lines, app.is_live(project) && !quiet, shows).on_github(github)
     }
 }
 

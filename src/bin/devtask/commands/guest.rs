@@ -134,7 +134,8 @@ pub(crate) fn be_served(
     let settings = &visit.welcome.settings;
     app.choose_colors(Some(settings));
     let shown: HashSet<_> = visit.welcome.shown.iter().cloned().collect();
-    let view = View::new(errand.screen(app, settings, shown, HashSet::new()), events);
+    let view =
+        View::new(errand.screen(app, settings, visit.welcome.root.as_path(), shown, HashSet::new()), events);
     let question = errand.question(app, settings);
     let alone = async |mut console: Console| {
         console.clear().await;

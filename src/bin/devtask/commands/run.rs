@@ -114,7 +114,7 @@ impl<'a> Stage<'a> {
             tasks().filter(|task| which(task)).map(|task| task.name.clone()).collect()
         };
         let (shown, interactive) = (names(&|task| task.show_output), names(&|task| task.interactive));
-        self.errand.screen(self.app, self.settings(), shown, interactive)
+        self.errand.screen(self.app, self.settings(), &self.tree.loaded.root, shown, interactive)
     }
 
     /// Opens the tree, unless another devtask holds it.

@@ -71,6 +71,12 @@ impl Style {
         if self.color { format!("{word} {rest}") } else { format!("{word} {rest}").trim_end().to_owned() }
     }
 
+    /// What stands behind a status word, in a line that begins with it.
+    pub(super) fn rest_of<'a>(&self, word: &str, line: &'a str) -> Option<&'a str> {
+        let begin = self.status(word, "|");
+        line.strip_prefix(begin.strip_suffix('|')?)
+    }
+
     pub(super) fn colored(&self, color: &str, text: &str) -> String {
         if self.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -102,6 +108,11 @@ impl Lines {
     /// Whether the lines of all tasks are shown while they run.
     pub(crate) const fn are_streamed(&self) -> bool {
         self.style.streamed
+    }
+
+    /// How all of it is shown.
+    pub(super) const fn style(&self) -> &Style {
+        &self.style
     }
 
     /// Whether failures and their output are all that is shown.

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod diagnostic;
+pub(crate) mod github;
 pub(crate) mod lines;
 pub(crate) mod printer;
 pub(crate) mod process;

@@ -1,7 +1,11 @@
 //! Writes to the outside on a thread of its own accord, once tasks run: a pipe nobody reads, or a terminal that was halted
 //! with Ctrl-S, must not keep us from hearing signals or from conducting the tasks.
 
-use std::io::{self, Write, stderr, stdout};
+use std::{
+    fs::File,
+    io::{self, Write, stderr, stdout},
+    path::Path,
+};
 
 use tokio::task::JoinHandle;
 
@@ -51,6 +55,12 @@ impl Printer {
     /// Text for stdout.
     pub(crate) fn out(&mut self, text: &str) {
         self.waiting.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// Adds to a file of text, here and now.
+    pub(crate) fn append(path: &Path, text: &str) -> io::Result<()> {
+        let mut file = File::options().append(true).create(true).open(path)?;
+        write_all(&mut file, text.as_bytes())
     }
 
     /// Lines for the file of events.

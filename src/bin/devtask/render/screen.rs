@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -15,9 +16,10 @@ use devtask::{
 use rustix::termios::tcgetwinsize;
 
 use super::{
+    github::Github,
     lines::{Lines, Style},
     process,
-    text::{duration, fitted, output_line},
+    text::{duration, fitted, output_line, shown},
     watch::Watched,
 };
 
@@ -30,6 +32,8 @@ pub(crate) const REFRESH: Duration = Duration::from_millis(100);
 pub(crate) struct Screen {
     lines: Lines,
     live: Option<Live>,
+    /// Where it is the log of a GitHub Actions job.
+    github: Option<Github>,
     running: Vec<Running>,
     /// Processes that are up, or on their way.
     processes: BTreeMap<TaskName, ProcessStatus>,
@@ -84,6 +88,7 @@ impl Screen {
         Self {
             lines,
             live: live.then(Live::default),
+            github: None,
             shows,
             running: Vec::new(),
             processes: BTreeMap::new(),
@@ -92,6 +97,17 @@ impl Screen {
             follow: None,
             clearing: Clearing::Never,
         }
+    }
+
+    /// For the log of a GitHub Actions job, if it is one.
+    #[must_use]
+    pub(crate) fn on_github(self, github: Option<Github>) -> Self {
+        Self { github, ..self }
+    }
+
+    /// Whether it is the log of a GitHub Actions job.
+    pub(crate) const fn is_on_github(&self) -> bool {
+        self.github.is_some()
     }
 
     /// For a watch instead of a run.
@@ -105,14 +121,33 @@ impl Screen {
     pub(crate) fn show(&mut self, event: &Event) {
         self.keep_up(event);
         self.clear_before(event);
+        if self.github.as_mut().is_some_and(|github| github.collect(event)) {
+            return;
+        }
         if let What::Log { task, .. } | What::LogGap { task, .. } = &event.what
             && !self.follow.unwrap_or_else(|| self.shows.lines_of.has(task))
         {
             return;
         }
-        for line in self.lines.of(event) {
-            self.note(&line);
+        let mut lines = self.lines.of(event);
+        if let Some(github) = &mut self.github {
+            lines = github.dress(event, lines, self.lines.style());
         }
+        lines.iter().for_each(|line| self.note(line));
+    }
+
+    /// A notice of devtask's own.
+    pub(crate) fn warn(&mut self, notice: &str) {
+        match &self.github {
+            Some(github) => self.note(&github.warning(notice)),
+            None => self.note(&format!("warning: {}", shown(notice))),
+        }
+    }
+
+    /// What is to be added to the page of a job, once the run is over, and where; asks how long that file is.
+    pub(crate) fn summary(&mut self, length: impl Fn(&Path) -> u64) -> Option<(PathBuf, String)> {
+        let is_run = self.lines.watched().is_none();
+        self.github.as_mut().filter(|_| is_run)?.summary(length)
     }
 
     fn clear_before(&mut self, event: &Event) {
