@@ -58,6 +58,7 @@
 //! | 9 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
 //! | 10 | [`serve`] | the session socket: who holds the tree serves the others in it | 4.6, 8 |
 //! | 10 | [`checks`] | what has passed a check that is given files | 7 |
+//! | 10 | [`doctor`] | what may stand in the way on this machine, and what mends it | |
 //! | 10 | [`guide`] | the contract, the protocol of task servers and the hazards, as text | |
 //!
 //! Siblings on floor 6 are strangers: who stands above carries everything between them. Async lives in
@@ -85,6 +86,7 @@
 pub mod checks;
 pub mod config;
 pub mod diagnostic;
+pub mod doctor;
 pub mod event;
 pub mod fingerprint;
 pub mod git;

@@ -36,6 +36,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("session", 9),
     ("serve", 10),
     ("checks", 10),
+    ("doctor", 10),
     ("guide", 10),
 ];
 

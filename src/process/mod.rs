@@ -57,6 +57,7 @@ pub use log::{DEFAULT_LOG_CAP, Keep, LogTarget, PROCESS_LOG_FILES, PROCESS_LOG_S
 pub use marker::SESSION_VARIABLE;
 pub use notify::{Notice, NotifySocket};
 pub use port::{HeldPort, PortClaim, PortHolder, PortTaken, port_holder};
+pub use predecessors::{DeadSession, dead_sessions};
 pub use probe::{HttpQuestion, Scheme, ask_http, ask_tcp};
 pub use recorder::{LineSink, Piece, Recorder, SinkMode, Written};
 pub use spawn_error::{SpawnError, fault_of_directory};

@@ -52,6 +52,35 @@ pub(super) fn write(sessions: &Path, marker: &Marker) -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// A session whose owner is dead, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadSession {
+    /// The numbers of its processes that still run.
+    pub running: Vec<u32>,
+}
+
+/// The sessions of a directory of session files whose owners are dead. Ends and removes nothing.
+#[must_use]
+pub fn dead_sessions(sessions: &Path) -> Vec<DeadSession> {
+    let entries = fs::read_dir(sessions).into_iter().flatten().flatten();
+    let dead = entries.filter_map(|entry| {
+        let marker = Marker::named(&entry.file_name())?;
+        let owner = owner_of(&entry.path());
+        if owner.as_ref().is_some_and(Owner::lives) {
+            return None;
+        }
+        let is_of_this_boot = owner.is_none_or(|owner| owner.boot == proc::boot_id());
+        let strays = if is_of_this_boot { sweep::carrying(&marker) } else { Vec::new() };
+        Some(DeadSession { running: Rest { groups: Vec::new(), strays }.numbers() })
+    });
+    dead.collect()
+}
+
+/// Who wrote a session file. What cannot be read was being written when its owner died.
+fn owner_of(path: &Path) -> Option<Owner> {
+    File::open(path).ok().and_then(|file| serde_json::from_reader(file).ok())
+}
+
 /// Kills what dead sessions left running, removes their files, and says how many there were.
 pub(super) async fn end_all(sessions: &Path, own: &Marker) -> io::Result<usize> {
     let entries = match fs::read_dir(sessions) {
@@ -68,8 +97,7 @@ pub(super) async fn end_all(sessions: &Path, own: &Marker) -> io::Result<usize> 
 }
 
 async fn end_one(path: &Path, marker: &Marker) -> io::Result<bool> {
-    // What cannot be read was being written when its owner died.
-    let owner: Option<Owner> = File::open(path).ok().and_then(|file| serde_json::from_reader(file).ok());
+    let owner = owner_of(path);
     if owner.as_ref().is_some_and(Owner::lives) {
         return Ok(false);
     }

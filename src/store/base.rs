@@ -234,6 +234,18 @@ impl ReadWrite {
     }
 }
 
+/// Whether a copy of the file is whole. Writes to it.
+pub(super) fn verify_copy(path: &Path) -> Result<(), Fault> {
+    guarded(|| {
+        let mut db = builder(CACHE).open(path).map_err(fault)?;
+        read_label(&db)?;
+        match db.check_integrity().map_err(fault)? {
+            true => Ok(()),
+            false => Err(Fault::Damage("it failed the integrity check".to_owned())),
+        }
+    })
+}
+
 /// What redb calls this table.
 pub(super) fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     TableDefinition::new(table.name())

@@ -36,6 +36,7 @@ mod record;
 mod shield;
 mod state;
 mod value;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -57,4 +58,5 @@ pub use shield::quiet_panics;
 pub use state::{Access, Opened, Store};
 #[doc(hidden)]
 pub use value::{decode_body, decode_stored};
+pub use verify::{Verified, verify};
 pub use writer::GroupWriter;

@@ -32,8 +32,9 @@ const WITHOUT_EVENTS: &[(u32, &str)] = &[
 
 /// What the file system of this directory is called, if its events cannot be relied on. What is not known
 /// is trusted: the self-test of the source has the last word.
+#[must_use]
 #[cfg(target_os = "linux")]
-pub(super) fn without_events(directory: &Path) -> Option<&'static str> {
+pub fn without_events(directory: &Path) -> Option<&'static str> {
     named(rustix::fs::statfs(directory).ok()?.f_type as u32)
 }
 
@@ -47,15 +48,17 @@ fn named(magic: u32) -> Option<&'static str> {
 const LOCAL: u32 = 0x1000;
 
 /// What the file system of this directory is called, if its events cannot be relied on.
+#[must_use]
 #[cfg(target_os = "macos")]
-pub(super) fn without_events(directory: &Path) -> Option<&'static str> {
+pub fn without_events(directory: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(directory).ok()?;
     (found.f_flags & LOCAL == 0).then_some("a file system of the network")
 }
 
 /// Nothing is known of others.
+#[must_use]
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(super) fn without_events(_directory: &Path) -> Option<&'static str> {
+pub fn without_events(_directory: &Path) -> Option<&'static str> {
     None
 }
 

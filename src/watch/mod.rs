@@ -70,5 +70,6 @@ mod source;
 mod state;
 
 pub use change::Change;
+pub use filesystem::without_events;
 pub use health::{Health, Limit, Polled, Why};
 pub use source::{Backend, Source, SourceError, SourceOptions, Synced, Watched};

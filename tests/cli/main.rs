@@ -8,6 +8,7 @@ mod checks;
 mod devenv;
 mod direct;
 mod entering;
+mod doctor;
 mod example;
 mod example_web;
 mod faults;

@@ -125,6 +125,12 @@ impl Loading {
 }
 
 impl Broken {
+    /// How many faults there are; none if the fault is that there is no file.
+    pub(crate) fn faults(&self) -> Option<usize> {
+        let is_no_file = self.faults.iter().any(|fault| fault.code == "no-configuration");
+        (!is_no_file).then(|| self.faults.iter().filter(|fault| fault.is_error()).count())
+    }
+
     pub(crate) fn rendered(&self, color: bool) -> String {
         diagnostic::render(&self.faults, &self.sources, color)
     }
@@ -332,7 +338,8 @@ impl App {
         }
     }
 
-    fn chosen_state_dir(&self) -> Option<PathBuf> {
+    /// Where the user wants the state.
+    pub(crate) fn chosen_state_dir(&self) -> Option<PathBuf> {
         self.globals.state_dir.as_ref().map(|dir| self.start_dir.join(dir))
     }
 

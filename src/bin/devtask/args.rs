@@ -2,11 +2,13 @@
 
 pub(crate) mod check;
 mod entry;
+mod doctor;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+pub(crate) use doctor::DoctorArgs;
 
 pub(crate) use entry::{AllowArgs, ExportArgs, ManArgs, Reader, RevokeArgs, ShellArgs};
 
@@ -148,6 +150,8 @@ pub(crate) enum Verb {
     Man(ManArgs),
     /// Show the log of a task's last execution
     Logs(LogsArgs),
+    /// See what may stand in the way on this machine, and what mends it; exit code 1 if something does
+    Doctor(DoctorArgs),
     /// For who writes a task server
     Tsp {
         #[command(subcommand)]

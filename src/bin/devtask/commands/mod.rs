@@ -7,6 +7,7 @@ mod check;
 mod command;
 mod completions;
 mod enter;
+mod doctor;
 mod errand;
 mod export;
 mod graph;
@@ -85,6 +86,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Graph(args)) => graph::graph(&mut app, &args),
         Some(Verb::Validate) => validate(&mut app),
         Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
+        Some(Verb::Doctor(args)) => doctor::doctor(&app, &args),
         Some(Verb::Tsp { verb }) => tsp::tsp(&app, &verb),
         Some(Verb::Complete { of }) => completions::names(&mut app, of),
         None => list::list(&mut app, &ListArgs::default(), true),
