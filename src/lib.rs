@@ -54,6 +54,7 @@
 //! | 6 | [`tsp`] | the Task Server Protocol: messages, connections, a kit for servers | 9 |
 //! | 7 | [`servers`] | task servers as programs: started, asked, judged, ended | 9 |
 //! | 7 | [`git`] | git as a program: what is staged, what a branch changed, a private checkout | |
+//! | 8 | [`hooks`] | git's hooks: installed beside what was there, and taken away again | 7 |
 //! | 8 | [`loader`] | finding, reading and joining task files and the lists of servers; keeping what they came to | 1, 1.1, 4.6, 9 |
 //! | 9 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
 //! | 10 | [`serve`] | the session socket: who holds the tree serves the others in it | 4.6, 8 |
@@ -92,6 +93,7 @@ pub mod fingerprint;
 pub mod git;
 pub mod graph;
 pub mod guide;
+pub mod hooks;
 pub mod loader;
 pub mod model;
 pub mod pattern;

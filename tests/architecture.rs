@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tsp", 6),
     ("servers", 7),
     ("git", 7),
+    ("hooks", 8),
     ("loader", 8),
     ("session", 9),
     ("serve", 10),

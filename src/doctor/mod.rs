@@ -156,6 +156,7 @@ pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
         findings.extend(state::examine(state_dir, patient.granularity));
     }
     findings.push(tools::git(patient));
+    findings.extend(tools::hooks(patient));
     findings.extend(tools::interpreters(patient));
     findings.push(task_files(patient.files));
     findings

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 use super::{Files, Finding, Patient};
 use crate::{
     git::{GitError, Repository, Version},
+    hooks::{Event, HookError, Standing, status},
     model::{Action, Interpreter, Task},
     process::find_program,
     session::Found,
@@ -40,6 +41,29 @@ pub(super) fn git(patient: &Patient<'_>) -> Finding {
         ),
         Err(error) => Finding::problem(ABOUT, error.to_string(), without),
     }
+}
+
+/// Whether git calls devtask. That it does not is nobody's fault.
+pub(super) fn hooks(patient: &Patient<'_>) -> Option<Finding> {
+    const ABOUT: &str = "git hooks";
+    let repository = Repository::around(patient.root()?, patient.environment).ok().flatten()?;
+    let standings = Event::ALL.map(|event| (event.name(), status(&repository, event)));
+    let trouble = standings.iter().find_map(|(name, standing)| match standing {
+        Ok(standing) => standing.trouble.clone().map(|trouble| (*name, trouble)),
+        Err(error) => Some((*name, error.to_string())),
+    });
+    if let Some((name, trouble)) = trouble {
+        let finding = Finding::note(ABOUT, trouble, format!("nothing is checked by devtask at {name}"));
+        return Some(finding.mended_by(format!("devtask hooks status {name}")));
+    }
+    let is_there =
+        |standing: &Result<Standing, HookError>| standing.as_ref().is_ok_and(|s| s.manner.is_some());
+    let installed = standings.iter().filter(|(_, standing)| is_there(standing)).map(|(name, _)| *name);
+    let installed: Vec<&str> = installed.collect();
+    Some(Finding::ok(
+        ABOUT,
+        if installed.is_empty() { "none of devtask's".to_owned() } else { installed.join(", ") },
+    ))
 }
 
 /// Each interpreter that tasks name, looked up where they would. Without tasks, the one that most have.

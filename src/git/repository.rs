@@ -139,8 +139,11 @@ impl Repository {
         text(self.caller.ask(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"])?)
     }
 
-    /// The tree without a file.
-    pub(super) fn empty_tree(&self) -> Result<String, GitError> {
+    /// The tree without a file, which git knows everywhere.
+    ///
+    /// # Errors
+    /// Git's.
+    pub fn empty_tree(&self) -> Result<String, GitError> {
         let words = ["hash-object", "-t", "tree", "--stdin"];
         text(self.caller.read(&words)?).ok_or_else(|| GitError::Unexpected { command: first_words(&words) })
     }

@@ -16,6 +16,7 @@ mod freshness;
 mod github;
 mod guests;
 mod history;
+mod hooks;
 mod hostile;
 mod kept;
 #[cfg(target_os = "linux")]

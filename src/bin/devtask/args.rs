@@ -3,12 +3,14 @@
 pub(crate) mod check;
 mod entry;
 mod doctor;
+mod hooks;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use hooks::{HookArgs, HookEvent, HooksVerb};
 
 pub(crate) use entry::{AllowArgs, ExportArgs, ManArgs, Reader, RevokeArgs, ShellArgs};
 
@@ -150,6 +152,11 @@ pub(crate) enum Verb {
     Man(ManArgs),
     /// Show the log of a task's last execution
     Logs(LogsArgs),
+    /// Have git call devtask before commits and pushes
+    Hooks {
+        #[command(subcommand)]
+        verb: HooksVerb,
+    },
     /// See what may stand in the way on this machine, and what mends it; exit code 1 if something does
     Doctor(DoctorArgs),
     /// For who writes a task server

@@ -12,6 +12,7 @@ mod errand;
 mod export;
 mod graph;
 mod guest;
+mod hooks;
 mod list;
 mod logs;
 mod look;
@@ -86,6 +87,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Graph(args)) => graph::graph(&mut app, &args),
         Some(Verb::Validate) => validate(&mut app),
         Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
+        Some(Verb::Hooks { verb }) => hooks::hooks(&mut app, &verb),
         Some(Verb::Doctor(args)) => doctor::doctor(&app, &args),
         Some(Verb::Tsp { verb }) => tsp::tsp(&app, &verb),
         Some(Verb::Complete { of }) => completions::names(&mut app, of),

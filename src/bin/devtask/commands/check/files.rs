@@ -132,7 +132,10 @@ impl Wanted {
                         .commit(name)
                         .map_err(|_| misused(&format!("there is no commit `{}`", name.to_string_lossy())))
                 };
-                let (from, to) = (commit(from)?, commit(to)?);
+                // The tree without a file: what has no other side yet is all new.
+                let empty = repository.empty_tree().map_err(|error| affected::failed(&error))?;
+                let from = if **from == *empty { empty } else { commit(from)? };
+                let to = commit(to)?;
                 let base = repository.merge_base(&from, &to).unwrap_or(from);
                 let changes = repository.between(&base, &to).map_err(|error| affected::failed(&error))?;
                 Ok((candidates(repository, &changes), Version::Commit(to)))
