@@ -141,6 +141,28 @@ fn a_failure_is_open_and_annotated_where_it_happened() {
 }
 
 #[test]
+fn what_is_checked_in_a_checkout_is_annotated_where_it_came_from() {
+    let mut tree = on_github("");
+    tree.write(
+        "sub/devtask.toml",
+        "[checks.words]\nexec = '! grep -nH bad \"$@\"'\nfiles = ['**/*.txt']\npass_files = true\n",
+    );
+    tree.write("sub/deep/a.txt", "good\nbad\n");
+    tree.set_env("GITHUB_WORKSPACE", tree.path(""));
+    for line in ["init -q -b main", "add ."] {
+        let mut git = std::process::Command::new("git");
+        assert!(git.args(line.split(' ')).current_dir(tree.root()).status().unwrap().success());
+    }
+    // Not as in the index, so it is looked at elsewhere.
+    tree.write("sub/deep/a.txt", "good\n");
+    let output = tree.devtask(["check", "--staged", "-C", "sub"]).run();
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.err.contains("looking at a checkout of it"), "{output}");
+    let log = Log::read(&output.err);
+    assert_eq!(log.commands, ["error file=sub/deep/a.txt,line=2,title=check%3Asub%3Awords::bad"], "{output}");
+}
+
+#[test]
 fn nothing_a_task_writes_is_a_command() {
     let tree = on_github(
         r####"

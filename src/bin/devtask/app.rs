@@ -51,6 +51,8 @@ pub(crate) struct App {
     /// Whether only what the user has allowed counts: nothing that was kept does, and programs of the tree are started
     /// only if it is allowed.
     pub(crate) judges: bool,
+    /// Where it is a checkout of ours: its top, and that of the repository it stands for.
+    pub(crate) checkout: Option<(PathBuf, PathBuf)>,
 }
 
 /// The projects of the tree, and their graph.
@@ -219,6 +221,7 @@ impl App {
             without_file: None,
             may_start: false,
             judges: false,
+            checkout: None,
             globals,
         };
         app.user = app.user_settings()?;
@@ -293,7 +296,8 @@ impl App {
         let path = |name| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         (self.ui(project) == Ui::Github).then(|| {
             let (workspace, summary) = (path("GITHUB_WORKSPACE"), path("GITHUB_STEP_SUMMARY"));
-            Github::new(Ground { root: root.to_owned(), workspace, summary })
+            let (root, checkout) = (root.to_owned(), self.checkout.clone());
+            Github::new(Ground { root, workspace, summary, checkout })
         })
     }
 

@@ -5,13 +5,36 @@ use std::{error::Error, time::Duration};
 use devtask::store::{Owner, now_ms};
 use unicode_width::UnicodeWidthChar as _;
 
-/// Text from elsewhere, safe for a terminal: control characters are spelled out (hazard E8).
+/// Text from elsewhere, safe for a terminal: control characters are spelled out (hazard E8). So is the bracket of `##[`, which
+/// begins a command wherever it stands in the log of a GitHub Actions job.
 pub(crate) fn shown(text: &str) -> String {
-    if !text.chars().any(is_unsafe) {
+    let has_mark = has_mark(text);
+    if !has_mark && !text.chars().any(is_unsafe) {
         return text.to_owned();
     }
-    let spelled = |c: char| if is_unsafe(c) { c.escape_default().to_string() } else { c.to_string() };
+    let spelled = |c: char| match c {
+        '[' if has_mark => c.escape_unicode().to_string(),
+        c if is_unsafe(c) => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
     text.chars().map(spelled).collect()
+}
+
+fn has_mark(text: &str) -> bool {
+    let seen = || text.chars().filter(|c| !is_ignorable(*c)).collect::<String>();
+    text.contains('[') && text.contains('#') && seen().contains("##[")
+}
+
+/// Characters that comparing for people passes over (Unicode's `Default_Ignorable_Code_Point`).
+pub(crate) const fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// At most this many characters of a text.
@@ -133,6 +156,9 @@ mod tests {
     fn names_cannot_write_on_the_terminal() {
         assert_eq!(shown("a/b c-ü"), "a/b c-ü");
         assert_eq!(shown("a\x1b[31m\n\u{202e}"), "a\\u{1b}[31m\\n\\u{202e}");
+        assert_eq!(shown("#[a] ##x [b]"), "#[a] ##x [b]");
+        assert_eq!(shown("##[error]x"), "##\\u{5b}error]x");
+        assert_eq!(shown("#\u{200b}#[error]x"), "#\u{200b}#\\u{5b}error]x");
     }
 
     #[test]

@@ -125,6 +125,7 @@ impl Aside {
         };
         let mut app = App::new(globals)?;
         app.may_start = true;
+        app.checkout = Some((dir.clone(), repository.top().to_owned()));
         let tree = app.load()?;
         Ok(Self { repository, checkout, app, tree })
     }

@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use crate::render::text;
+use crate::render::text::{self, is_ignorable};
 
 /// The runner cuts messages of annotations to 4096 characters of UTF-16.
 const MESSAGE: usize = 2000;
@@ -82,18 +82,6 @@ pub(super) fn unmarked(line: &str) -> String {
     let line: String =
         if line.is_ascii() { line.to_owned() } else { line.chars().filter(|c| !is_ignorable(*c)).collect() };
     line.replace("##[", "##\\[")
-}
-
-/// Characters that comparing for people passes over (Unicode's `Default_Ignorable_Code_Point`).
-const fn is_ignorable(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 /// Words nobody can guess.

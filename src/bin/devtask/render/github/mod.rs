@@ -45,6 +45,8 @@ pub(crate) struct Ground {
     pub(crate) workspace: Option<PathBuf>,
     /// The file whose text is shown on the page of the run (`GITHUB_STEP_SUMMARY`).
     pub(crate) summary: Option<PathBuf>,
+    /// The top of a checkout of ours, and that of the repository it stands for: annotations are about that.
+    pub(crate) checkout: Option<(PathBuf, PathBuf)>,
 }
 
 /// Turns lines into what a job's log wants.
@@ -237,8 +239,13 @@ impl Ground {
         let found =
             from.iter().find_map(|from| from.join(path).canonicalize().ok().filter(|f| f.is_file()))?;
         let beneath_root = found.strip_prefix(&root).ok()?;
+        let original = self.checkout.as_ref().and_then(|(aside, top)| {
+            let beneath = found.strip_prefix(aside.canonicalize().ok()?).ok()?;
+            Some(top.canonicalize().ok()?.join(beneath))
+        });
+        let original = original.as_deref().unwrap_or(&found);
         let workspace = self.workspace.as_ref().and_then(|w| w.canonicalize().ok());
-        let relative = workspace.as_ref().and_then(|w| found.strip_prefix(w).ok()).unwrap_or(beneath_root);
+        let relative = workspace.as_ref().and_then(|w| original.strip_prefix(w).ok()).unwrap_or(beneath_root);
         relative.to_str().map(str::to_owned)
     }
 }
