@@ -3,7 +3,7 @@
 //!
 //! What a task writes is never a command to the runner: a branch of a stranger could set variables, hide lines or annotate
 //! files with it. So what tasks wrote stands where commands are stopped, and in every other line what the runner would take
-//! for one is broken. A step that means to issue commands does so beside devtask.
+//! for one is broken (hazard E9). A step that means to issue commands does so beside devtask.
 
 mod command;
 mod place;
