@@ -419,7 +419,7 @@ impl App {
             judged(&tree)?;
         }
         self.choose_colors(Some(&tree.loaded.settings));
-        eprint!("{}", diagnostic::render(&tree.loaded.warnings, &tree.loaded.sources, self.color_err));
+        eprint!("{}", self.rendered(&tree.loaded.warnings, &tree.loaded.sources));
         Ok(tree)
     }
 

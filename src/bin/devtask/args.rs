@@ -1,8 +1,8 @@
 //! What can be typed. Help, completions and the manual are made from here.
 
 pub(crate) mod check;
-mod entry;
 mod doctor;
+mod entry;
 mod hooks;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
