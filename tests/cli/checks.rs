@@ -120,6 +120,21 @@ fn what_failed_is_looked_at_until_it_passes() {
 }
 
 #[test]
+fn a_fix_tells_of_what_it_changed_and_of_nothing_else() {
+    let tree = tree();
+    tree.repository();
+    tree.ok("check");
+    tree.write("a.txt", "BAD\n");
+    tree.write("sub/b.txt", "b, staged\n");
+    tree.ok("check sub/b.txt");
+    tree.git("add -A");
+    let fixed = tree.ok("fix --staged");
+    let told: Vec<&str> = fixed.err.lines().filter(|line| line.starts_with("Fixed")).collect();
+    assert_eq!(told, ["Fixed             a.txt"], "{fixed}");
+    assert_eq!(tree.git("show :a.txt"), "GOOD\n");
+}
+
+#[test]
 fn a_check_that_passed_once_and_then_failed_is_not_believed() {
     let mut tree = tree();
     tree.set_env("OUTSIDE", "1");

@@ -227,8 +227,13 @@ impl Work<'_> {
                 |left: &Left| graph.task(left.assigned.task).check.as_ref().is_some_and(|c| c.passes_files);
             return Ok(if exit == Exit::Done && left.iter().any(takes) { Exit::WouldRun } else { exit });
         }
-        let files = left.iter().flat_map(|left| &left.assigned.files);
-        let done = Done { exit, after: Look::at(&ground, files), before };
+        let touched: Vec<&Assigned> = match self.verb {
+            Verb::Check => left.iter().map(|left| &left.assigned).collect(),
+            // A fix may touch what it was not given.
+            Verb::Fix => assigned.iter().collect(),
+        };
+        let after = Look::at(&ground, touched.iter().flat_map(|assigned| &assigned.files));
+        let done = Done { exit, after, before };
         if self.verb == Verb::Check {
             self.remember(&left, &outcomes, &ground, &done, memory);
             return Ok(self.judge(&left, &outcomes, &done));
