@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("fingerprint", 3),
     ("shell", 3),
     ("trust", 3),
+    ("propose", 3),
     ("plan", 4),
     ("schedule", 5),
     ("scan", 6),

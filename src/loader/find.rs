@@ -218,7 +218,7 @@ fn nothing_found(looked_in: &[PathBuf]) -> Diagnostic {
             fault = fault.note(format!("there is {}", neighbours.join(", ")));
         }
     }
-    fault.hint("write a devtask.toml, such as: tasks.hello.exec = \"echo hello\"")
+    fault.hint("`devtask init` proposes a devtask.toml; a short one is: tasks.hello.exec = \"echo hello\"")
 }
 
 fn is_file(path: &Path) -> bool {

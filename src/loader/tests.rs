@@ -102,7 +102,7 @@ fn where_nothing_is_found_the_fault_says_where_it_was_looked_for() {
     assert_eq!(fault.notes, [looked, "there is package.json, Makefile".to_owned()]);
     assert_eq!(
         fault.hint.as_deref(),
-        Some("write a devtask.toml, such as: tasks.hello.exec = \"echo hello\"")
+        Some("`devtask init` proposes a devtask.toml; a short one is: tasks.hello.exec = \"echo hello\"")
     );
 }
 

@@ -504,7 +504,7 @@ error[no-configuration]: no task file found
  |
  = note: looked for devtask.toml or devtask.json in ROOT and upward to ABOVE
  = note: there is package.json, Makefile
- = help: write a devtask.toml, such as: tasks.hello.exec = "echo hello"
+ = help: `devtask init` proposes a devtask.toml; a short one is: tasks.hello.exec = "echo hello"
 "#,
     );
     tree.write("devtask.toml", "tasks.hello.exec = \"echo hello\"");

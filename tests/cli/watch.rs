@@ -1093,7 +1093,7 @@ fn what_a_watch_cannot_do_is_refused() {
 #[test]
 fn without_a_task_file_both_ways_are_named() {
     let output = Sandbox::new().expect(2, "watch");
-    let hint = "write a devtask.toml, such as: tasks.hello.exec = \"echo hello\"; \
+    let hint = "`devtask init` proposes a devtask.toml; a short one is: tasks.hello.exec = \"echo hello\"; \
                 or watch files for a command: devtask watch -g 'src/**/*.rs' -- cargo test\n";
     assert!(output.err.contains(hint), "{output}");
     let output = Sandbox::new().expect(2, "run");

@@ -142,6 +142,8 @@ pub(crate) enum Verb {
     Why(WhyArgs),
     /// Draw the graph
     Graph(GraphArgs),
+    /// Propose a devtask.toml from what other tools have left here; run and write nothing
+    Init(InitArgs),
     /// Check the task files and run nothing
     Validate,
     /// Print the JSON Schema of task files
@@ -177,6 +179,13 @@ pub(crate) enum Verb {
         #[arg(value_enum, default_value = "tasks")]
         of: Named,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// Write what is proposed: devtask.toml here, and one in each member of a workspace; never over another
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 /// What has names to be completed.

@@ -13,6 +13,7 @@ mod export;
 mod graph;
 mod guest;
 mod hooks;
+mod init;
 mod list;
 mod logs;
 mod look;
@@ -85,6 +86,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Show(args)) => show::show(&mut app, &args),
         Some(Verb::Why(args)) => why::why(&mut app, &args),
         Some(Verb::Graph(args)) => graph::graph(&mut app, &args),
+        Some(Verb::Init(args)) => init::init(&app, &args),
         Some(Verb::Validate) => validate(&mut app),
         Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
         Some(Verb::Hooks { verb }) => hooks::hooks(&mut app, &verb),

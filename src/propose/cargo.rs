@@ -1,0 +1,151 @@
+//! `Cargo.toml`: each package of a workspace is built and tested after those it depends on.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::{
+    draft::{Draft, Projects, key, project},
+    package::{self, Graph, Needs},
+    paths, sources,
+    tree::Tree,
+};
+
+const TOOL: &str = "cargo";
+const MANIFEST: &str = "Cargo.toml";
+
+struct Workspace {
+    root: String,
+    manifests: BTreeMap<String, Table>,
+    graph: Graph,
+}
+
+pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
+    for root in package::roots(tree, &[MANIFEST]) {
+        let Some(workspace) = Workspace::read(tree, root) else { continue };
+        for (dir, manifest) in &workspace.manifests {
+            let Some(package) = manifest.get("package") else { continue };
+            let name = package.get("name").and_then(Value::as_str);
+            let drafts = workspace.drafts(tree, dir);
+            project(projects, dir, name).drafts.extend(drafts);
+        }
+        let fetch = workspace.fetch(tree);
+        project(projects, &workspace.root, None).drafts.splice(0..0, fetch);
+    }
+}
+
+impl Workspace {
+    fn read(tree: &Tree<'_>, root: String) -> Option<Self> {
+        let place = paths::join(&root, MANIFEST);
+        let own = tree.toml(&place)?;
+        let mut manifests = BTreeMap::new();
+        if let Some(workspace) = own.get("workspace") {
+            let mut globs = sources::toml_strings(workspace.get("members"));
+            globs.extend(
+                sources::toml_strings(workspace.get("exclude")).into_iter().map(|dir| format!("!{dir}")),
+            );
+            for dir in package::members(tree, &place, &root, MANIFEST, &globs) {
+                let manifest = tree.toml(&paths::join(&dir, MANIFEST));
+                manifest.into_iter().for_each(|manifest| {
+                    manifests.insert(dir.clone(), manifest);
+                });
+            }
+        }
+        manifests.insert(root.clone(), own);
+        let mut workspace = Self { root, manifests, graph: Graph::new() };
+        let dirs = workspace.manifests.keys().cloned().collect::<Vec<_>>();
+        workspace.graph = dirs.into_iter().map(|dir| (dir.clone(), workspace.needs(&dir))).collect();
+        Some(workspace)
+    }
+
+    fn needs(&self, dir: &str) -> Needs {
+        let mut needs = Needs::default();
+        let Some(manifest) = self.manifests.get(dir) else { return needs };
+        let of_targets = manifest.get("target").and_then(Value::as_table);
+        let of_targets = of_targets.into_iter().flat_map(Table::values).filter_map(Value::as_table);
+        for table in [manifest].into_iter().chain(of_targets) {
+            for section in ["dependencies", "build-dependencies"] {
+                needs.build.extend(self.paths(dir, table.get(section)));
+            }
+            needs.test.extend(self.paths(dir, table.get("dev-dependencies")));
+        }
+        needs
+    }
+
+    /// The directories of those dependencies that are members.
+    fn paths(&self, dir: &str, section: Option<&Value>) -> Vec<String> {
+        let section = section.and_then(Value::as_table);
+        let path = |(name, value): (&String, &Value)| {
+            let inherited =
+                || self.manifests.get(&self.root)?.get("workspace")?.get("dependencies")?.get(name);
+            let (from, value) = match value.get("workspace").and_then(Value::as_bool) {
+                Some(true) => (self.root.as_str(), inherited()?),
+                _ => (dir, value),
+            };
+            paths::resolve(from, value.get("path")?.as_str()?)
+        };
+        section
+            .into_iter()
+            .flatten()
+            .filter_map(path)
+            .filter(|dir| self.manifests.contains_key(dir))
+            .collect()
+    }
+
+    /// What a package and those it rests on are made from.
+    fn inputs(&self, tree: &Tree<'_>, dir: &str, needed: &[String]) -> Vec<String> {
+        let mut inputs = sources::all(tree, dir, dir, if dir == self.root { &["target"] } else { &[] });
+        let within = |other: &&String| *other != dir && paths::beneath(other, dir).is_some();
+        // Other members beneath this one are no part of it.
+        let others = self.manifests.keys().filter(within).filter(|other| !needed.contains(other));
+        inputs.extend(others.map(|other| format!("!{}/**", paths::literal(dir, other))));
+        let outside = needed.iter().filter(|other| !within(other));
+        inputs.extend(outside.map(|other| paths::join(&paths::literal(dir, other), "**")));
+        // Git may ignore the lock file: named like this it counts anyway.
+        inputs.push(paths::literal(dir, &paths::join(&self.root, "Cargo.lock")));
+        inputs.extend(sources::there(tree, dir, &self.root, &[".cargo/config.toml"]));
+        if dir != self.root {
+            let names = [MANIFEST, "rust-toolchain", "rust-toolchain.toml"];
+            inputs.extend(sources::there(tree, dir, &self.root, &names));
+        }
+        inputs
+    }
+
+    fn drafts(&self, tree: &Tree<'_>, dir: &str) -> Vec<Draft> {
+        let build_of = |dir: &String| key(dir, TOOL, "build");
+        let draft = |name: &str, tests: bool| {
+            let needed = package::closure(&self.graph, dir, tests);
+            let mut after: Vec<String> = needed.iter().map(build_of).collect();
+            let first = if tests { key(dir, TOOL, "build") } else { key(&self.root, TOOL, "fetch") };
+            after.insert(0, first);
+            Draft {
+                key: key(dir, TOOL, name),
+                tool: TOOL,
+                wish: name.to_owned(),
+                origin: MANIFEST.to_owned(),
+                after,
+                inputs: self.inputs(tree, dir, &needed),
+                exec: Some(format!("cargo {name}")),
+                ..Draft::default()
+            }
+        };
+        vec![draft("build", false), draft("test", true)]
+    }
+
+    /// Without a lock file the first build would write it, and so change what it is made from.
+    fn fetch(&self, tree: &Tree<'_>) -> Option<Draft> {
+        if tree.has(&paths::join(&self.root, "Cargo.lock")) {
+            return None;
+        }
+        let manifests = self.manifests.keys().map(|dir| paths::join(dir, MANIFEST));
+        Some(Draft {
+            key: key(&self.root, TOOL, "fetch"),
+            tool: TOOL,
+            wish: "fetch".to_owned(),
+            origin: format!("{MANIFEST}, as there is no Cargo.lock"),
+            inputs: manifests.map(|path| paths::literal(&self.root, &path)).collect(),
+            exec: Some("cargo fetch".to_owned()),
+            ..Draft::default()
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! From drafts to task files: names, edges without circles, text.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Found,
+    draft::{Draft, Project, Projects},
+    name::{Names, legal},
+    paths,
+    quote::{comment, list, string},
+};
+
+/// What a task is called in its file, and everywhere.
+#[derive(Clone, Debug)]
+struct Named {
+    project: String,
+    local: String,
+    is_process: bool,
+}
+
+/// The files, the root's first, and how many tasks and processes are in them.
+pub(super) fn compose(found: &Found, mut projects: Projects) -> (Vec<(String, String)>, usize) {
+    let names = project_names(found, &projects);
+    let named = task_names(&mut projects, &names);
+    let edges = edges(&mut projects, &named);
+    let members: Vec<&String> = projects.keys().filter(|dir| !dir.is_empty()).collect();
+    let includes = includes(&members);
+    let tasks = projects.values().flat_map(|p| &p.drafts).filter(|draft| draft.off.is_none()).count();
+    let text = |(dir, project): (&String, &Project)| {
+        let mut file =
+            header(&names[dir], if dir.is_empty() { &includes } else { &[] }, project, dir.is_empty());
+        // What is commented out is read last.
+        let (off, on): (Vec<&Draft>, Vec<&Draft>) =
+            project.drafts.iter().partition(|draft| draft.off.is_some());
+        for draft in on.into_iter().chain(off) {
+            file.push('\n');
+            file.push_str(&block(draft, &named, edges.get(&draft.key)));
+        }
+        project.tables.iter().for_each(|table| file.push_str(&format!("\n{table}")));
+        if !project.remarks.is_empty() {
+            file.push('\n');
+        }
+        project.remarks.iter().for_each(|line| file.push_str(&format!("{}\n", remark(line))));
+        (paths::join(dir, "devtask.toml"), file)
+    };
+    (projects.iter().map(text).collect(), tasks)
+}
+
+/// A remark keeps its indentation.
+fn remark(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len();
+    comment(line).replacen("# ", &format!("# {}", " ".repeat(indent.min(8))), 1)
+}
+
+/// What projects are called: as their manifests or their directories are, or by their whole paths.
+fn project_names(found: &Found, projects: &Projects) -> BTreeMap<String, String> {
+    let mut names = Names::default();
+    // Tasks of devenv's own names would be taken for its events.
+    names.take(&["devenv".to_owned()]);
+    let wishes = |(dir, project): (&String, &Project)| {
+        let own = if dir.is_empty() { &found.name } else { paths::split(dir).1 };
+        let wish = project.wish.as_deref().filter(|wish| legal(wish) != "unnamed").unwrap_or(own);
+        let name = names.take(&[legal(wish), legal(&paths::join(dir, ""))]);
+        (dir.clone(), name)
+    };
+    projects.iter().map(wishes).collect()
+}
+
+/// Names for what is no comment. What yields becomes one where its name is taken.
+fn task_names(projects: &mut Projects, names: &BTreeMap<String, String>) -> BTreeMap<String, Named> {
+    let mut named = BTreeMap::new();
+    for (dir, project) in projects {
+        let (mut tasks, mut processes) = (Names::default(), Names::default());
+        let mut first: BTreeMap<(String, bool), (String, String)> = BTreeMap::new();
+        for draft in project.drafts.iter_mut().filter(|draft| draft.off.is_none()) {
+            let wish = (legal(&draft.wish), draft.is_process);
+            if let Some((local, origin)) = first.get(&wish).filter(|_| draft.yields) {
+                draft.off = Some(format!("{local} is here already, from {origin}"));
+                // Whoever comes after it comes after that one.
+                let project = names[dir].clone();
+                named.insert(
+                    draft.key.clone(),
+                    Named { project, local: local.clone(), is_process: draft.is_process },
+                );
+                continue;
+            }
+            let taken = if draft.is_process { &mut processes } else { &mut tasks };
+            let local = taken.take(&[wish.0.clone(), legal(&format!("{}-{}", draft.tool, wish.0))]);
+            first.entry(wish).or_insert_with(|| (local.clone(), draft.origin.clone()));
+            let project = names[dir].clone();
+            named.insert(draft.key.clone(), Named { project, local, is_process: draft.is_process });
+        }
+    }
+    named
+}
+
+/// What each draft comes after, by names as its file has them. An edge that would close a circle is left out.
+fn edges(projects: &mut Projects, named: &BTreeMap<String, Named>) -> BTreeMap<String, Vec<String>> {
+    let mut edges: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for draft in projects.values_mut().flat_map(|p| &mut p.drafts).filter(|draft| draft.off.is_none()) {
+        let Some(own) = named.get(&draft.key) else { continue };
+        let name = format!("{}:{}", own.project, own.local);
+        for other in draft.after.iter().filter_map(|key| named.get(key)).filter(|other| !other.is_process) {
+            let upstream = format!("{}:{}", other.project, other.local);
+            let written = if other.project == own.project { &other.local } else { &upstream };
+            let known = graph.get(&name).is_some_and(|after| after.contains(&upstream));
+            if known || upstream == name && !own.is_process {
+                continue;
+            }
+            if !own.is_process && leads_to(&graph, &upstream, &name) {
+                draft.remarks.push(format!("Not after {written}, which comes after it."));
+                continue;
+            }
+            edges.entry(draft.key.clone()).or_default().push(written.clone());
+            let from = if own.is_process { format!("devenv:processes:{name}") } else { name.clone() };
+            graph.entry(from).or_default().insert(upstream);
+        }
+    }
+    edges
+}
+
+/// Whether `from` comes after `to`, through however many others.
+fn leads_to(graph: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
+    let (mut seen, mut todo) = (BTreeSet::new(), vec![from]);
+    while let Some(next) = todo.pop() {
+        if next == to {
+            return true;
+        }
+        if seen.insert(next) {
+            todo.extend(graph.get(next).into_iter().flatten().map(String::as_str));
+        }
+    }
+    false
+}
+
+/// The members, those that lie side by side as one pattern: of the directories it means only those with a task file
+/// are included.
+fn includes(members: &[&String]) -> Vec<String> {
+    let mut by_parent: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for dir in members {
+        let (parent, name) = paths::split(dir);
+        by_parent.entry(parent).or_default().push(name);
+    }
+    let mut includes = Vec::new();
+    for (parent, names) in by_parent {
+        let parent_glob = globset::escape(parent);
+        match names.as_slice() {
+            // Everything beside the root's own file would be meant.
+            [_, _, ..] if !parent.is_empty() => includes.push(format!("{parent_glob}/*")),
+            names => includes.extend(names.iter().map(|name| globset::escape(&paths::join(parent, name)))),
+        }
+    }
+    includes
+}
+
+fn header(name: &str, includes: &[String], project: &Project, is_root: bool) -> String {
+    let mut text = String::new();
+    if is_root {
+        text.push_str("# Proposed by devtask init from what is here. Change it as you like.\n");
+    }
+    let on = || project.drafts.iter().filter(|draft| draft.off.is_none());
+    if on().any(|draft| draft.inputs.iter().any(|input| input == "**")) {
+        text.push_str(
+            "# \"**\" is every file here that git does not ignore: name fewer where a task reads fewer,\n",
+        );
+        text.push_str("# and leave out what a task makes itself, as in \"!dist/**\".\n");
+    }
+    text.push_str(&format!("name = {}\n", string(name)));
+    if !includes.is_empty() {
+        text.push_str(&format!("include = {}\n", list(includes)));
+    }
+    if is_root && includes.is_empty() && project.drafts.is_empty() {
+        text.push_str(EMPTY);
+    }
+    text
+}
+
+/// What a file may look like of which nothing could be guessed.
+const EMPTY: &str = r#"
+# Nothing was recognised here. A task is:
+# [tasks.build]
+# execIfModified = ["src/**"]
+# exec = "make"
+"#;
+
+/// A table, as a comment if it is off.
+fn block(draft: &Draft, named: &BTreeMap<String, Named>, after: Option<&Vec<String>>) -> String {
+    let own = named.get(&draft.key).filter(|_| draft.off.is_none());
+    let local = own.map_or_else(|| legal(&draft.wish), |named| named.local.clone());
+    let table = if draft.is_process { "processes" } else { "tasks" };
+    let mut lines = String::new();
+    lines.push_str(&format!("[{table}.{local}]\n"));
+    if let Some(description) = &draft.description {
+        lines.push_str(&format!("description = {}\n", string(description)));
+    }
+    let mut put = |name: &str, texts: &[String]| {
+        if !texts.is_empty() {
+            lines.push_str(&format!("{name} = {}\n", list(texts)));
+        }
+    };
+    if draft.off.is_none() {
+        put("after", after.map_or(&[], Vec::as_slice));
+        put("execIfModified", &draft.inputs);
+        put("outputs", &draft.outputs);
+    }
+    if draft.is_process && !draft.is_enabled {
+        lines.push_str("start.enable = false\n");
+    }
+    if let Some(exec) = &draft.exec {
+        lines.push_str(&format!("exec = {}\n", string(exec)));
+    }
+    let Some(reason) = &draft.off else {
+        let mut text = comment(&format!("from {}", draft.origin)) + "\n";
+        draft.remarks.iter().for_each(|line| text.push_str(&(comment(line) + "\n")));
+        return text + &lines;
+    };
+    let mut text = comment(&format!("from {}; left out: {reason}", draft.origin)) + "\n";
+    lines.lines().for_each(|line| text.push_str(&format!("# {line}\n")));
+    text
+}

@@ -1,0 +1,69 @@
+//! `composer.json`: packages are installed, and scripts become tasks.
+
+use serde_json::Value;
+
+use super::{
+    draft::{Draft, Projects, key, project},
+    nature::{self, Nature},
+    package, paths, sources,
+    tree::Tree,
+};
+
+const TOOL: &str = "composer";
+const MANIFEST: &str = "composer.json";
+
+pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
+    for dir in package::roots(tree, &[MANIFEST]) {
+        let Some(package) = tree.json(&paths::join(&dir, MANIFEST)) else { continue };
+        let name = package.get("name").and_then(Value::as_str).and_then(|name| name.rsplit('/').next());
+        let mut drafts = vec![install(tree, &dir)];
+        let scripts = package.get("scripts").and_then(Value::as_object);
+        let is_event = |name: &str| name.starts_with("pre-") || name.starts_with("post-");
+        let scripts = scripts.into_iter().flatten().filter(|(name, _)| !is_event(name));
+        drafts.extend(scripts.map(|(name, script)| draft(tree, &dir, name, script)));
+        project(projects, &dir, name).drafts.extend(drafts);
+    }
+}
+
+fn install(tree: &Tree<'_>, dir: &str) -> Draft {
+    let lock = tree.first_of(dir, &["composer.lock"]);
+    Draft {
+        key: key(dir, TOOL, "install"),
+        tool: TOOL,
+        wish: "install".to_owned(),
+        origin: [MANIFEST].into_iter().chain(lock).collect::<Vec<_>>().join(" and "),
+        remarks: vec!["After vendor was removed: devtask run install --force".to_owned()],
+        inputs: [MANIFEST].into_iter().chain(lock).map(str::to_owned).collect(),
+        exec: Some("composer install --no-interaction".to_owned()),
+        ..Draft::default()
+    }
+}
+
+fn draft(tree: &Tree<'_>, dir: &str, name: &str, script: &Value) -> Draft {
+    let command = sources::json_strings(Some(script)).join("\n");
+    let nature = nature::of_command(name, &command);
+    let hidden = [".php-cs-fixer.dist.php", ".php-cs-fixer.php"];
+    let mut draft = Draft {
+        key: key(dir, TOOL, name),
+        tool: TOOL,
+        wish: name.to_owned(),
+        is_process: nature == Nature::Endless,
+        origin: format!("{MANIFEST}, scripts.{name}"),
+        after: vec![key(dir, TOOL, "install")],
+        exec: Some(format!("composer run-script {}", paths::word(name))),
+        off: match nature {
+            _ if name.starts_with('-') => Some("its name looks like an option".to_owned()),
+            Nature::Effect(reason) => Some(format!("it {reason}")),
+            Nature::Unknown => Some("nobody can tell from outside what it does".to_owned()),
+            _ => None,
+        },
+        ..Draft::default()
+    };
+    if nature.is_work() {
+        draft.inputs = sources::all(tree, dir, dir, &["vendor"]);
+        draft.inputs.extend(sources::there(tree, dir, dir, &hidden));
+        // Git may ignore the lock file: named like this it counts anyway.
+        draft.inputs.push("composer.lock".to_owned());
+    }
+    draft
+}

@@ -1,0 +1,62 @@
+//! What readers of manifests hand on: tasks and processes without their final names.
+
+use std::collections::BTreeMap;
+
+/// A task or a process, as one file of another tool has it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    /// What `after` calls it: see [`key`].
+    pub(super) key: String,
+    /// The tool, which makes a name another where two would be alike.
+    pub(super) tool: &'static str,
+    /// What it is called there.
+    pub(super) wish: String,
+    pub(super) is_process: bool,
+    /// Of a process: whether it is started where none is named.
+    pub(super) is_enabled: bool,
+    /// The file it is from, and the place in it.
+    pub(super) origin: String,
+    /// What a person should know.
+    pub(super) remarks: Vec<String>,
+    pub(super) description: Option<String>,
+    /// The keys of what comes first.
+    pub(super) after: Vec<String>,
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<String>,
+    /// None: it only stands for what it is after.
+    pub(super) exec: Option<String>,
+    /// Why it is commented out.
+    pub(super) off: Option<String>,
+    /// Whether it is left out where a task of its name was proposed already.
+    pub(super) yields: bool,
+}
+
+/// What tells a draft from all others.
+pub(super) fn key(dir: &str, tool: &str, name: &str) -> String {
+    // None of these can have this character.
+    format!("{dir}\0{tool}\0{name}")
+}
+
+/// A directory that gets a task file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Project {
+    /// What it would be called.
+    pub(super) wish: Option<String>,
+    pub(super) drafts: Vec<Draft>,
+    /// Lines at the end of its file.
+    pub(super) remarks: Vec<String>,
+    /// Tables that are complete as they are.
+    pub(super) tables: Vec<String>,
+}
+
+/// All of them, by their directories.
+pub(super) type Projects = BTreeMap<String, Project>;
+
+/// The project of a directory, which calls itself so.
+pub(super) fn project<'a>(projects: &'a mut Projects, dir: &str, wish: Option<&str>) -> &'a mut Project {
+    let project = projects.entry(dir.to_owned()).or_default();
+    if project.wish.is_none() {
+        project.wish = wish.map(str::to_owned);
+    }
+    project
+}

@@ -1,0 +1,198 @@
+//! What a command is for, as far as its name tells.
+
+/// What kind of work is behind a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// Makes files that others build on.
+    Build,
+    /// Runs tests, which may use what was built.
+    Test,
+    /// Looks at the sources and says what is wrong with them.
+    Check,
+    /// Goes on until it is ended.
+    Endless,
+    /// Does what a person decides about, for this reason.
+    Effect(&'static str),
+    /// Nobody can tell.
+    Unknown,
+}
+
+const ENDLESS: &[&str] =
+    &["dev", "develop", "preview", "serve", "server", "start", "storybook", "watch", "live", "hot"];
+const TEST: &[&str] = &["test", "tests", "unit", "integration", "e2e", "spec", "coverage", "cov", "testing"];
+const CHECK: &[&str] = &[
+    "check",
+    "checks",
+    "ci",
+    "clippy",
+    "eslint",
+    "lint",
+    "lints",
+    "linter",
+    "mypy",
+    "phpstan",
+    "psalm",
+    "ruff",
+    "shellcheck",
+    "stylelint",
+    "tsc",
+    "typecheck",
+    "types",
+    "typing",
+    "validate",
+    "verify",
+    "vet",
+];
+const BUILD: &[&str] = &[
+    "all",
+    "build",
+    "bundle",
+    "codegen",
+    "compile",
+    "css",
+    "doc",
+    "docs",
+    "gen",
+    "generate",
+    "generated",
+    "proto",
+    "protobuf",
+    "transpile",
+    "wasm",
+];
+/// Words, and why what they do is a person's decision.
+const EFFECTS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "deploy",
+            "publish",
+            "release",
+            "push",
+            "upload",
+            "ship",
+            "promote",
+            "rollback",
+            "submit",
+            "undeploy",
+            "provision",
+            "apply",
+            "destroy",
+            "terraform",
+            "notify",
+            "login",
+        ],
+        "has effects elsewhere",
+    ),
+    (
+        &[
+            "clean",
+            "distclean",
+            "clear",
+            "purge",
+            "nuke",
+            "reset",
+            "drop",
+            "delete",
+            "remove",
+            "rm",
+            "prune",
+            "eject",
+        ],
+        "removes things",
+    ),
+    (
+        &[
+            "fix", "fixup", "format", "fmt", "prettier", "black", "isort", "autofix", "rewrite", "sort",
+            "beautify",
+        ],
+        "rewrites sources",
+    ),
+    (
+        &["update", "upgrade", "bump", "version", "tag", "commit", "changelog", "pin", "accept", "bless"],
+        "changes what is under version control",
+    ),
+    (
+        &[
+            "install",
+            "uninstall",
+            "setup",
+            "bootstrap",
+            "init",
+            "configure",
+            "link",
+            "unlink",
+            "hooks",
+            "husky",
+        ],
+        "changes the machine",
+    ),
+    (&["migrate", "migration", "migrations", "seed", "db", "database", "backup", "restore"], "changes data"),
+    (
+        &["docker", "image", "container", "compose", "up", "down", "stop", "restart", "kill", "halt"],
+        "starts or ends things outside",
+    ),
+    (
+        &["run", "repl", "shell", "console", "debug", "open", "browse", "help", "list", "usage", "exec"],
+        "is for a person at a terminal",
+    ),
+    (&["bench", "benches", "benchmark", "benchmarks", "fuzz", "profile"], "takes its time"),
+];
+
+/// The words of a name, in lower case: `build:css`, `build_css` and `buildCss` have the same.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut previous = ' ';
+    for c in name.chars() {
+        let begins = c.is_uppercase() && previous.is_lowercase();
+        if begins || !c.is_alphanumeric() {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.iter_mut().last().into_iter().for_each(|word| word.extend(c.to_lowercase()));
+        }
+        previous = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// What a name says.
+pub(super) fn of(name: &str) -> Nature {
+    let words = words(name);
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    // `format:check` looks, and does not rewrite.
+    let only_looks = has(&["check", "lint", "verify", "diff", "dry"]);
+    if has(ENDLESS) {
+        return Nature::Endless;
+    }
+    for (list, reason) in EFFECTS {
+        if has(list) && !(only_looks && *reason == "rewrites sources" && !has(&["fix", "autofix", "rewrite"]))
+        {
+            return Nature::Effect(reason);
+        }
+    }
+    match () {
+        () if has(TEST) => Nature::Test,
+        () if has(CHECK) || only_looks => Nature::Check,
+        () if has(BUILD) => Nature::Build,
+        () => Nature::Unknown,
+    }
+}
+
+/// What a name says whose command is known.
+pub(super) fn of_command(name: &str, command: &str) -> Nature {
+    let mut words = command.split_whitespace();
+    let goes_on = words.any(|w| ["--watch", "--watchAll", "nodemon", "--serve"].contains(&w));
+    match of(name) {
+        Nature::Effect(reason) => Nature::Effect(reason),
+        _ if goes_on => Nature::Endless,
+        nature => nature,
+    }
+}
+
+impl Nature {
+    /// Whether it is part of a plain run.
+    pub(super) fn is_work(self) -> bool {
+        matches!(self, Self::Build | Self::Test | Self::Check)
+    }
+}

@@ -1,0 +1,58 @@
+//! npm, yarn, pnpm or bun: which one a package is installed with.
+
+use serde_json::Value;
+
+use crate::propose::tree::Tree;
+
+/// A package manager, as it is called here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manager {
+    pub(crate) program: &'static str,
+    /// The lock file that is there.
+    pub(crate) lock: Option<&'static str>,
+    /// How packages are installed: as the lock file has them, if there is one.
+    pub(crate) install: &'static str,
+}
+
+/// Lock files, and whose they are.
+const LOCKS: &[(&str, &str)] = &[
+    ("pnpm-lock.yaml", "pnpm"),
+    ("yarn.lock", "yarn"),
+    ("bun.lock", "bun"),
+    ("bun.lockb", "bun"),
+    ("package-lock.json", "npm"),
+    ("npm-shrinkwrap.json", "npm"),
+];
+
+impl Manager {
+    /// What `packageManager` names, else whose lock file is there.
+    pub(crate) fn of(tree: &Tree<'_>, root: &str, package: &Value) -> Self {
+        let named = package.get("packageManager").and_then(Value::as_str).unwrap_or_default();
+        let (name, version) = named.split_once('@').unwrap_or((named, ""));
+        let lock = |of: Option<&str>| {
+            let ours = LOCKS.iter().filter(|(_, program)| of.is_none_or(|of| of == *program));
+            let names: Vec<&'static str> = ours.map(|(name, _)| *name).collect();
+            tree.first_of(root, &names)
+        };
+        let known = ["npm", "yarn", "pnpm", "bun"].into_iter().find(|known| *known == name);
+        let by_lock = || lock(None).and_then(|found| LOCKS.iter().find(|(name, _)| *name == found));
+        let by_file = || tree.first_of(root, &["pnpm-workspace.yaml"]).map(|_| "pnpm");
+        let program =
+            known.or_else(|| by_lock().map(|(_, program)| *program)).or_else(by_file).unwrap_or("npm");
+        let lock = lock(Some(program));
+        let is_old_yarn = tree.first_of(root, &[".yarnrc.yml"]).is_none()
+            && matches!(version.get(..2), None | Some("" | "1."));
+        let install = match (program, lock.is_some()) {
+            ("npm", true) => "npm ci",
+            ("yarn", true) if is_old_yarn => "yarn install --frozen-lockfile",
+            ("yarn", true) => "yarn install --immutable",
+            ("pnpm", true) => "pnpm install --frozen-lockfile",
+            ("bun", true) => "bun install --frozen-lockfile",
+            ("yarn", false) => "yarn install",
+            ("pnpm", false) => "pnpm install",
+            ("bun", false) => "bun install",
+            _ => "npm install",
+        };
+        Self { program, lock, install }
+    }
+}
