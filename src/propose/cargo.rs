@@ -30,7 +30,9 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
             project(projects, dir, name).drafts.extend(drafts);
         }
         let fetch = workspace.fetch(tree);
-        project(projects, &workspace.root, None).drafts.splice(0..0, fetch);
+        let root = project(projects, &workspace.root, None);
+        root.drafts.splice(0..0, fetch);
+        root.makes(["target/**"]);
     }
 }
 
@@ -94,13 +96,10 @@ impl Workspace {
 
     /// What a package and those it rests on are made from.
     fn inputs(&self, tree: &Tree<'_>, dir: &str, needed: &[String]) -> Vec<String> {
-        let mut inputs = sources::all(tree, dir, dir, if dir == self.root { &["target"] } else { &[] });
-        let within = |other: &&String| *other != dir && paths::beneath(other, dir).is_some();
         // Other members beneath this one are no part of it.
-        let others = self.manifests.keys().filter(within).filter(|other| !needed.contains(other));
-        inputs.extend(others.map(|other| format!("!{}/**", paths::literal(dir, other))));
-        let outside = needed.iter().filter(|other| !within(other));
-        inputs.extend(outside.map(|other| paths::join(&paths::literal(dir, other), "**")));
+        let others = package::beneath(&self.graph, dir).filter(|other| !needed.contains(other));
+        let mut inputs: Vec<String> =
+            others.map(|other| format!("!{}/**", paths::literal(dir, other))).collect();
         // Git may ignore the lock file: named like this it counts anyway.
         inputs.push(paths::literal(dir, &paths::join(&self.root, "Cargo.lock")));
         inputs.extend(sources::there(tree, dir, &self.root, &[".cargo/config.toml"]));
@@ -112,18 +111,20 @@ impl Workspace {
     }
 
     fn drafts(&self, tree: &Tree<'_>, dir: &str) -> Vec<Draft> {
-        let build_of = |dir: &String| key(dir, TOOL, "build");
         let draft = |name: &str, tests: bool| {
             let needed = package::closure(&self.graph, dir, tests);
-            let mut after: Vec<String> = needed.iter().map(build_of).collect();
             let first = if tests { key(dir, TOOL, "build") } else { key(&self.root, TOOL, "fetch") };
-            after.insert(0, first);
+            // What is built before its own `build` need not be said again.
+            let built = if tests { package::closure(&self.graph, dir, false) } else { Vec::new() };
+            let more = needed.iter().filter(|dir| !built.contains(dir)).map(|dir| key(dir, TOOL, "build"));
+            let after = [first].into_iter().chain(more).collect();
             Draft {
                 key: key(dir, TOOL, name),
                 tool: TOOL,
                 wish: name.to_owned(),
                 origin: MANIFEST.to_owned(),
                 after,
+                reads: package::read(&needed, dir),
                 inputs: self.inputs(tree, dir, &needed),
                 exec: Some(format!("cargo {name}")),
                 ..Draft::default()

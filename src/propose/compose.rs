@@ -8,6 +8,7 @@ use super::{
     name::{Names, legal},
     paths,
     quote::{comment, list, string},
+    sources::Made,
 };
 
 /// What a task is called in its file, and everywhere.
@@ -19,7 +20,8 @@ struct Named {
 }
 
 /// The files, the root's first, and how many tasks and processes are in them.
-pub(super) fn compose(found: &Found, mut projects: Projects) -> (Vec<(String, String)>, usize) {
+pub(super) fn compose(found: &Found, made: &Made, mut projects: Projects) -> (Vec<(String, String)>, usize) {
+    projects.retain(|dir, project| dir.is_empty() || !project.drafts.is_empty());
     let names = project_names(found, &projects);
     let named = task_names(&mut projects, &names);
     let edges = edges(&mut projects, &named);
@@ -27,14 +29,23 @@ pub(super) fn compose(found: &Found, mut projects: Projects) -> (Vec<(String, St
     let includes = includes(&members);
     let tasks = projects.values().flat_map(|p| &p.drafts).filter(|draft| draft.off.is_none()).count();
     let text = |(dir, project): (&String, &Project)| {
-        let mut file =
-            header(&names[dir], if dir.is_empty() { &includes } else { &[] }, project, dir.is_empty());
+        let mut file = String::new();
+        if dir.is_empty() {
+            file.push_str(&header(&projects));
+        }
+        file.push_str(&format!("name = {}\n", string(&names[dir])));
+        if dir.is_empty() && !includes.is_empty() {
+            file.push_str(&format!("include = {}\n", list(&includes)));
+        }
+        if projects.values().all(|project| project.drafts.is_empty()) {
+            file.push_str(EMPTY);
+        }
         // What is commented out is read last.
         let (off, on): (Vec<&Draft>, Vec<&Draft>) =
             project.drafts.iter().partition(|draft| draft.off.is_some());
         for draft in on.into_iter().chain(off) {
             file.push('\n');
-            file.push_str(&block(draft, &named, edges.get(&draft.key)));
+            file.push_str(&block(draft, &named, edges.get(&draft.key), &inputs(made, dir, draft)));
         }
         project.tables.iter().for_each(|table| file.push_str(&format!("\n{table}")));
         if !project.remarks.is_empty() {
@@ -154,26 +165,24 @@ fn includes(members: &[&String]) -> Vec<String> {
     includes
 }
 
-fn header(name: &str, includes: &[String], project: &Project, is_root: bool) -> String {
-    let mut text = String::new();
-    if is_root {
-        text.push_str("# Proposed by devtask init from what is here. Change it as you like.\n");
-    }
-    let on = || project.drafts.iter().filter(|draft| draft.off.is_none());
-    if on().any(|draft| draft.inputs.iter().any(|input| input == "**")) {
-        text.push_str(
-            "# \"**\" is every file here that git does not ignore: name fewer where a task reads fewer,\n",
-        );
-        text.push_str("# and leave out what a task makes itself, as in \"!dist/**\".\n");
-    }
-    text.push_str(&format!("name = {}\n", string(name)));
-    if !includes.is_empty() {
-        text.push_str(&format!("include = {}\n", list(includes)));
-    }
-    if is_root && includes.is_empty() && project.drafts.is_empty() {
-        text.push_str(EMPTY);
+/// What is said once, at the root.
+fn header(projects: &Projects) -> String {
+    let mut text = "# Proposed by devtask init from what is here. Change it as you like.\n".to_owned();
+    let on = projects.values().flat_map(|project| &project.drafts).filter(|draft| draft.off.is_none());
+    if on.into_iter().any(|draft| !draft.reads.is_empty()) {
+        text.push_str("# \"**\" is every file that git does not ignore: name fewer where a task reads fewer, and leave out\n");
+        text.push_str("# what a task makes itself, as in \"!dist/**\".\n");
     }
     text
+}
+
+/// The patterns of what a task reads: those that say what, before those that say what not.
+fn inputs(made: &Made, dir: &str, draft: &Draft) -> Vec<String> {
+    let read = draft.reads.iter().flat_map(|read| made.all_but(dir, read));
+    let (not, yes): (Vec<String>, Vec<String>) =
+        read.chain(draft.inputs.iter().cloned()).partition(|pattern| pattern.starts_with('!'));
+    let mut seen = BTreeSet::new();
+    yes.into_iter().chain(not).filter(|pattern| seen.insert(pattern.clone())).collect()
 }
 
 /// What a file may look like of which nothing could be guessed.
@@ -185,7 +194,12 @@ const EMPTY: &str = r#"
 "#;
 
 /// A table, as a comment if it is off.
-fn block(draft: &Draft, named: &BTreeMap<String, Named>, after: Option<&Vec<String>>) -> String {
+fn block(
+    draft: &Draft,
+    named: &BTreeMap<String, Named>,
+    after: Option<&Vec<String>>,
+    inputs: &[String],
+) -> String {
     let own = named.get(&draft.key).filter(|_| draft.off.is_none());
     let local = own.map_or_else(|| legal(&draft.wish), |named| named.local.clone());
     let table = if draft.is_process { "processes" } else { "tasks" };
@@ -201,7 +215,7 @@ fn block(draft: &Draft, named: &BTreeMap<String, Named>, after: Option<&Vec<Stri
     };
     if draft.off.is_none() {
         put("after", after.map_or(&[], Vec::as_slice));
-        put("execIfModified", &draft.inputs);
+        put("execIfModified", inputs);
         put("outputs", &draft.outputs);
     }
     if draft.is_process && !draft.is_enabled {

@@ -21,7 +21,9 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
         let is_event = |name: &str| name.starts_with("pre-") || name.starts_with("post-");
         let scripts = scripts.into_iter().flatten().filter(|(name, _)| !is_event(name));
         drafts.extend(scripts.map(|(name, script)| draft(tree, &dir, name, script)));
-        project(projects, &dir, name).drafts.extend(drafts);
+        let project = project(projects, &dir, name);
+        project.drafts.extend(drafts);
+        project.makes(["vendor/**"]);
     }
 }
 
@@ -60,7 +62,7 @@ fn draft(tree: &Tree<'_>, dir: &str, name: &str, script: &Value) -> Draft {
         ..Draft::default()
     };
     if nature.is_work() {
-        draft.inputs = sources::all(tree, dir, dir, &["vendor"]);
+        draft.reads.push(dir.to_owned());
         draft.inputs.extend(sources::there(tree, dir, dir, &hidden));
         // Git may ignore the lock file: named like this it counts anyway.
         draft.inputs.push("composer.lock".to_owned());

@@ -1,6 +1,6 @@
 //! What readers of manifests hand on: tasks and processes without their final names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A task or a process, as one file of another tool has it.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,9 @@ pub(super) struct Draft {
     pub(super) description: Option<String>,
     /// The keys of what comes first.
     pub(super) after: Vec<String>,
+    /// Directories of which it may read every file that no other task makes.
+    pub(super) reads: Vec<String>,
+    /// Further patterns, as its file has them.
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
     /// None: it only stands for what it is after.
@@ -43,10 +46,19 @@ pub(super) struct Project {
     /// What it would be called.
     pub(super) wish: Option<String>,
     pub(super) drafts: Vec<Draft>,
+    /// Patterns for what is made in it.
+    pub(super) made: BTreeSet<String>,
     /// Lines at the end of its file.
     pub(super) remarks: Vec<String>,
     /// Tables that are complete as they are.
     pub(super) tables: Vec<String>,
+}
+
+impl Project {
+    /// Adds to what is made in it.
+    pub(super) fn makes<S: Into<String>>(&mut self, patterns: impl IntoIterator<Item = S>) {
+        self.made.extend(patterns.into_iter().map(Into::into));
+    }
 }
 
 /// All of them, by their directories.

@@ -94,36 +94,35 @@ fn is_version(part: &str) -> bool {
 
 fn drafts(tree: &Tree<'_>, root: &str, dir: &str, module: &Module, graph: &Graph) -> Vec<Draft> {
     let needed = package::closure(graph, dir, false);
-    let mut inputs = sources::all(tree, dir, dir, &[]);
-    let nested = graph.keys().filter(|other| *other != dir && paths::beneath(other, dir).is_some());
-    let (needed_within, others): (Vec<_>, Vec<_>) = nested.partition(|other| needed.contains(other));
-    inputs.extend(others.into_iter().map(|other| format!("!{}/**", paths::literal(dir, other))));
-    let outside = needed.iter().filter(|other| !needed_within.contains(other));
-    inputs.extend(outside.map(|other| paths::join(&paths::literal(dir, other), "**")));
+    let others = package::beneath(graph, dir).filter(|other| !needed.contains(other));
+    let mut inputs: Vec<String> = others.map(|other| format!("!{}/**", paths::literal(dir, other))).collect();
     if dir != root {
         inputs.extend(sources::there(tree, dir, root, &["go.work", "go.work.sum", ".golangci.yml"]));
     }
-    let draft = |name: &str, exec: &str, after: Vec<String>, inputs: &[String]| Draft {
+    let reads = package::read(&needed, dir);
+    let draft = |name: &str, exec: &str, after: Vec<String>| Draft {
         key: key(dir, TOOL, name),
         tool: TOOL,
         wish: name.to_owned(),
         origin: "go.mod".to_owned(),
         after,
-        inputs: inputs.to_owned(),
+        reads: reads.clone(),
+        inputs: inputs.clone(),
         exec: Some(exec.to_owned()),
         ..Draft::default()
     };
     let mut drafts = Vec::new();
     if !module.requires.is_empty() && tree.has(&paths::join(dir, "go.sum")) {
-        let manifests = ["go.mod", "go.sum"].map(str::to_owned);
-        drafts.push(draft("download", "go mod download", Vec::new(), &manifests));
+        let inputs = ["go.mod", "go.sum"].map(str::to_owned).to_vec();
+        let download = draft("download", "go mod download", Vec::new());
+        drafts.push(Draft { reads: Vec::new(), inputs, ..download });
     }
     let mut first = vec![key(dir, TOOL, "download")];
     first.extend(needed.iter().map(|dir| key(dir, TOOL, "build")));
     // With one program among the packages, go would leave it in the working directory.
-    drafts.push(draft("build", "go build -o /dev/null ./...", first, &inputs));
+    drafts.push(draft("build", "go build -o /dev/null ./...", first));
     let built = || vec![key(dir, TOOL, "build")];
-    drafts.push(draft("vet", "go vet ./...", built(), &inputs));
-    drafts.push(draft("test", "go test ./...", built(), &inputs));
+    drafts.push(draft("vet", "go vet ./...", built()));
+    drafts.push(draft("test", "go test ./...", built()));
     drafts
 }

@@ -13,14 +13,14 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects, dirs: &[String]) {
     for dir in dirs {
         let Some(name) = tree.first_of(dir, NAMES) else { continue };
         let Some(text) = tree.text(&paths::join(dir, name)) else { continue };
-        let file = File { dir, name, tool: "just", entries: parse(text), made: Vec::new(), is_told: false };
+        let file = File { dir, name, tool: "just", entries: parse(text) };
         // What a recipe needs has been run before: just need not run it again.
         let command = |recipe: &str, needs_are_done: bool| {
             let needs = file.entries.iter().any(|e| e.name == recipe && !e.needs.is_empty());
             let option = if needs && needs_are_done { "--no-deps " } else { "" };
             format!("just {option}{}", paths::word(recipe))
         };
-        let drafts: Vec<Draft> = file.drafts(tree, command);
+        let drafts: Vec<Draft> = file.drafts(command);
         project(projects, dir, None).drafts.extend(drafts);
     }
 }

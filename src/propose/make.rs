@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     draft::{Draft, Projects, project},
+    nature::{self, Nature},
     paths,
     runner::{Entry, File},
     tree::Tree,
@@ -26,9 +27,11 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects, dirs: &[String]) {
         let Some(name) = tree.first_of(dir, NAMES) else { continue };
         let Some(text) = tree.text(&paths::join(dir, name)) else { continue };
         let Makefile { entries, made } = parse(text);
-        let file = File { dir, name, tool: "make", entries, made, is_told: false };
-        let drafts: Vec<Draft> = file.drafts(tree, |name, _| format!("make {}", paths::word(name)));
-        project(projects, dir, None).drafts.extend(drafts);
+        let file = File { dir, name, tool: "make", entries };
+        let drafts: Vec<Draft> = file.drafts(|name, _| format!("make {}", paths::word(name)));
+        let project = project(projects, dir, None);
+        project.drafts.extend(drafts);
+        project.makes(made);
     }
 }
 
@@ -52,7 +55,10 @@ pub(super) fn parse(text: &str) -> Makefile {
     let (mut entries, mut made) = (Vec::<Entry>::new(), BTreeSet::new());
     for rule in rules.iter().filter(|rule| !rule.targets.iter().any(|t| t.starts_with('.'))) {
         for target in &rule.targets {
-            let is_file = !phony.is_empty() && !phony.contains(target);
+            // A file, as far as one can tell: many forget to say what is none.
+            let is_known = phony.contains(target) || nature::of(target) != Nature::Unknown;
+            let is_file =
+                !is_known && (!phony.is_empty() || rule.needs.iter().any(|need| need.contains('.')));
             if is_file || !is_named(target) {
                 made.extend(pattern(target).filter(|_| rule.has_body || is_file));
                 continue;

@@ -83,7 +83,8 @@ pub struct Note {
 pub fn propose(found: &Found) -> Proposal {
     let tree = tree::Tree::new(found);
     let projects = projects::find(&tree);
-    let (files, tasks) = compose::compose(found, projects);
+    let made = sources::Made::of(&tree, &projects);
+    let (files, tasks) = compose::compose(found, &made, projects);
     let (notes, wants) = tree.into_parts();
     Proposal { files, notes, wants, tasks }
 }

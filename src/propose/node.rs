@@ -39,7 +39,9 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
             // A scope says whose it is, not what it is.
             let name = name.and_then(|name| name.rsplit('/').next());
             let drafts = scripts::drafts(&workspace, dir, package);
-            project(projects, dir, name).drafts.extend(drafts);
+            let project = project(projects, dir, name);
+            project.drafts.extend(drafts);
+            project.makes(scripts::made(&workspace, dir, package));
         }
     }
 }

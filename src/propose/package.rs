@@ -32,6 +32,17 @@ pub(super) fn closure(graph: &Graph, dir: &str, tests: bool) -> Vec<String> {
     seen.into_iter().collect()
 }
 
+/// The packages that lie beneath one.
+pub(super) fn beneath<'a>(graph: &'a Graph, dir: &'a str) -> impl Iterator<Item = &'a String> {
+    graph.keys().filter(move |other| *other != dir && paths::beneath(other, dir).is_some())
+}
+
+/// What is read for a package that rests on these: its directory, and of these the ones that lie elsewhere.
+pub(super) fn read(needed: &[String], dir: &str) -> Vec<String> {
+    let elsewhere = needed.iter().filter(|other| paths::beneath(other, dir).is_none());
+    [dir.to_owned()].into_iter().chain(elsewhere.cloned()).collect()
+}
+
 /// Directories in which nobody looks for projects: their manifests are somebody's test data, or somebody else's.
 const ASIDE: &[&str] = &[
     "build",

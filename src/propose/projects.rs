@@ -27,6 +27,5 @@ pub(super) fn find(tree: &Tree<'_>) -> Projects {
         tree.note(&dir, "left out, as its name has `${`");
         projects.remove(&dir);
     }
-    projects.retain(|dir, project| dir.is_empty() || !project.drafts.is_empty());
     projects
 }

@@ -10,8 +10,8 @@ use super::{
 
 const MANIFEST: &str = "pyproject.toml";
 const TOOL: &str = "python";
-/// What is in the way of a pattern for everything.
-const MADE: &[&str] = &["**/__pycache__", "venv"];
+/// What Python and its installers leave among the sources.
+const MADE: &[&str] = &["**/__pycache__/**", "**/*.egg-info/**"];
 
 /// How packages get here, and how their programs are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,9 @@ fn add_package(tree: &Tree<'_>, projects: &mut Projects, package: &Package<'_>) 
     for (tool, place) in tools(tree, dir, root, manifest) {
         drafts.push(task(tree, package, tool, &place));
     }
-    project(projects, dir, name).drafts.extend(drafts);
+    let project = project(projects, dir, name);
+    project.drafts.extend(drafts);
+    project.makes(MADE.iter().copied());
 }
 
 /// A tool: how its task is called, and what is started.
@@ -165,22 +167,11 @@ fn tools(tree: &Tree<'_>, dir: &str, root: &str, manifest: &Table) -> Vec<(Tool,
 
 fn task(tree: &Tree<'_>, package: &Package<'_>, (name, command): Tool, place: &str) -> Draft {
     let Package { dir, root, members, installer, .. } = *package;
-    let mut inputs = sources::all(tree, dir, dir, MADE);
-    if !tree.ignores(dir, "*.egg-info") {
-        inputs.push("!**/*.egg-info/**".to_owned());
-    }
+    let (mut reads, mut inputs) = (vec![dir.to_owned()], Vec::new());
     if dir != root {
         // Members import one another without saying so in one form.
-        for other in
-            [root].into_iter().chain(members.iter().map(String::as_str)).filter(|other| *other != dir)
-        {
-            let names = [MANIFEST, "uv.lock"];
-            if other == root {
-                inputs.extend(sources::there(tree, dir, root, &names));
-            } else {
-                inputs.extend(sources::all(tree, dir, other, &MADE[..1]));
-            }
-        }
+        reads.extend(members.iter().filter(|other| *other != dir).cloned());
+        inputs.extend(sources::there(tree, dir, root, &[MANIFEST, "uv.lock"]));
     }
     Draft {
         key: key(dir, TOOL, name),
@@ -188,6 +179,7 @@ fn task(tree: &Tree<'_>, package: &Package<'_>, (name, command): Tool, place: &s
         wish: name.to_owned(),
         origin: place.to_owned(),
         after: vec![key(root, TOOL, "install")],
+        reads,
         inputs,
         exec: Some(format!("{}{command}", installer.run)),
         ..Draft::default()

@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use super::{
     draft::{Draft, key},
     nature::{self, Nature},
-    sources,
-    tree::Tree,
 };
 
 /// One entry of such a file.
@@ -33,15 +31,11 @@ pub(super) struct File<'a> {
     pub(super) name: &'a str,
     pub(super) tool: &'static str,
     pub(super) entries: Vec<Entry>,
-    /// What the entries make, as far as that is known.
-    pub(super) made: Vec<String>,
-    /// Whether only what an entry itself says decides what it reads.
-    pub(super) is_told: bool,
 }
 
 impl File<'_> {
     /// Their tasks. `command` runs one entry; the flag is whether what it needs was run before.
-    pub(super) fn drafts(&self, tree: &Tree<'_>, command: impl Fn(&str, bool) -> String) -> Vec<Draft> {
+    pub(super) fn drafts(&self, command: impl Fn(&str, bool) -> String) -> Vec<Draft> {
         let by_name: BTreeMap<&str, &Entry> = self.entries.iter().map(|e| (e.name.as_str(), e)).collect();
         let mut is_in: BTreeMap<&str, bool> = self
             .entries
@@ -62,12 +56,11 @@ impl File<'_> {
             }
         }
         let is_in = |name: &str| is_in.get(name).copied().unwrap_or_default();
-        self.entries.iter().map(|entry| self.draft(tree, entry, is_in, &command)).collect()
+        self.entries.iter().map(|entry| self.draft(entry, is_in, &command)).collect()
     }
 
     fn draft(
         &self,
-        tree: &Tree<'_>,
         entry: &Entry,
         is_in: impl Fn(&str) -> bool,
         command: &impl Fn(&str, bool) -> String,
@@ -82,12 +75,11 @@ impl File<'_> {
             _ => Some("nobody can tell from outside what it does".to_owned()),
         });
         let is_process = nature == Nature::Endless;
-        let is_keyed = off.is_none() && nature.is_work() && !only_stands;
-        let inputs = match () {
-            () if !is_keyed && entry.inputs.is_empty() || only_stands || is_process => Vec::new(),
-            () if !entry.inputs.is_empty() || self.is_told => entry.inputs.clone(),
-            () => self.everything(tree),
-        };
+        let can_be_fresh = off.is_none() && !only_stands && !is_process;
+        let is_told = !entry.inputs.is_empty();
+        let reads_all = can_be_fresh && !is_told && nature.is_work();
+        // A pattern for everything passes over what is hidden.
+        let hidden = (reads_all && self.name.starts_with('.')).then(|| self.name.to_owned());
         let needs = entry.needs.iter().filter(|need| is_in(need));
         Draft {
             key: key(self.dir, self.tool, &entry.name),
@@ -97,32 +89,13 @@ impl File<'_> {
             origin: format!("{}, {}", self.name, entry.name),
             description: entry.description.clone(),
             after: needs.map(|need| key(self.dir, self.tool, need)).collect(),
-            inputs,
-            outputs: if is_process || only_stands { Vec::new() } else { entry.outputs.clone() },
+            reads: reads_all.then(|| self.dir.to_owned()).into_iter().collect(),
+            inputs: entry.inputs.iter().filter(|_| can_be_fresh).cloned().chain(hidden).collect(),
+            outputs: if can_be_fresh { entry.outputs.clone() } else { Vec::new() },
             exec: (!only_stands).then(|| command(&entry.name, all_needs)),
             off,
             yields: true,
             ..Draft::default()
         }
-    }
-
-    /// Every file, but what entries are known to make.
-    fn everything(&self, tree: &Tree<'_>) -> Vec<String> {
-        let made = ["target", "**/node_modules", "**/__pycache__", "vendor"];
-        let there = |name: &&str| match *name {
-            "target" => tree.first_of(self.dir, &["Cargo.toml"]).is_some(),
-            "**/node_modules" => tree.first_of(self.dir, &["package.json"]).is_some(),
-            "**/__pycache__" => {
-                tree.first_of(self.dir, &["pyproject.toml", "setup.py", "requirements.txt"]).is_some()
-            }
-            _ => tree.first_of(self.dir, &["composer.json"]).is_some(),
-        };
-        let made: Vec<&str> = made.into_iter().filter(there).collect();
-        let mut inputs = sources::all(tree, self.dir, self.dir, &made);
-        inputs.extend(self.made.iter().map(|pattern| format!("!{pattern}")));
-        if self.name.starts_with('.') {
-            inputs.push(self.name.to_owned());
-        }
-        inputs
     }
 }

@@ -1,18 +1,41 @@
 //! Patterns for what tasks read.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use super::{paths, tree::Tree};
+use super::{draft::Projects, paths, tree::Tree};
 use crate::pattern::{PatternKind, PatternSet};
 
-/// Every file of `dir` that git does not ignore, seen from `from`, but what is made there. `made` are directories, or
-/// patterns that begin with `**/`.
-pub(super) fn all(tree: &Tree<'_>, from: &str, dir: &str, made: &[&str]) -> Vec<String> {
-    let place = paths::literal(from, dir);
-    let mut patterns = vec![paths::join(&place, "**")];
-    let kept = made.iter().filter(|name| !tree.ignores(dir, name.trim_start_matches("**/")));
-    patterns.extend(kept.map(|name| format!("!{}/**", paths::join(&place, name))));
-    patterns
+/// What tasks make and git does not ignore, as patterns, by the directories it is made in.
+#[derive(Debug, Default)]
+pub(super) struct Made(BTreeMap<String, BTreeSet<String>>);
+
+impl Made {
+    pub(super) fn of(tree: &Tree<'_>, projects: &Projects) -> Self {
+        let name = |made: &str| made.trim_start_matches("**/").trim_end_matches("/**").to_owned();
+        let shows = |dir: &str, made: &str| !tree.ignores(dir, &name(made));
+        let of = |dir: &str, made: &BTreeSet<String>| {
+            made.iter().filter(|made| shows(dir, made)).cloned().collect()
+        };
+        Self(projects.iter().map(|(dir, project)| (dir.clone(), of(dir, &project.made))).collect())
+    }
+
+    /// Every file of `dir` that git does not ignore, seen from `from`, but what is made there.
+    pub(super) fn all_but(&self, from: &str, dir: &str) -> Vec<String> {
+        let is_nested = |other: &&String| *other != dir && paths::beneath(other, dir).is_some();
+        let beneath = self.0.iter().filter(|(other, _)| is_nested(other)).flat_map(|(_, made)| made);
+        let anywhere: BTreeSet<String> =
+            beneath.map(|made| format!("**/{}", made.trim_start_matches("**/"))).collect();
+        // What is left out anywhere is left out here, too.
+        let own = self.0.get(dir).into_iter().flatten();
+        let own = own.filter(|made| !anywhere.contains(&format!("**/{made}")));
+        let but: BTreeSet<&String> = own.chain(&anywhere).collect();
+        let place = paths::literal(from, dir);
+        let but = but.into_iter().map(|made| format!("!{}", paths::join(&place, made)));
+        [paths::join(&place, "**")].into_iter().chain(but).collect()
+    }
 }
 
 /// Files of `dir` of these names that are there, seen from `from`. For those that globs do not match: hidden ones, and

@@ -16,15 +16,8 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects, dirs: &[String]) {
     for dir in dirs {
         let Some(name) = tree.first_of(dir, NAMES) else { continue };
         let Some(value) = tree.yaml(&paths::join(dir, name)) else { continue };
-        let file = File {
-            dir,
-            name,
-            tool: "task",
-            entries: entries(name, &value),
-            made: Vec::new(),
-            is_told: false,
-        };
-        let drafts: Vec<Draft> = file.drafts(tree, |name, _| format!("task {}", paths::word(name)));
+        let file = File { dir, name, tool: "task", entries: entries(name, &value) };
+        let drafts: Vec<Draft> = file.drafts(|name, _| format!("task {}", paths::word(name)));
         project(projects, dir, None).drafts.extend(drafts);
     }
 }

@@ -55,4 +55,15 @@ impl Manager {
         };
         Self { program, lock, install }
     }
+
+    /// The lock file that is there, or that installing makes.
+    pub(crate) fn usual_lock(&self) -> &'static str {
+        match (self.lock, self.program) {
+            (Some(lock), _) => lock,
+            (None, "yarn") => "yarn.lock",
+            (None, "pnpm") => "pnpm-lock.yaml",
+            (None, "bun") => "bun.lock",
+            (None, _) => "package-lock.json",
+        }
+    }
 }

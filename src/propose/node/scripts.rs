@@ -195,23 +195,11 @@ impl Maker<'_> {
         if nature == Nature::Test {
             draft.after.push(self.key("build"));
         }
-        let coverage = self
-            .scripts
-            .0
-            .values()
-            .any(|text| text.contains("coverage") || text.contains("nyc ") || text.contains("c8 "));
-        let own = made(self.workspace, self.dir, self.package);
-        let mut without: Vec<&str> =
-            own.iter().map(String::as_str).chain(coverage.then_some("coverage")).collect();
-        without.push(if self.dir == self.workspace.root { "**/node_modules" } else { "node_modules" });
-        draft.inputs = sources::all(self.workspace.tree, self.dir, self.dir, &without);
+        draft.reads.push(self.dir.to_owned());
         for other in &needed {
             let Some(package) = self.workspace.packages.get(other) else { continue };
-            // What it makes is part of the key by the edge to its `build`.
-            if outputs(self.workspace, other, package).is_empty() {
-                let made = made(self.workspace, other, package);
-                let without: Vec<&str> = made.iter().map(String::as_str).chain(["node_modules"]).collect();
-                draft.inputs.extend(sources::all(self.workspace.tree, self.dir, other, &without));
+            if !hides_sources(self.workspace, other, package) {
+                draft.reads.push(other.clone());
             }
         }
         draft.inputs.extend(self.around());
@@ -230,9 +218,11 @@ impl Maker<'_> {
             let counts = |name: &&str| {
                 is_hidden_setup(name) || name.starts_with("tsconfig") || name.contains(".config.")
             };
-            let names: Vec<&str> =
-                tree.names_in(root).filter(counts).chain(self.workspace.manager.lock).collect();
+            let names: Vec<&str> = tree.names_in(root).filter(counts).collect();
             around.extend(sources::there(tree, self.dir, root, &names));
+            // It may be there only once something was installed.
+            let lock = paths::join(root, self.workspace.manager.usual_lock());
+            around.push(paths::literal(self.dir, &lock));
         }
         around
     }
@@ -241,20 +231,22 @@ impl Maker<'_> {
 /// Hidden files that say nothing to scripts.
 const NOT_READ: &[&str] = &[".gitignore", ".pre-commit-config.yaml", ".npmrc", ".justfile", ".golangci.yml"];
 
-/// The directories a package is known to make: what it hands on lies there, or a script names them.
-fn made(workspace: &Workspace<'_>, dir: &str, package: &Value) -> Vec<String> {
-    let mut made: BTreeSet<String> = handed_on(package).into_iter().collect();
+/// Patterns for what a package is known to make: what it hands on lies there, or a script names it.
+pub(super) fn made(workspace: &Workspace<'_>, dir: &str, package: &Value) -> BTreeSet<String> {
+    let handed_on = handed_on(package);
+    let mut made: BTreeSet<String> = handed_on.into_iter().filter_map(made_dir).map(str::to_owned).collect();
+    made.insert("node_modules".to_owned());
     made.extend(out_dir(workspace, dir));
     let scripts = package.get("scripts").and_then(Value::as_object);
     for text in scripts.into_iter().flat_map(|scripts| scripts.values()).filter_map(Value::as_str) {
         let words = text.split(|c: char| c.is_whitespace() || "\"'=;,()>".contains(c));
         let firsts = words.map(|word| word.trim_start_matches("./").split('/').next().unwrap_or_default());
         made.extend(firsts.filter(|first| ["dist", "out"].contains(first)).map(str::to_owned));
-        if text.contains("vite build") {
-            made.insert("dist".to_owned());
-        }
+        let hints =
+            [("vite build", "dist"), ("coverage", "coverage"), ("nyc ", "coverage"), ("c8 ", "coverage")];
+        made.extend(hints.iter().filter(|(hint, _)| text.contains(hint)).map(|(_, dir)| (*dir).to_owned()));
     }
-    made.into_iter().collect()
+    made.into_iter().map(|dir| format!("{dir}/**")).collect()
 }
 
 /// Where TypeScript puts what it makes.
@@ -269,14 +261,23 @@ fn out_dir(workspace: &Workspace<'_>, dir: &str) -> Option<String> {
     (is_plain && !first.is_empty() && first != "src").then_some(first)
 }
 
-/// The directories among [`MADE`] that what others import lies in.
-fn handed_on(package: &Value) -> Vec<String> {
+/// The paths of what others import.
+fn handed_on(package: &Value) -> Vec<&str> {
     let fields = ["main", "module", "types", "typings", "exports", "bin", "browser"];
-    let mut texts = Vec::new();
-    fields.iter().filter_map(|field| package.get(field)).for_each(|value| strings(value, 0, &mut texts));
-    let firsts = texts.into_iter().filter_map(|text| text.trim_start_matches("./").split_once('/'));
-    let made: BTreeSet<&str> = firsts.map(|(first, _)| first).filter(|first| MADE.contains(first)).collect();
-    made.into_iter().map(str::to_owned).collect()
+    let mut paths = Vec::new();
+    fields.iter().filter_map(|field| package.get(field)).for_each(|value| strings(value, 0, &mut paths));
+    paths.into_iter().map(|path| path.trim_start_matches("./")).collect()
+}
+
+/// The directory among [`MADE`] that a path lies in.
+fn made_dir(path: &str) -> Option<&str> {
+    path.split_once('/').map(|(first, _)| first).filter(|first| MADE.contains(first))
+}
+
+/// Whether others import nothing but what its `build` makes, which their edge to it tells of.
+fn hides_sources(workspace: &Workspace<'_>, dir: &str, package: &Value) -> bool {
+    let is_known = |path: &&str| *path == MANIFEST || made_dir(path).is_some();
+    !outputs(workspace, dir, package).is_empty() && handed_on(package).iter().all(is_known)
 }
 
 fn strings<'v>(value: &'v Value, depth: usize, found: &mut Vec<&'v str>) {
@@ -297,5 +298,6 @@ fn outputs(workspace: &Workspace<'_>, dir: &str, package: &Value) -> Vec<String>
     if !is_built || dir == workspace.root && workspace.packages.len() > 1 {
         return Vec::new();
     }
-    handed_on(package).into_iter().map(|dir| format!("{dir}/**")).collect()
+    let made: BTreeSet<&str> = handed_on(package).into_iter().filter_map(made_dir).collect();
+    made.into_iter().map(|dir| format!("{dir}/**")).collect()
 }
