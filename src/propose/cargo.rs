@@ -145,6 +145,7 @@ impl Workspace {
             wish: "fetch".to_owned(),
             origin: format!("{MANIFEST}, as there is no Cargo.lock"),
             inputs: manifests.map(|path| paths::literal(&self.root, &path)).collect(),
+            locks: true,
             exec: Some("cargo fetch".to_owned()),
             ..Draft::default()
         })

@@ -24,6 +24,7 @@ pub(super) fn compose(found: &Found, made: &Made, mut projects: Projects) -> (Ve
     projects.retain(|dir, project| dir.is_empty() || !project.drafts.is_empty());
     let names = project_names(found, &projects);
     let named = task_names(&mut projects, &names);
+    after_locks(&mut projects);
     let edges = edges(&mut projects, &named);
     let members: Vec<&String> = projects.keys().filter(|dir| !dir.is_empty()).collect();
     let includes = includes(&members);
@@ -103,6 +104,23 @@ fn task_names(projects: &mut Projects, names: &BTreeMap<String, String>) -> BTre
         }
     }
     named
+}
+
+/// What reads a whole directory begins once the lock files are there that are written beneath it: they would change
+/// while it runs.
+fn after_locks(projects: &mut Projects) {
+    let locks: Vec<(String, String)> = projects
+        .iter()
+        .flat_map(|(dir, project)| {
+            project.drafts.iter().filter(|d| d.locks).map(|d| (dir.clone(), d.key.clone()))
+        })
+        .collect();
+    for draft in projects.values_mut().flat_map(|project| &mut project.drafts) {
+        let is_read = |dir: &str| draft.reads.iter().any(|read| paths::beneath(dir, read).is_some());
+        let more: Vec<String> =
+            locks.iter().filter(|(dir, _)| is_read(dir)).map(|(_, key)| key.clone()).collect();
+        draft.after.extend(more);
+    }
 }
 
 /// What each draft comes after, by names as its file has them. An edge that would close a circle is left out.

@@ -36,6 +36,7 @@ fn install(tree: &Tree<'_>, dir: &str) -> Draft {
         origin: [MANIFEST].into_iter().chain(lock).collect::<Vec<_>>().join(" and "),
         remarks: vec!["After vendor was removed: devtask run install --force".to_owned()],
         inputs: [MANIFEST].into_iter().chain(lock).map(str::to_owned).collect(),
+        locks: lock.is_none(),
         exec: Some("composer install --no-interaction".to_owned()),
         ..Draft::default()
     }
@@ -55,7 +56,7 @@ fn draft(tree: &Tree<'_>, dir: &str, name: &str, script: &Value) -> Draft {
         exec: Some(format!("composer run-script {}", paths::word(name))),
         off: match nature {
             _ if name.starts_with('-') => Some("its name looks like an option".to_owned()),
-            Nature::Effect(reason) => Some(format!("it {reason}")),
+            Nature::Effect(reason) => Some(reason.to_owned()),
             Nature::Unknown => Some("nobody can tell from outside what it does".to_owned()),
             _ => None,
         },

@@ -26,6 +26,8 @@ pub(super) struct Draft {
     /// Further patterns, as its file has them.
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
+    /// Whether it writes a lock file that is not there yet.
+    pub(super) locks: bool,
     /// None: it only stands for what it is after.
     pub(super) exec: Option<String>,
     /// Why it is commented out.

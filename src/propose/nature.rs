@@ -17,125 +17,35 @@ pub(super) enum Nature {
     Unknown,
 }
 
-const ENDLESS: &[&str] =
-    &["dev", "develop", "preview", "serve", "server", "start", "storybook", "watch", "live", "hot"];
-const TEST: &[&str] = &["test", "tests", "unit", "integration", "e2e", "spec", "coverage", "cov", "testing"];
-const CHECK: &[&str] = &[
-    "check",
-    "checks",
-    "ci",
-    "clippy",
-    "eslint",
-    "lint",
-    "lints",
-    "linter",
-    "mypy",
-    "phpstan",
-    "psalm",
-    "ruff",
-    "shellcheck",
-    "stylelint",
-    "tsc",
-    "typecheck",
-    "types",
-    "typing",
-    "validate",
-    "verify",
-    "vet",
-];
-const BUILD: &[&str] = &[
-    "all",
-    "build",
-    "bundle",
-    "codegen",
-    "compile",
-    "css",
-    "doc",
-    "docs",
-    "gen",
-    "generate",
-    "generated",
-    "proto",
-    "protobuf",
-    "transpile",
-    "wasm",
-];
+// Each list is of words, with a space between them.
+const ENDLESS: &str = "dev develop preview serve server start storybook watch live hot";
+const TEST: &str = "test tests unit integration spec testing";
+const CHECK: &str = "check checks ci clippy eslint lint lints linter mypy phpstan psalm ruff shellcheck stylelint tsc \
+                     typecheck types typing validate verify vet";
+const BUILD: &str =
+    "all build bundle codegen compile css doc docs gen generate generated proto protobuf transpile wasm";
+/// Why a command that rewrites sources is left out; one that only says what it would rewrite is not.
+const REWRITES: &str = "it rewrites sources";
 /// Words, and why what they do is a person's decision.
-const EFFECTS: &[(&[&str], &str)] = &[
+const EFFECTS: &[(&str, &str)] = &[
     (
-        &[
-            "deploy",
-            "publish",
-            "release",
-            "push",
-            "upload",
-            "ship",
-            "promote",
-            "rollback",
-            "submit",
-            "undeploy",
-            "provision",
-            "apply",
-            "destroy",
-            "terraform",
-            "notify",
-            "login",
-        ],
-        "has effects elsewhere",
+        "deploy publish release push upload ship promote rollback submit undeploy provision apply destroy terraform \
+         notify login",
+        "it has effects elsewhere",
     ),
+    ("clean distclean clear purge nuke reset drop delete remove rm prune eject", "it removes things"),
+    ("fix fixup format fmt prettier black isort autofix rewrite sort beautify", REWRITES),
     (
-        &[
-            "clean",
-            "distclean",
-            "clear",
-            "purge",
-            "nuke",
-            "reset",
-            "drop",
-            "delete",
-            "remove",
-            "rm",
-            "prune",
-            "eject",
-        ],
-        "removes things",
+        "update upgrade bump version tag commit changelog pin accept bless",
+        "it changes what is under version control",
     ),
-    (
-        &[
-            "fix", "fixup", "format", "fmt", "prettier", "black", "isort", "autofix", "rewrite", "sort",
-            "beautify",
-        ],
-        "rewrites sources",
-    ),
-    (
-        &["update", "upgrade", "bump", "version", "tag", "commit", "changelog", "pin", "accept", "bless"],
-        "changes what is under version control",
-    ),
-    (
-        &[
-            "install",
-            "uninstall",
-            "setup",
-            "bootstrap",
-            "init",
-            "configure",
-            "link",
-            "unlink",
-            "hooks",
-            "husky",
-        ],
-        "changes the machine",
-    ),
-    (&["migrate", "migration", "migrations", "seed", "db", "database", "backup", "restore"], "changes data"),
-    (
-        &["docker", "image", "container", "compose", "up", "down", "stop", "restart", "kill", "halt"],
-        "starts or ends things outside",
-    ),
-    (
-        &["run", "repl", "shell", "console", "debug", "open", "browse", "help", "list", "usage", "exec"],
-        "is for a person at a terminal",
-    ),
-    (&["bench", "benches", "benchmark", "benchmarks", "fuzz", "profile"], "takes its time"),
+    ("install uninstall setup bootstrap init configure link unlink hooks husky", "it changes the machine"),
+    ("migrate migration migrations seed db database backup restore", "it changes data"),
+    ("docker image container compose up down stop restart kill halt", "it starts or ends things outside"),
+    ("run repl shell console debug open browse help list usage exec", "it is for a person at a terminal"),
+    ("bench benches benchmark benchmarks fuzz profile coverage cov", "it takes its time"),
+    ("e2e cypress playwright selenium", "it may need more than what is here"),
+    ("staged precommit", "it is for a hook of git"),
 ];
 
 /// The words of a name, in lower case: `build:css`, `build_css` and `buildCss` have the same.
@@ -159,17 +69,16 @@ fn words(name: &str) -> Vec<String> {
 /// What a name says.
 pub(super) fn of(name: &str) -> Nature {
     let words = words(name);
-    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    let has = |list: &str| list.split(' ').any(|word| words.iter().any(|own| own == word));
     // `format:check` looks, and does not rewrite.
-    let only_looks = has(&["check", "lint", "verify", "diff", "dry"]);
+    let only_looks = has("check lint verify diff dry") && !has("fix autofix rewrite");
     if has(ENDLESS) {
         return Nature::Endless;
     }
-    for (list, reason) in EFFECTS {
-        if has(list) && !(only_looks && *reason == "rewrites sources" && !has(&["fix", "autofix", "rewrite"]))
-        {
-            return Nature::Effect(reason);
-        }
+    let is_effect =
+        |(list, reason): &&(&str, &'static str)| has(list) && !(only_looks && *reason == REWRITES);
+    if let Some((_, reason)) = EFFECTS.iter().find(is_effect) {
+        return Nature::Effect(reason);
     }
     match () {
         () if has(TEST) => Nature::Test,

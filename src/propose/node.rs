@@ -1,7 +1,7 @@
 //! `package.json`: packages are installed once, and scripts become tasks of their packages.
 
 mod manager;
-mod scripts;
+pub(super) mod scripts;
 
 use std::collections::BTreeMap;
 
@@ -105,6 +105,7 @@ impl<'t> Workspace<'t> {
             origin,
             remarks: vec!["After node_modules was removed: devtask run install --force".to_owned()],
             inputs,
+            locks: lock.is_none(),
             exec: Some(self.manager.install.to_owned()),
             ..Draft::default()
         })

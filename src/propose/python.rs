@@ -104,6 +104,7 @@ fn add_package(tree: &Tree<'_>, projects: &mut Projects, package: &Package<'_>) 
             wish: "install".to_owned(),
             origin: [MANIFEST].into_iter().chain(installer.lock).collect::<Vec<_>>().join(" and "),
             inputs,
+            locks: installer.lock.is_none(),
             exec: Some(install.to_owned()),
             ..Draft::default()
         });

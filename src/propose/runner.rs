@@ -70,7 +70,7 @@ impl File<'_> {
         let only_stands = !entry.has_body && all_needs && !entry.needs.is_empty();
         let off = entry.off.clone().or(match nature {
             Nature::Endless => None,
-            Nature::Effect(reason) => Some(format!("it {reason}")),
+            Nature::Effect(reason) => Some(reason.to_owned()),
             _ if is_in(&entry.name) => None,
             _ => Some("nobody can tell from outside what it does".to_owned()),
         });

@@ -18,6 +18,7 @@ mod guests;
 mod history;
 mod hooks;
 mod hostile;
+mod init;
 mod kept;
 #[cfg(target_os = "linux")]
 mod keys;

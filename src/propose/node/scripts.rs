@@ -62,6 +62,12 @@ impl<'p> Scripts<'p> {
         Self(scripts)
     }
 
+    /// Whether a script is there that counts.
+    #[cfg(test)]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Which other scripts one calls.
     pub(crate) fn calls(&self, name: &str) -> Calls {
         let text = self.0.get(name).copied().unwrap_or_default();
@@ -174,7 +180,7 @@ impl Maker<'_> {
         draft.off = match (nature, part_of) {
             _ if name.starts_with('-') => Some("its name looks like an option".to_owned()),
             (_, Some(whole)) => Some(format!("`{whole}` runs it")),
-            (Nature::Effect(reason), _) => Some(format!("it {reason}")),
+            (Nature::Effect(reason), _) => Some(reason.to_owned()),
             (Nature::Unknown, _) => Some("nobody can tell from outside what it does".to_owned()),
             _ => None,
         };

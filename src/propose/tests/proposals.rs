@@ -1,0 +1,144 @@
+//! What whole proposals hold to.
+
+use super::{of, table};
+use crate::propose::{Content, Found, interest, propose};
+
+#[test]
+fn only_what_is_wanted_is_read() {
+    let paths = [
+        "package.json",
+        "deep/down/there/package.json",
+        "packages/a/package.json",
+        "Makefile",
+        "x.txt",
+        "yarn.lock",
+    ];
+    let files = paths.into_iter().filter(|path| interest(path.rsplit('/').next().unwrap()).is_some());
+    let files = files.map(|path| (path.to_owned(), Content::Unread)).collect();
+    let mut found = Found { name: "here".to_owned(), files };
+    let wants = propose(&found).wants;
+    assert_eq!(wants.into_iter().collect::<Vec<_>>(), ["Makefile", "package.json"]);
+    let text = r#"{"workspaces": ["packages/*"]}"#;
+    found.files.insert("package.json".to_owned(), Content::Text(text.to_owned()));
+    found.files.insert("Makefile".to_owned(), Content::Unreadable);
+    assert_eq!(propose(&found).wants.into_iter().collect::<Vec<_>>(), ["packages/a/package.json"]);
+}
+
+#[test]
+fn circles_are_cut() {
+    let package = |name: &str, needs: &str| {
+        format!(r#"{{"name": "{name}", "dependencies": {{"{needs}": "*"}}, "scripts": {{"build": "x"}}}}"#)
+    };
+    let files = [
+        ("package.json".to_owned(), r#"{"workspaces": ["*"]}"#.to_owned()),
+        ("a/package.json".to_owned(), package("a", "b")),
+        ("b/package.json".to_owned(), package("b", "c")),
+        ("c/package.json".to_owned(), package("c", "a")),
+        ("justfile".to_owned(), "build: test\n  x\ntest: lint\n  x\nlint: build\n  x\n".to_owned()),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let proposal = of(&files);
+    let after = |path: &str, task: &str| {
+        let table = table(&proposal, path);
+        table["tasks"][task].get("after").map_or(Vec::new(), |list| {
+            list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(after("a/devtask.toml", "build"), ["here:install", "b:build", "c:build"]);
+    assert_eq!(after("b/devtask.toml", "build"), ["here:install", "c:build"]);
+    assert_eq!(after("c/devtask.toml", "build"), ["here:install"]);
+    assert!(
+        proposal.files[3].1.contains("# Not after a:build, which comes after it.\n"),
+        "{}",
+        proposal.files[3].1
+    );
+    assert_eq!(after("devtask.toml", "build"), ["test", "install"]);
+    assert_eq!(after("devtask.toml", "test"), ["lint", "install"]);
+    assert_eq!(after("devtask.toml", "lint"), ["install"]);
+}
+
+#[test]
+fn projects_have_different_names() {
+    let proposal = of(&[
+        ("pnpm-workspace.yaml", "packages: ['**']"),
+        ("package.json", r#"{"name": "ui"}"#),
+        ("apps/ui/package.json", r#"{"name": "@a/ui", "scripts": {"build": "x"}}"#),
+        ("libs/ui/package.json", r#"{"name": "@b/ui", "scripts": {"build": "x"}}"#),
+        ("devenv/package.json", r#"{"scripts": {"build": "x"}}"#),
+    ]);
+    let names: Vec<String> = proposal
+        .files
+        .iter()
+        .map(|(path, _)| format!("{path}={}", table(&proposal, path)["name"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        "devtask.toml=ui",
+        "apps/ui/devtask.toml=apps-ui",
+        "devenv/devtask.toml=devenv-2",
+        "libs/ui/devtask.toml=libs-ui",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn what_git_ignores_is_not_left_out_again() {
+    let package = r#"{"main": "dist/x.js", "scripts": {"build": "tsc", "lint": "eslint"}}"#;
+    for (ignored, patterns) in [
+        ("", &["**", "!dist/**", "!node_modules/**"][..]),
+        ("dist/\n/node_modules\n", &["**"]),
+        ("**/node_modules/**\n", &["**", "!dist/**"]),
+    ] {
+        let proposal = of(&[("package.json", package), (".gitignore", ignored)]);
+        let table = table(&proposal, "devtask.toml");
+        let list = table["tasks"]["lint"]["execIfModified"].as_array().unwrap();
+        assert_eq!(list.iter().map(|p| p.as_str().unwrap()).collect::<Vec<_>>(), patterns, "{ignored}");
+    }
+}
+
+#[test]
+fn manifests_of_the_oddest_kinds_are_survived() {
+    let mut random = fastrand::Rng::with_seed(10);
+    let values = [
+        "null",
+        "1",
+        "\"x\"",
+        "[]",
+        "{}",
+        "[1]",
+        "{\"a\": 1}",
+        "{\"packages\": 3}",
+        "[\"*\", \"!x\", \"[\"]",
+    ];
+    let keys = [
+        "name",
+        "scripts",
+        "workspaces",
+        "dependencies",
+        "main",
+        "exports",
+        "bin",
+        "packageManager",
+        "tasks",
+        "repos",
+    ];
+    for _ in 0..500 {
+        let mut value = || values[random.usize(0..values.len())];
+        let members: Vec<String> = keys.iter().map(|key| format!("\"{key}\": {}", value())).collect();
+        let text = format!("{{{}}}", members.join(", "));
+        of(&[
+            ("package.json", &text),
+            ("composer.json", &text),
+            ("Taskfile.yml", &text),
+            (".pre-commit-config.yaml", &text),
+            ("a/package.json", &text),
+        ]);
+    }
+    for text in [
+        "[workspace]\nmembers = 1",
+        "package = 1",
+        "[package]\nname = 1\n[dependencies]\na = 1\nb.path = 1\nc.workspace = true",
+        "[workspace]\nmembers = ['../..', '[', '/etc']",
+    ] {
+        of(&[("Cargo.toml", text), ("pyproject.toml", text)]);
+    }
+}
