@@ -100,8 +100,10 @@ impl Workspace {
         let others = package::beneath(&self.graph, dir).filter(|other| !needed.contains(other));
         let mut inputs: Vec<String> =
             others.map(|other| format!("!{}/**", paths::literal(dir, other))).collect();
-        // Git may ignore the lock file: named like this it counts anyway.
-        inputs.push(paths::literal(dir, &paths::join(&self.root, "Cargo.lock")));
+        // A library's is often ignored by git: named like this it counts anyway.
+        if dir != self.root || tree.ignores(dir, "Cargo.lock") {
+            inputs.push(paths::literal(dir, &paths::join(&self.root, "Cargo.lock")));
+        }
         inputs.extend(sources::there(tree, dir, &self.root, &[".cargo/config.toml"]));
         if dir != self.root {
             let names = [MANIFEST, "rust-toolchain", "rust-toolchain.toml"];

@@ -5,19 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Found,
     draft::{Draft, Project, Projects},
+    edges::{Named, edges},
     name::{Names, legal},
     paths,
     quote::{comment, list, string},
     sources::Made,
 };
-
-/// What a task is called in its file, and everywhere.
-#[derive(Clone, Debug)]
-struct Named {
-    project: String,
-    local: String,
-    is_process: bool,
-}
 
 /// The files, the root's first, and how many tasks and processes are in them.
 pub(super) fn compose(found: &Found, made: &Made, mut projects: Projects) -> (Vec<(String, String)>, usize) {
@@ -121,46 +114,6 @@ fn after_locks(projects: &mut Projects) {
             locks.iter().filter(|(dir, _)| is_read(dir)).map(|(_, key)| key.clone()).collect();
         draft.after.extend(more);
     }
-}
-
-/// What each draft comes after, by names as its file has them. An edge that would close a circle is left out.
-fn edges(projects: &mut Projects, named: &BTreeMap<String, Named>) -> BTreeMap<String, Vec<String>> {
-    let mut edges: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for draft in projects.values_mut().flat_map(|p| &mut p.drafts).filter(|draft| draft.off.is_none()) {
-        let Some(own) = named.get(&draft.key) else { continue };
-        let name = format!("{}:{}", own.project, own.local);
-        for other in draft.after.iter().filter_map(|key| named.get(key)).filter(|other| !other.is_process) {
-            let upstream = format!("{}:{}", other.project, other.local);
-            let written = if other.project == own.project { &other.local } else { &upstream };
-            let known = graph.get(&name).is_some_and(|after| after.contains(&upstream));
-            if known || upstream == name && !own.is_process {
-                continue;
-            }
-            if !own.is_process && leads_to(&graph, &upstream, &name) {
-                draft.remarks.push(format!("Not after {written}, which comes after it."));
-                continue;
-            }
-            edges.entry(draft.key.clone()).or_default().push(written.clone());
-            let from = if own.is_process { format!("devenv:processes:{name}") } else { name.clone() };
-            graph.entry(from).or_default().insert(upstream);
-        }
-    }
-    edges
-}
-
-/// Whether `from` comes after `to`, through however many others.
-fn leads_to(graph: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
-    let (mut seen, mut todo) = (BTreeSet::new(), vec![from]);
-    while let Some(next) = todo.pop() {
-        if next == to {
-            return true;
-        }
-        if seen.insert(next) {
-            todo.extend(graph.get(next).into_iter().flatten().map(String::as_str));
-        }
-    }
-    false
 }
 
 /// The members, those that lie side by side as one pattern: of the directories it means only those with a task file

@@ -57,7 +57,7 @@ fn draft(tree: &Tree<'_>, dir: &str, name: &str, script: &Value) -> Draft {
         off: match nature {
             _ if name.starts_with('-') => Some("its name looks like an option".to_owned()),
             Nature::Effect(reason) => Some(reason.to_owned()),
-            Nature::Unknown => Some("nobody can tell from outside what it does".to_owned()),
+            Nature::Unknown => Some(nature::left_out(nature).to_owned()),
             _ => None,
         },
         ..Draft::default()
@@ -66,7 +66,9 @@ fn draft(tree: &Tree<'_>, dir: &str, name: &str, script: &Value) -> Draft {
         draft.reads.push(dir.to_owned());
         draft.inputs.extend(sources::there(tree, dir, dir, &hidden));
         // Git may ignore the lock file: named like this it counts anyway.
-        draft.inputs.push("composer.lock".to_owned());
+        if tree.ignores(dir, "composer.lock") {
+            draft.inputs.push("composer.lock".to_owned());
+        }
     }
     draft
 }

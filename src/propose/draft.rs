@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::name::legal;
+
 /// A task or a process, as one file of another tool has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
@@ -65,6 +67,12 @@ impl Project {
 
 /// All of them, by their directories.
 pub(super) type Projects = BTreeMap<String, Project>;
+
+/// The names that are given in a directory so far.
+pub(super) fn taken(projects: &Projects, dir: &str) -> BTreeSet<String> {
+    let drafts = projects.get(dir).into_iter().flat_map(|project| &project.drafts);
+    drafts.filter(|draft| draft.off.is_none() && !draft.is_process).map(|draft| legal(&draft.wish)).collect()
+}
 
 /// The project of a directory, which calls itself so.
 pub(super) fn project<'a>(projects: &'a mut Projects, dir: &str, wish: Option<&str>) -> &'a mut Project {

@@ -1,7 +1,7 @@
 //! justfiles: recipes and what they depend on.
 
 use super::{
-    draft::{Draft, Projects, project},
+    draft::{Draft, Projects, project, taken},
     paths,
     runner::{Entry, File},
     tree::Tree,
@@ -20,7 +20,8 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects, dirs: &[String]) {
             let option = if needs && needs_are_done { "--no-deps " } else { "" };
             format!("just {option}{}", paths::word(recipe))
         };
-        let drafts: Vec<Draft> = file.drafts(command);
+        let taken = taken(projects, dir);
+        let drafts: Vec<Draft> = file.drafts(&taken, command);
         project(projects, dir, None).drafts.extend(drafts);
     }
 }
@@ -68,7 +69,13 @@ fn recipe(line: &str, attributes: &str) -> Option<Entry> {
         () if is_private => Some("it is private"),
         () => None,
     };
-    Some(Entry { name: name.to_owned(), needs: needs(tail), off: off.map(str::to_owned), ..Entry::default() })
+    Some(Entry {
+        name: name.to_owned(),
+        needs: needs(tail),
+        is_hidden: is_private,
+        off: off.map(str::to_owned),
+        ..Entry::default()
+    })
 }
 
 /// The colon behind a recipe's name and parameters, whose defaults may have one in quotes.

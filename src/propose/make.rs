@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    draft::{Draft, Projects, project},
+    draft::{Draft, Projects, project, taken},
     nature::{self, Nature},
     paths,
     runner::{Entry, File},
@@ -28,7 +28,8 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects, dirs: &[String]) {
         let Some(text) = tree.text(&paths::join(dir, name)) else { continue };
         let Makefile { entries, made } = parse(text);
         let file = File { dir, name, tool: "make", entries };
-        let drafts: Vec<Draft> = file.drafts(|name, _| format!("make {}", paths::word(name)));
+        let taken = taken(projects, dir);
+        let drafts: Vec<Draft> = file.drafts(&taken, |name, _| format!("make {}", paths::word(name)));
         let project = project(projects, dir, None);
         project.drafts.extend(drafts);
         project.makes(made);

@@ -13,6 +13,7 @@ mod checks;
 mod compose;
 mod composer;
 mod draft;
+mod edges;
 mod go;
 mod hooks;
 mod just;

@@ -23,17 +23,21 @@ const TEST: &str = "test tests unit integration spec testing";
 const CHECK: &str = "check checks ci clippy eslint lint lints linter mypy phpstan psalm ruff shellcheck stylelint tsc \
                      typecheck types typing validate verify vet";
 const BUILD: &str =
-    "all build bundle codegen compile css doc docs gen generate generated proto protobuf transpile wasm";
+    "build bundle codegen compile css doc docs gen generate generated proto protobuf transpile wasm";
 /// Why a command that rewrites sources is left out; one that only says what it would rewrite is not.
 const REWRITES: &str = "it rewrites sources";
+/// Why a command is left out that others see the result of.
+const ELSEWHERE: &str = "it has effects elsewhere";
+/// Why a command is left out that removes things. Those that call it are not: many builds begin so.
+const REMOVES: &str = "it removes things";
 /// Words, and why what they do is a person's decision.
 const EFFECTS: &[(&str, &str)] = &[
     (
         "deploy publish release push upload ship promote rollback submit undeploy provision apply destroy terraform \
          notify login",
-        "it has effects elsewhere",
+        ELSEWHERE,
     ),
-    ("clean distclean clear purge nuke reset drop delete remove rm prune eject", "it removes things"),
+    ("clean distclean clear purge nuke reset drop delete remove rm prune eject", REMOVES),
     ("fix fixup format fmt prettier black isort autofix rewrite sort beautify", REWRITES),
     (
         "update upgrade bump version tag commit changelog pin accept bless",
@@ -83,7 +87,7 @@ pub(super) fn of(name: &str) -> Nature {
     match () {
         () if has(TEST) => Nature::Test,
         () if has(CHECK) || only_looks => Nature::Check,
-        () if has(BUILD) => Nature::Build,
+        () if has(BUILD) || name == "all" => Nature::Build,
         () => Nature::Unknown,
     }
 }
@@ -91,6 +95,12 @@ pub(super) fn of(name: &str) -> Nature {
 /// What a name says whose command is known.
 pub(super) fn of_command(name: &str, command: &str) -> Nature {
     let mut words = command.split_whitespace();
+    let mut others = words.clone();
+    if others.any(|word| {
+        ["publish", "push", "deploy", "gh-pages", "release-it", "semantic-release"].contains(&word)
+    }) {
+        return Nature::Effect(ELSEWHERE);
+    }
     let goes_on = words.any(|w| ["--watch", "--watchAll", "nodemon", "--serve"].contains(&w));
     match of(name) {
         Nature::Effect(reason) => Nature::Effect(reason),
@@ -99,7 +109,29 @@ pub(super) fn of_command(name: &str, command: &str) -> Nature {
     }
 }
 
+/// What a name is a variant of, if that is here: `build` of `build:prod`. Both may write the same files.
+pub(super) fn base(name: &str) -> Option<&str> {
+    let end = name.find(|c: char| !c.is_alphanumeric())?;
+    Some(&name[..end]).filter(|base| !base.is_empty())
+}
+
+/// Why something is left out that has no effects.
+pub(super) const fn left_out(nature: Nature) -> &'static str {
+    match nature {
+        Nature::Unknown => "nobody can tell from outside what it does",
+        _ => "it looks like a variant of another task",
+    }
+}
+
 impl Nature {
+    /// Why what calls this is left out, too.
+    pub(super) fn effect_on_callers(self) -> Option<&'static str> {
+        match self {
+            Self::Effect(reason) if reason != REMOVES => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Whether it is part of a plain run.
     pub(super) fn is_work(self) -> bool {
         matches!(self, Self::Build | Self::Test | Self::Check)

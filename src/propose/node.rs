@@ -1,9 +1,10 @@
 //! `package.json`: packages are installed once, and scripts become tasks of their packages.
 
+pub(super) mod calls;
 mod manager;
-pub(super) mod scripts;
+mod scripts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -25,6 +26,8 @@ pub(super) struct Workspace<'t> {
     pub(super) manager: Manager,
     pub(super) packages: BTreeMap<String, Value>,
     pub(super) graph: Graph,
+    /// Packages of which others see only what their `build` makes.
+    pub(super) hides_sources: BTreeSet<String>,
     /// Which packages are members, as patterns from the root.
     globs: Vec<String>,
 }
@@ -72,7 +75,12 @@ impl<'t> Workspace<'t> {
         }
         packages.insert(root.clone(), own);
         let graph = graph(&packages);
-        Some(Self { tree, root, manager, packages, graph, globs })
+        let mut workspace =
+            Self { tree, root, manager, packages, graph, globs, hides_sources: BTreeSet::new() };
+        let packages = workspace.packages.iter();
+        let hiding = packages.filter(|(dir, package)| scripts::hides_sources(&workspace, dir, package));
+        workspace.hides_sources = hiding.map(|(dir, _)| dir.clone()).collect();
+        Some(workspace)
     }
 
     /// What has to be installed, if anything has.

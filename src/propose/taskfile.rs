@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    draft::{Draft, Projects, project},
+    draft::{Draft, Projects, project, taken},
     paths,
     runner::{Entry, File},
     sources,
@@ -17,7 +17,8 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects, dirs: &[String]) {
         let Some(name) = tree.first_of(dir, NAMES) else { continue };
         let Some(value) = tree.yaml(&paths::join(dir, name)) else { continue };
         let file = File { dir, name, tool: "task", entries: entries(name, &value) };
-        let drafts: Vec<Draft> = file.drafts(|name, _| format!("task {}", paths::word(name)));
+        let taken = taken(projects, dir);
+        let drafts: Vec<Draft> = file.drafts(&taken, |name, _| format!("task {}", paths::word(name)));
         project(projects, dir, None).drafts.extend(drafts);
     }
 }
@@ -52,6 +53,7 @@ fn entry(file: &str, name: &str, task: &Value) -> Entry {
         description: task.get("desc").and_then(Value::as_str).map(str::to_owned),
         needs: deps.filter_map(named).collect(),
         has_body: task.is_string() || task.is_array() || is_there("cmds") || is_there("cmd"),
+        is_hidden: flag("internal"),
         off: off.map(str::to_owned),
         outputs: if inputs.is_empty() { Vec::new() } else { outputs.unwrap_or_default() },
         inputs,

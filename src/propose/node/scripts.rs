@@ -1,152 +1,24 @@
 //! The scripts of a package: which of them are tasks, and what they read and make.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{MANIFEST, Workspace};
+use super::{MANIFEST, Workspace, calls::Scripts};
 use crate::propose::{
     draft::{Draft, key},
     nature::{self, Nature},
     package, paths, sources,
 };
 
-/// What npm runs by itself, or for those who publish.
-const LIFECYCLE: &[&str] = &[
-    "dependencies",
-    "install",
-    "postinstall",
-    "postpack",
-    "postprepare",
-    "postpublish",
-    "postuninstall",
-    "postversion",
-    "preinstall",
-    "prepack",
-    "prepare",
-    "preprepare",
-    "prepublish",
-    "prepublishOnly",
-    "preuninstall",
-    "preversion",
-    "publish",
-    "uninstall",
-];
 /// Directories that tools are known to fill.
 const MADE: &[&str] = &["build", "cjs", "dist", "es", "esm", "out", "umd"];
-
-/// The scripts of one package.
-pub(crate) struct Scripts<'p>(BTreeMap<&'p str, &'p str>);
-
-/// What a script does that calls others.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Calls {
-    pub(crate) names: Vec<String>,
-    /// Whether it does nothing else.
-    pub(crate) only: bool,
-}
-
-impl<'p> Scripts<'p> {
-    pub(crate) fn of(package: &'p Value) -> Self {
-        let scripts = package.get("scripts").and_then(Value::as_object);
-        let scripts =
-            scripts.into_iter().flatten().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)));
-        let mut scripts: BTreeMap<&str, &str> = scripts.collect();
-        let all: BTreeSet<&str> = scripts.keys().copied().collect();
-        scripts.retain(|name, text| {
-            let around = name.strip_prefix("pre").or_else(|| name.strip_prefix("post"));
-            let is_around = around.is_some_and(|name| all.contains(name));
-            let is_empty = text.trim().is_empty() || text.contains("no test specified");
-            !is_around && !is_empty && !LIFECYCLE.contains(name) && !name.is_empty()
-        });
-        Self(scripts)
-    }
-
-    /// Whether a script is there that counts.
-    #[cfg(test)]
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    /// Which other scripts one calls.
-    pub(crate) fn calls(&self, name: &str) -> Calls {
-        let text = self.0.get(name).copied().unwrap_or_default();
-        let (mut names, mut only) = (Vec::new(), true);
-        for part in text.split("&&") {
-            let words: Vec<&str> =
-                part.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect();
-            let (called, is_all) = self.called(&words);
-            only &= !called.is_empty() && is_all;
-            names.extend(called.into_iter().filter(|called| called != name));
-        }
-        let mut seen = BTreeSet::new();
-        names.retain(|name| seen.insert(name.clone()));
-        Calls { only: only && !names.is_empty(), names }
-    }
-
-    /// The scripts that one command calls, and whether that is all it does.
-    fn called(&self, words: &[&str]) -> (Vec<String>, bool) {
-        match words {
-            ["npm", "test" | "t", rest @ ..] => (self.meant("test"), rest.is_empty()),
-            ["npm" | "pnpm" | "yarn" | "bun", "run" | "run-script", name, rest @ ..]
-            | ["yarn" | "pnpm", name, rest @ ..] => (self.meant(name), rest.is_empty()),
-            ["run-s" | "run-p" | "npm-run-all" | "npm-run-all2", rest @ ..] => {
-                let is_plain =
-                    |word: &&str| ["-s", "-p", "-l"].contains(word) || !self.meant(word).is_empty();
-                (rest.iter().flat_map(|word| self.meant(word)).collect(), rest.iter().all(is_plain))
-            }
-            _ => (Vec::new(), false),
-        }
-    }
-
-    /// `build:*` means all of these.
-    fn meant(&self, word: &str) -> Vec<String> {
-        let begin = word.strip_suffix("**").or_else(|| word.strip_suffix('*'));
-        let is_meant = |name: &&&str| begin.map_or(**name == word, |begin| name.starts_with(begin));
-        self.0.keys().filter(is_meant).map(|name| (*name).to_owned()).collect()
-    }
-
-    fn nature(&self, name: &str) -> Nature {
-        nature::of_command(name, self.0.get(name).copied().unwrap_or_default())
-    }
-
-    /// The scripts that another one of a plain run runs itself, and which one.
-    fn parts(&self) -> BTreeMap<String, String> {
-        let mut parts = BTreeMap::new();
-        for name in self.0.keys().filter(|name| self.nature(name).is_work() && !self.is_list(name)) {
-            for part in self.calls(name).names {
-                parts.entry(part).or_insert_with(|| (*name).to_owned());
-            }
-        }
-        parts
-    }
-
-    /// Of scripts that another calls one by one: those that make something before it.
-    fn earlier(&self, name: &str) -> Vec<String> {
-        let mut earlier = Vec::new();
-        for list in self.0.iter().filter(|(list, _)| self.is_list(list)) {
-            let (calls, is_parallel) = (self.calls(list.0).names, list.1.contains("-p "));
-            let before = calls.iter().take_while(|called| *called != name);
-            let builds = before.filter(|called| self.nature(called) == Nature::Build);
-            if calls.iter().any(|called| called == name) && !is_parallel {
-                earlier.extend(builds.cloned());
-            }
-        }
-        earlier
-    }
-
-    /// Whether a script only calls others, which are all part of a plain run.
-    fn is_list(&self, name: &str) -> bool {
-        let calls = self.calls(name);
-        calls.only && calls.names.iter().all(|called| self.nature(called).is_work())
-    }
-}
 
 pub(super) fn drafts(workspace: &Workspace<'_>, dir: &str, package: &Value) -> Vec<Draft> {
     let scripts = Scripts::of(package);
     let parts = scripts.parts();
     // What others build on comes first.
-    let mut names: Vec<&str> = scripts.0.keys().copied().collect();
+    let mut names: Vec<&str> = scripts.names().collect();
     names.sort_by_key(|name| (*name != "build", scripts.nature(name) != Nature::Build, *name));
     let maker = Maker { workspace, dir, package, scripts: &scripts };
     names.into_iter().map(|name| maker.draft(name, parts.get(name))).collect()
@@ -181,11 +53,14 @@ impl Maker<'_> {
             _ if name.starts_with('-') => Some("its name looks like an option".to_owned()),
             (_, Some(whole)) => Some(format!("`{whole}` runs it")),
             (Nature::Effect(reason), _) => Some(reason.to_owned()),
-            (Nature::Unknown, _) => Some("nobody can tell from outside what it does".to_owned()),
+            (Nature::Unknown, _) => Some(nature::left_out(nature).to_owned()),
+            _ if nature.is_work() && self.scripts.is_variant(name) => {
+                Some(nature::left_out(nature).to_owned())
+            }
             _ => None,
         };
         if self.scripts.is_list(name) && draft.off.is_none() && nature.is_work() {
-            draft.after = self.scripts.calls(name).names.iter().map(|name| self.key(name)).collect();
+            draft.after = self.scripts.calls(name).iter().map(|name| self.key(name)).collect();
             draft.exec = None;
         } else if nature.is_work() {
             self.describe(&mut draft, name, nature);
@@ -203,8 +78,7 @@ impl Maker<'_> {
         }
         draft.reads.push(self.dir.to_owned());
         for other in &needed {
-            let Some(package) = self.workspace.packages.get(other) else { continue };
-            if !hides_sources(self.workspace, other, package) {
+            if !self.workspace.hides_sources.contains(other) {
                 draft.reads.push(other.clone());
             }
         }
@@ -281,7 +155,7 @@ fn made_dir(path: &str) -> Option<&str> {
 }
 
 /// Whether others import nothing but what its `build` makes, which their edge to it tells of.
-fn hides_sources(workspace: &Workspace<'_>, dir: &str, package: &Value) -> bool {
+pub(super) fn hides_sources(workspace: &Workspace<'_>, dir: &str, package: &Value) -> bool {
     let is_known = |path: &&str| *path == MANIFEST || made_dir(path).is_some();
     !outputs(workspace, dir, package).is_empty() && handed_on(package).iter().all(is_known)
 }
@@ -298,9 +172,8 @@ fn strings<'v>(value: &'v Value, depth: usize, found: &mut Vec<&'v str>) {
 /// What `build` makes for others, where that is sure: what they import lies there.
 fn outputs(workspace: &Workspace<'_>, dir: &str, package: &Value) -> Vec<String> {
     let scripts = Scripts::of(package);
-    let is_built = scripts.0.contains_key("build")
-        && !scripts.is_list("build")
-        && scripts.nature("build") == Nature::Build;
+    let is_built =
+        scripts.has("build") && !scripts.is_list("build") && scripts.nature("build") == Nature::Build;
     if !is_built || dir == workspace.root && workspace.packages.len() > 1 {
         return Vec::new();
     }

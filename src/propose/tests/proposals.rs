@@ -142,3 +142,62 @@ fn manifests_of_the_oddest_kinds_are_survived() {
         of(&[("Cargo.toml", text), ("pyproject.toml", text)]);
     }
 }
+
+/// The tasks of the root that are part of a plain run, in order of their names.
+fn tasks(files: &[(&str, &str)]) -> Vec<String> {
+    let proposal = of(files);
+    let table = table(&proposal, "devtask.toml");
+    let tasks = table.get("tasks").and_then(toml::Value::as_table);
+    tasks.into_iter().flat_map(toml::Table::keys).cloned().collect()
+}
+
+#[test]
+fn of_several_ways_to_do_a_thing_one_is_taken() {
+    let package = r#"{"scripts": {"build": "x", "build:prod": "x", "test": "run-s test:*", "test:a": "x", "test:b": "x",
+        "lint:css": "x", "gen": "x", "build:slow": "npm run gen && x"}}"#;
+    assert_eq!(tasks(&[("package.json", package)]), ["build", "gen", "lint-css", "test", "test-a", "test-b"]);
+    let package = r#"{"scripts": {"build": "npm run gen && tsc", "gen": "x", "ci": "npm run lint && npm run deploy", "lint": "x"}}"#;
+    assert_eq!(tasks(&[("package.json", package)]), ["build", "lint"]);
+    let recipes = "build: pre\n  x\npre:\n  x\ntest_all: build\n  x\ntest: test_unit\n  x\ntest_unit:\n  x\nodd:\n  x\n";
+    assert_eq!(tasks(&[("justfile", recipes)]), ["build", "pre", "test", "test_unit"]);
+    // Who calls for effects has them.
+    let package = r#"{"scripts": {"build": "npm run clean && tsc", "clean": "rm", "all": "npm run x", "x": "npm run y", "y": "npm run push",
+        "push": "x", "docs": "tsc && git push", "test": "npm run test"}}"#;
+    assert_eq!(tasks(&[("package.json", package)]), ["build", "test"]);
+    assert_eq!(
+        tasks(&[("justfile", "ci: lint deploy\nlint:\n  x\ndeploy:\n  x\nbuild: clean\n  x\nclean:\n  x\n")]),
+        ["build", "lint"]
+    );
+    // Of recipes that give way to tasks of a language, nothing is needed.
+    let cargo = ("Cargo.toml", "[package]\nname = 'x'\n");
+    assert_eq!(
+        tasks(&[("justfile", "build: pre\n  x\npre:\n  x\ntest_all: build\n  x\n"), cargo]),
+        ["build", "fetch", "test"]
+    );
+}
+
+#[test]
+fn much_of_everything_takes_no_time() {
+    let members: Vec<String> = (0..120).map(|n| format!("p{n:04}")).collect();
+    let package = |n: usize| {
+        let needs: Vec<String> = (n.saturating_sub(10)..n).map(|n| format!("\"p{n:04}\": \"*\"")).collect();
+        let scripts: Vec<String> =
+            (0..5).map(|s| format!("\"lint{s}\": \"npm run lint{}\"", s + 1)).collect();
+        format!(
+            "{{\"name\": \"p{n:04}\", \"dependencies\": {{{}}}, \"scripts\": {{\"build\": \"x\", {}}}}}",
+            needs.join(", "),
+            scripts.join(", ")
+        )
+    };
+    let mut files = vec![("package.json".to_owned(), r#"{"workspaces": ["*"]}"#.to_owned())];
+    files.extend(members.iter().enumerate().map(|(n, name)| (format!("{name}/package.json"), package(n))));
+    let recipes: String = (0..400)
+        .map(|n| format!("build{n}: {}\n  x\n", (0..n).map(|n| format!("build{n} ")).collect::<String>()))
+        .collect();
+    files.push(("justfile".to_owned(), recipes));
+    let scripts: Vec<String> = (0..5000).map(|n| format!("\"test:{n}\": \"run-s test:*\"")).collect();
+    files.push(("zz/composer.json".to_owned(), format!("{{\"scripts\": {{{}}}}}", scripts.join(", "))));
+    files.push(("p0000/package.json".to_owned(), format!("{{\"scripts\": {{{}}}}}", scripts.join(", "))));
+    let files = files.into_iter().map(|(path, text)| (path, Content::Text(text))).collect();
+    assert_eq!(propose(&Found { name: "here".to_owned(), files }).files.len(), 122);
+}

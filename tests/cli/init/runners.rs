@@ -48,6 +48,7 @@ fn recipes_of_a_justfile() {
     assert_eq!(tree.executed(), crate::support::set("tree:schema tree:build tree:test tree:lint"), "{first}");
     let mut called: Vec<String> = calls(&tree).lines().map(str::to_owned).collect();
     called.sort();
+    assert!(!proposed.out.contains("_hidden"), "{proposed}");
     assert_eq!(called, ["just --no-deps build", "just --no-deps test", "just lint", "just schema"]);
     // Of `schema` nobody knows what it reads.
     tree.ok("run");

@@ -42,7 +42,7 @@ pub(crate) fn init(app: &App, args: &InitArgs) -> Result<Exit, Exit> {
         proposal.files.iter().map(|(path, _)| path.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned());
     refuse_existing(dir, places)?;
     if proposal.tasks == 0 {
-        eprintln!("Nothing was recognised that could be a task: this is an example");
+        eprintln!("Nothing was recognised that could run as a task: the file has comments only");
     }
     if args.write { write(dir, &proposal.files) } else { Ok(print(&proposal.files)) }
 }
