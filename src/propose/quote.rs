@@ -7,7 +7,7 @@ const LONGEST: usize = 300;
 pub(super) fn string(text: &str) -> String {
     let is_plain = |c: char| c == '\n' || c == '\t' || !is_odd(c);
     let body = text.strip_suffix('\n').unwrap_or(text);
-    if body.contains('\n') && text.chars().all(is_plain) && !text.contains("''") && !text.ends_with('\'') {
+    if body.contains('\n') && text.chars().all(is_plain) && !text.contains("''") {
         return format!("'''\n{text}'''");
     }
     let mut quoted = String::with_capacity(text.len() + 2);
