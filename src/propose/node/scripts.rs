@@ -126,7 +126,11 @@ pub(super) fn made(workspace: &Workspace<'_>, dir: &str, package: &Value) -> BTr
             [("vite build", "dist"), ("coverage", "coverage"), ("nyc ", "coverage"), ("c8 ", "coverage")];
         made.extend(hints.iter().filter(|(hint, _)| text.contains(hint)).map(|(_, dir)| (*dir).to_owned()));
     }
-    made.into_iter().map(|dir| format!("{dir}/**")).collect()
+    // What TypeScript remembers of a build lies beside its settings.
+    let texts = scripts.into_iter().flat_map(|scripts| scripts.values()).filter_map(Value::as_str);
+    let remembers = texts.into_iter().any(|text| text.contains("tsc -b") || text.contains("tsc --build"));
+    let remembered = remembers.then(|| "**/*.tsbuildinfo".to_owned());
+    made.into_iter().map(|dir| format!("{dir}/**")).chain(remembered).collect()
 }
 
 /// Where TypeScript puts what it makes.

@@ -83,10 +83,13 @@ fn projects_have_different_names() {
 #[test]
 fn what_git_ignores_is_not_left_out_again() {
     let package = r#"{"main": "dist/x.js", "scripts": {"build": "tsc", "lint": "eslint"}}"#;
-    for (ignored, patterns) in [
-        ("", &["**", "!dist/**", "!node_modules/**"][..]),
-        ("dist/\n/node_modules\n", &["**"]),
-        ("**/node_modules/**\n", &["**", "!dist/**"]),
+    let building = r#"{"scripts": {"build": "tsc -b", "lint": "eslint"}}"#;
+    for (package, ignored, patterns) in [
+        (building, "node_modules", &["**", "!**/*.tsbuildinfo"][..]),
+        (building, "node_modules\n*.tsbuildinfo\n", &["**"]),
+        (package, "", &["**", "!dist/**", "!node_modules/**"]),
+        (package, "dist/\n/node_modules\n", &["**"]),
+        (package, "**/node_modules/**\n", &["**", "!dist/**"]),
     ] {
         let proposal = of(&[("package.json", package), (".gitignore", ignored)]);
         let table = table(&proposal, "devtask.toml");
