@@ -129,10 +129,11 @@ fn hooks_are_told_of() {
         "repos:\n- repo: https://example.com/black\n  rev: '1'\n  hooks: [{id: black}]\n- repo: local\n  hooks:\n  - id: mine\n\
          \x20   entry: sh check.sh\n    language: system\n",
     );
+    tree.write("check.sh", "printf '%s\\n' \"$@\" >> .given\n");
     let proposed = adopt(&tree);
-    assert!(
-        proposed.out.contains("#   black (https://example.com/black)\n#   mine: sh check.sh\n"),
-        "{proposed}"
-    );
+    assert!(proposed.out.contains("#   black (https://example.com/black)\n"), "{proposed}");
+    assert!(proposed.out.contains("[checks.mine]\n"), "a hook of the project's own is a check\n{proposed}");
     runs_once(&tree, "tree:build");
+    tree.ok("check");
+    assert_eq!(tree.read(".given"), "Makefile\ncheck.sh\ndevtask.toml\n");
 }

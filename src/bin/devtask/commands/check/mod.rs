@@ -193,7 +193,7 @@ impl Work<'_> {
         assigned: &[Assigned],
         called: &str,
         memory: &std::path::Path,
-        after: impl FnOnce(&Done) -> Result<(), Exit>,
+        conclude: impl FnOnce(&Done) -> Result<(), Exit>,
     ) -> Result<Exit, Exit> {
         let graph = &self.tree.graph;
         let ground = self.ground();
@@ -238,7 +238,7 @@ impl Work<'_> {
             self.remember(&left, &outcomes, &ground, &done, memory);
             return Ok(self.judge(&left, &outcomes, &done));
         }
-        after(&done)?;
+        conclude(&done)?;
         Ok(done.exit)
     }
 
