@@ -1,6 +1,6 @@
 //! git, called as a program: what is staged, what a branch changed, and a private checkout of the index.
 //!
-//! Floor 6, synchronous. The promise of `devtask check` rests on this room: **the work tree, the index and the stash are
+//! Floor 7, synchronous. The promise of `devtask check` rests on this room: **the work tree, the index and the stash are
 //! the user's**. Nothing here writes to any of them, but for [`Repository::stage`], which `fix` is there for; whatever git
 //! would have to write while it looks, it writes to a repository of our own ([`Checkout`]). No hook, file system
 //! monitor or pager of the repository is started. The room knows paths and objects; it must never know what a

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use devtask::{git::Merged, plan::Candidate};
+use devtask::{
+    git::{Merged, Repository},
+    plan::Candidate,
+};
 
 use super::{
-    Done, Work,
-    files::Version,
-    place::{Aside, Place},
+    place::Aside,
+    work::{Done, Work},
 };
 use crate::{
     app::{complain, complain_with},
@@ -19,9 +21,8 @@ use crate::{
 /// In the work tree it is there already; what was staged is staged again.
 pub(super) fn in_place(
     work: &Work<'_>,
-    place: &Place,
+    staged: Option<&Repository>,
     candidates: &[Candidate],
-    version: &Version,
     done: &Done,
 ) -> Result<(), Exit> {
     let root = &work.tree.loaded.root;
@@ -30,10 +31,7 @@ pub(super) fn in_place(
     for file in &fixed {
         work.say("Fixed", &shown(&file.strip_prefix(root).unwrap_or(file).display().to_string()));
     }
-    let Place::Here(Some(repository)) = place else { return Ok(()) };
-    if *version != Version::Index || fixed.is_empty() {
-        return Ok(());
-    }
+    let Some(repository) = staged.filter(|_| !fixed.is_empty()) else { return Ok(()) };
     if done.exit != Exit::Done {
         complain("not everything could be fixed: what was is in the work tree, and the index is as it was");
         return Ok(());

@@ -12,7 +12,7 @@ use devtask::{
     store::StateDir,
 };
 
-use super::{Work, files::Version};
+use super::{files::Version, work::Work};
 use crate::{
     app::{App, Tree, internal},
     args::Globals,
