@@ -41,7 +41,7 @@ impl Met {
         *self.0.lock().unwrap().entry(what).or_default() += usize::from(is_met);
     }
 
-    fn is_enough(self) {
+    fn suffices(self) {
         let met = self.0.into_inner().unwrap();
         eprintln!("{met:?}");
         let few: Vec<_> = met.iter().filter(|(_, count)| **count == 0).collect();
@@ -100,7 +100,7 @@ fn a_check_sees_what_is_staged_and_touches_nothing() {
             }
         }
     });
-    met.is_enough();
+    met.suffices();
 }
 
 #[test]
@@ -138,5 +138,5 @@ fn a_fix_changes_what_it_promises_and_nothing_else() {
             }
         }
     });
-    met.is_enough();
+    met.suffices();
 }

@@ -145,12 +145,12 @@ impl Tree {
         tree.git(["init", "-q", "--initial-branch=main", "."]);
         fs::write(tree.root().join("devtask.toml"), DECLARED).unwrap();
         fs::write(tree.root().join(".gitignore"), ".devtask\nignored\n").unwrap();
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             // How files are written is part of what is committed.
             fs::write(tree.root().join(".gitattributes"), "crlf.txt text eol=crlf\n*.bin binary\n").unwrap();
             tree.git(["add", ".gitattributes"]);
         }
-        if seed % 8 != 0 {
+        if !seed.is_multiple_of(8) {
             tree.git(["add", "."]);
             tree.commit();
         }
