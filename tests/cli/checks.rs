@@ -295,6 +295,8 @@ fn checks_are_no_part_of_other_runs() {
     assert_eq!(names, ["app:build", "check:app:after", "check:app:fmt"]);
     assert_eq!(list[2]["check"]["passFiles"], true);
     assert!(tree.ok("list").out.contains("checks files"));
+    let why = tree.ok("why check:app:fmt");
+    assert!(why.out.contains("`devtask check -n app:fmt` says which are left"), "{why}");
     assert_eq!(tree.ok("__complete checks").out, "fmt\napp:fmt\nafter\napp:after\n");
 }
 

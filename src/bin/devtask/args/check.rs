@@ -10,6 +10,7 @@ use super::{WatchArgs, duration, flag};
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// Checks by name (`fmt`, `web:fmt`, `web`, `*:fmt`), and files; default: all checks of the project, on all files
+    #[arg(value_name = "CHECK|FILE")]
     pub(crate) names: Vec<OsString>,
     #[command(flatten)]
     pub(crate) set: FileSet,

@@ -2,7 +2,7 @@
 
 use devtask::{
     event::{Decided, Event, LastSuccess, What},
-    model::{Compared, FileChange, Reason, Task, TaskName},
+    model::{Check, CheckRole, Compared, FileChange, Reason, Task, TaskName},
     pattern::{PatternKind, PatternSet},
     plan::{Mode, Plan},
     session::{known_runs, read_run},
@@ -37,6 +37,15 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
     }
     if task.is_process() {
         return Err(misused(&format!("{} is a process: it is never fresh", task.name)));
+    }
+    if let Some(check) = task.check.as_ref().filter(|check| check.passes_files && !args.json) {
+        let verb = if check.role == CheckRole::Check { "check" } else { "fix" };
+        let name = Check::called(&task.name);
+        let text = format!(
+            "{} is about files that somebody names: `devtask {verb} -n {name}` says which are left\n",
+            task.name
+        );
+        return Ok(out(&text));
     }
     let Some(look) = look(app, &tree, &[task.name.to_string()])? else {
         return Err(busy());
