@@ -2,7 +2,7 @@
 //! private checkout. `cargo bench --bench hook`
 //!
 //! The checks are shell scripts that do nothing, so what is measured is all that happens around them. Beside it stands
-//! what git takes to say which files are staged.
+//! what git takes to say which files are staged, and, if it is on PATH, pre-commit with the same check.
 
 mod support;
 
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{DEVTASK, args::Args};
+use support::{DEVTASK, args::Args, program};
 
 const STAGED: usize = 3;
 const DECLARED: &str = r#"
@@ -24,6 +24,13 @@ files = ["**/*.txt"]
 pass_files = true
 "#;
 
+/// The same for pre-commit.
+const OTHERS: &str = "repos:
+- repo: local
+  hooks:
+  - {id: given, name: given, entry: \"true\", language: system, files: '\\.txt$'}
+";
+
 fn main() -> ExitCode {
     let args = Args::read();
     let (files, rounds) = if args.smoke { (200, 3) } else { (10_000, 30) };
@@ -31,6 +38,11 @@ fn main() -> ExitCode {
     let tree = dir.path();
     fs::write(tree.join("devtask.toml"), DECLARED).unwrap();
     fs::write(tree.join(".gitignore"), ".devtask\n").unwrap();
+    fs::write(tree.join(".pre-commit-config.yaml"), OTHERS).unwrap();
+    let other = program::find("pre-commit");
+    let beside =
+        |into: &mut Vec<Duration>| into.extend(other.iter().map(|other| timed(tree, other, &["run"])));
+    let (mut others, mut others_aside) = (vec![], vec![]);
     let path = |n: usize| tree.join(format!("d{}/f{n}.txt", n / 100));
     for n in 0..files {
         fs::create_dir_all(path(n).parent().unwrap()).unwrap();
@@ -51,6 +63,7 @@ fn main() -> ExitCode {
         bare.push(timed(tree, "bash", &["-c", ": \"$@\"", "bash", "a", "b", "c"]));
         in_place.push(check(tree));
         known.push(check(tree));
+        beside(&mut others);
         // Another version of one of them is not staged; what has passed already would not be looked at again.
         for file in &touched {
             fs::write(file, format!("{round} staged again\n")).unwrap();
@@ -58,6 +71,7 @@ fn main() -> ExitCode {
         git(tree, ["add", "-u"]);
         fs::write(&touched[0], "not staged\n").unwrap();
         aside.push(check(tree));
+        beside(&mut others_aside);
     }
     // The first round makes the state and the checkout.
     let (first_in_place, first_aside) = (in_place.remove(0), aside.remove(0));
@@ -68,6 +82,11 @@ fn main() -> ExitCode {
             "  {what:<28} {time:>10.2?}   {:>10.2?} beyond the check (at most 100 ms wanted)",
             time.saturating_sub(bare)
         );
+    }
+    for (what, times) in [("in place", others), ("by a stash", others_aside)] {
+        if !times.is_empty() {
+            println!("  pre-commit, {what:<16} {:>10.2?}", median(times));
+        }
     }
     println!("  nothing new to look at       {:>10.2?}", median(known));
     println!("  the very first, in place     {first_in_place:>10.2?}");
