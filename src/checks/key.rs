@@ -50,15 +50,31 @@ impl Ground {
     }
 }
 
+/// What a check is, and how what it rests on was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    digest: Digest,
+    /// Of the stat identities of all files it rests on: what was there and came back was touched.
+    identities: Digest,
+}
+
+impl Key {
+    /// Stands for the check and all it rests on: the same contents have the same.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
 /// The key of a check: a file that passed it passes it as long as neither changes. None where that cannot be known: what
 /// it needs runs always, asks a `status` or a server, or stays up; or something could not be read.
 ///
 /// What comes from upstream is taken to follow from what it is made of: the declarations and the contents of the files
 /// they name, up to the last task.
 #[must_use]
-pub fn key(graph: &TaskGraph, check: TaskId, ground: &Ground) -> Option<Digest> {
+pub fn key(graph: &TaskGraph, check: TaskId, ground: &Ground) -> Option<Key> {
     let plan = Plan::new(graph, [check], Mode::Before);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut identities) = (Vec::new(), Vec::new());
     let mut sets = Vec::new();
     for &id in plan.order() {
         let task = graph.task(id);
@@ -84,9 +100,11 @@ pub fn key(graph: &TaskGraph, check: TaskId, ground: &Ground) -> Option<Digest> 
                 .iter()
                 .map(|entry| (relative_name(&ground.root, &entry.path), entry.kind, entry.digest));
             bytes.extend(postcard::to_stdvec(&rows.collect::<Vec<_>>()).ok()?);
+            let stats = set.entries.iter().map(|entry| entry.identity);
+            identities.extend(postcard::to_stdvec(&stats.collect::<Vec<_>>()).ok()?);
         }
     }
-    Some(Digest(xxh3_128(&bytes)))
+    Some(Key { digest: Digest(xxh3_128(&bytes)), identities: Digest(xxh3_128(&identities)) })
 }
 
 /// What a task is, as it is written; none: that is known elsewhere only.

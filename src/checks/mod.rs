@@ -10,14 +10,17 @@
 //! | `key` | what a check is, with everything it rests on but the file it looks at |
 //! | `passed` | the contents that have passed it |
 //! | `look` | files as they are at one moment |
+//! | `pending` | what is left to be looked at, and what is remembered of it |
 
 mod key;
 mod look;
 mod passed;
+mod pending;
 
-pub use key::{Ground, key};
+pub use key::{Ground, Key, key};
 pub use look::Look;
 pub use passed::Passed;
+pub use pending::Pending;
 
 #[cfg(test)]
 mod tests;

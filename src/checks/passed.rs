@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashSet,
-    io,
+    fs::{self, File},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
+use rustix::fs::OFlags;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::{
@@ -56,10 +58,17 @@ impl Passed {
         passed: impl IntoIterator<Item = Digest>,
         failed: &HashSet<Digest>,
     ) -> Result<(), StoreError> {
-        let mut now = Self::read(state_dir, check);
         let passed: Vec<Digest> = passed.into_iter().collect();
+        let path = file(state_dir, check);
+        if passed.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        let dir = StateDir::create(state_dir)?.subdir(DIR)?;
+        // Whoever else has something to say of it waits its turn.
+        let _turn = turn(&dir.join("turn"))?;
+        let before = Self::read(state_dir, check);
         let fresh: HashSet<Digest> = passed.iter().copied().collect();
-        let before = now.clone();
+        let mut now = before.clone();
         now.order.retain(|mark| !failed.contains(mark) && !fresh.contains(mark));
         now.order.extend(passed);
         let surplus = now.order.len().saturating_sub(MOST);
@@ -68,10 +77,13 @@ impl Passed {
         if now == before {
             return Ok(());
         }
-        let dir = StateDir::create(state_dir)?.subdir(DIR)?;
-        let path = file(state_dir, check);
-        write_private(&path, &now.encode())
-            .map_err(|error: io::Error| StoreError::io("write", &path, error))?;
+        if let Err(error) = write_private(&path, &now.encode()) {
+            if !failed.is_empty() {
+                // What cannot be taken back must not be believed.
+                fs::remove_file(&path).map_err(|error| StoreError::io("remove", &path, error))?;
+            }
+            return Err(StoreError::io("write", &path, error));
+        }
         prune_private(&dir, MOST_FILES);
         Ok(())
     }
@@ -90,6 +102,15 @@ impl Passed {
         let order: Vec<Digest> = marks.iter().map(|mark| Digest(u128::from_le_bytes(*mark))).collect();
         Some(Self { known: order.iter().copied().collect(), order })
     }
+}
+
+/// Held for as long as what is remembered is being changed.
+fn turn(path: &Path) -> Result<File, StoreError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    let taken = options.open(path).and_then(|file| file.lock().map(|()| file));
+    taken.map_err(|error| StoreError::io("lock", path, error))
 }
 
 fn file(state_dir: &Path, check: &TaskName) -> PathBuf {

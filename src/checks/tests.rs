@@ -9,10 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Ground, Look, Passed, key};
+use super::{Ground, Key, Look, Passed, Pending, key};
 use crate::{
     graph::TaskGraph,
-    model::{Action, Check, CheckRole, Declaration, Digest, EdgeRef, Task, TaskName},
+    model::{Action, Check, CheckRole, Declaration, Digest, EdgeRef, Outcome, Task, TaskName},
+    plan::Assigned,
 };
 
 /// A change of a check and of what is upstream of it.
@@ -63,7 +64,7 @@ impl Place {
     }
 
     /// The key of a check after these tasks.
-    fn key(&self, check: Task, upstream: Vec<Task>) -> Option<Digest> {
+    fn key(&self, check: Task, upstream: Vec<Task>) -> Option<Key> {
         let edge = |task: &Task| EdgeRef { task: task.name.clone(), condition: None, place: None };
         let after = upstream.iter().map(edge).collect();
         let plain =
@@ -92,7 +93,7 @@ fn a_key_changes_with_all_a_verdict_rests_on() {
     let place = Place::new();
     place.write("config", "1");
     place.write("schema/s", "1");
-    let plain = || place.key(place.check(), vec![generator(&place)]).unwrap();
+    let plain = || place.key(place.check(), vec![generator(&place)]).unwrap().digest();
     let first = plain();
     assert_eq!(first, plain());
     let cases: [(&str, &Change); 7] = [
@@ -107,7 +108,7 @@ fn a_key_changes_with_all_a_verdict_rests_on() {
     for (what, change) in cases {
         let (mut check, mut upstream) = (place.check(), generator(&place));
         change(&mut check, &mut upstream);
-        assert_ne!(place.key(check, vec![upstream]), Some(first), "{what}");
+        assert_ne!(place.key(check, vec![upstream]).unwrap().digest(), first, "{what}");
     }
     for (file, content) in [("config", "2"), ("schema/s", "2"), ("schema/t", "1")] {
         let before = plain();
@@ -201,7 +202,8 @@ fn what_cannot_be_believed_is_forgotten() {
     let state = place.root().join(".devtask");
     let check = name("check:a:fmt");
     Passed::update(&state, &check, [Digest(7), Digest(8)], &HashSet::new()).unwrap();
-    let file = fs::read_dir(state.join("passed")).unwrap().next().unwrap().unwrap().path();
+    let files = fs::read_dir(state.join("passed")).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.into_iter().find(|path| !path.ends_with("turn")).unwrap();
     let good = fs::read(&file).unwrap();
     let has = |path: &Path| {
         assert!(path.exists());
@@ -220,4 +222,42 @@ fn what_cannot_be_believed_is_forgotten() {
     assert!(has(&file));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(!has(&file), "others may read it, so it is not ours");
+}
+
+#[test]
+fn what_a_check_rests_on_must_not_be_touched_while_it_runs() {
+    let place = Place::new();
+    let config = place.write("config", "1");
+    let file = place.write("a", "a");
+    let (ground, state) = (place.ground(), place.root().join(".devtask"));
+    let plain =
+        Declaration { task: place.check(), place: None, after: vec![], before: vec![], ports: vec![] };
+    let graph = TaskGraph::build(vec![plain]).unwrap();
+    let assigned = Assigned { task: graph.id("check:a:fmt").unwrap(), files: vec![file.clone()] };
+    let look = || Look::at(&ground, [&file]);
+    let pending = || Pending::of(&graph, &assigned, &ground, &look(), Some(&state));
+    type Meanwhile<'a> = &'a dyn Fn();
+    let there_and_back = || {
+        fs::remove_file(&config).unwrap();
+        place.write("config", "1");
+    };
+    let cases: [(&str, Meanwhile<'_>, Outcome, bool); 6] = [
+        ("its configuration was touched", &there_and_back, Outcome::Succeeded, false),
+        (
+            "the file was touched",
+            &|| drop((fs::remove_file(&file), place.write("a", "a"))),
+            Outcome::Succeeded,
+            false,
+        ),
+        ("it was ended", &|| {}, Outcome::Cancelled, false),
+        ("it was not begun", &|| {}, Outcome::DependencyFailed, false),
+        ("nothing", &|| {}, Outcome::Succeeded, true),
+        ("it failed", &|| {}, Outcome::Failed, false),
+    ];
+    for (what, meanwhile, outcome, passes) in cases {
+        let (before, left) = (look(), Pending::of(&graph, &assigned, &ground, &look(), None).unwrap());
+        meanwhile();
+        left.remember(&graph, &ground, outcome, (&before, &look()), &state).unwrap();
+        assert_eq!(pending().is_none(), passes, "{what}");
+    }
 }

@@ -1,12 +1,17 @@
 //! One call of git.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
+    fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Arc,
     thread,
 };
+
+use rustix::fs::{Access, access};
 
 /// Why git did not do what it was to do.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +20,9 @@ pub enum GitError {
     /// It could not be started.
     #[error("cannot start git: {0}")]
     NotStarted(io::Error),
+    /// It was lost sight of.
+    #[error("cannot wait for git: {0}")]
+    Lost(io::Error),
     /// It failed.
     #[error("`git {command}` failed: {said}")]
     Failed {
@@ -29,6 +37,15 @@ pub enum GitError {
         /// Its first words.
         command: String,
     },
+    /// The path of the repository cannot be told apart in what git says.
+    #[error("the path of the repository {} has a newline in it", .0.display())]
+    Newline(PathBuf),
+    /// Another devtask is at work in the checkout, and it is not to be waited for.
+    #[error("another devtask is at work in {}", .0.display())]
+    Held(PathBuf),
+    /// Something that is not ours is in the place of the checkout.
+    #[error("{} is no checkout of devtask's", .0.display())]
+    Foreign(PathBuf),
     /// The repository has no work tree.
     #[error("the repository {} has no work tree", .0.display())]
     Bare(PathBuf),
@@ -78,6 +95,8 @@ pub(super) struct Caller {
     pub(super) environment: Vec<(OsString, OsString)>,
     /// Where it is started.
     pub(super) dir: PathBuf,
+    /// What it holds for as long as it lives, also where we do not: its stdin, if it has nothing to read.
+    pub(super) holds: Option<Arc<File>>,
 }
 
 impl Caller {
@@ -92,6 +111,15 @@ impl Caller {
             caller.environment.push((name.into(), value.into()));
         }
         caller
+    }
+
+    /// The git of `PATH`: never one of the directory it is called in (hazard E3).
+    fn program(&self) -> Result<PathBuf, GitError> {
+        let path = self.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+        let dirs = path.iter().flat_map(|path| env::split_paths(path)).filter(|dir| dir.is_absolute());
+        let found =
+            dirs.map(|dir| dir.join("git")).find(|git| access(git, Access::EXEC_OK).is_ok() && git.is_file());
+        found.ok_or_else(|| GitError::NotStarted(io::ErrorKind::NotFound.into()))
     }
 
     /// The same elsewhere.
@@ -127,11 +155,15 @@ impl Caller {
 
     /// What became of it.
     pub(super) fn call<A: AsRef<OsStr>>(&self, arguments: &[A], input: Vec<u8>) -> Result<Output, GitError> {
-        let mut command = Command::new("git");
+        let mut command = Command::new(self.program()?);
         command.args(MANNERS).args(arguments).current_dir(&self.dir).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.envs([("LC_ALL", "C"), ("GIT_OPTIONAL_LOCKS", "0"), ("GIT_TERMINAL_PROMPT", "0")]);
-        command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stdin(match &self.holds {
+            _ if !input.is_empty() => Stdio::piped(),
+            Some(held) => Stdio::from(held.try_clone().map_err(GitError::NotStarted)?),
+            None => Stdio::null(),
+        });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(GitError::NotStarted)?;
         let stdin = child.stdin.take();
@@ -142,7 +174,7 @@ impl Caller {
                 let _ = stdin.write_all(&input);
             })
         });
-        let output = child.wait_with_output().map_err(GitError::NotStarted);
+        let output = child.wait_with_output().map_err(GitError::Lost);
         if let Some(writer) = writer {
             // It does nothing that panics.
             let _ = writer.join();

@@ -86,8 +86,34 @@ impl Repository {
     /// Git's.
     pub fn unstaged(&self) -> Result<Vec<Change>, GitError> {
         let caller = self.with_index();
-        let raw = self.raw(&caller, &["diff-files"], &[])?;
+        let mut raw = self.raw(&caller, &["diff-files"], &[])?;
+        raw.extend(self.hidden(&caller)?);
         self.by_content(&caller, raw)
+    }
+
+    /// What is in the work tree of files that git was told not to look at there (`assume-unchanged`, `skip-worktree`).
+    fn hidden(&self, caller: &Caller) -> Result<Vec<Raw>, GitError> {
+        let listed = caller.read(&["ls-files", "-v", "--stage", "-z"])?;
+        let is_hidden =
+            |line: &&[u8]| line.first().is_some_and(|tag| *tag == b'S' || tag.is_ascii_lowercase());
+        let one = |line: &[u8]| {
+            let at = line.iter().position(|byte| *byte == b'\t')?;
+            let head = std::str::from_utf8(line.get(2..at)?).ok()?;
+            let (mode, object) = (head.split(' ').next()?, head.split(' ').nth(1)?);
+            let path = inner(&line[at + 1..])?;
+            // What a sparse checkout leaves out is not there.
+            self.top().join(&path).symlink_metadata().ok()?;
+            let mode = mode.as_bytes().to_vec();
+            Some(Raw {
+                change: Change { path, now: Entry::of_mode(&mode) },
+                old_mode: mode.clone(),
+                new_mode: mode,
+                old: object.to_owned(),
+                new: "0".repeat(object.len()),
+                is_unmerged: false,
+            })
+        };
+        Ok(listed.split(|byte| *byte == 0).filter(is_hidden).filter_map(one).collect())
     }
 
     /// Files of the work tree that are neither in the index nor ignored.
@@ -116,6 +142,8 @@ impl Repository {
         let caller = self.with_index();
         let raw = self.raw(&caller, &["diff-index"], &[commit])?;
         let mut changes: BTreeSet<Change> = self.by_content(&caller, raw)?.into_iter().collect();
+        let hidden = self.hidden(&caller)?;
+        changes.extend(self.by_content(&caller, hidden)?);
         // Taken out of the index, and there all the same: that is no deletion.
         let untracked: BTreeSet<PathBuf> = self.untracked()?.into_iter().collect();
         changes.retain(|change| !untracked.contains(&change.path));
@@ -147,6 +175,8 @@ impl Repository {
                 && is_zero(&raw.new)
                 && !is_zero(&raw.old)
                 && !raw.is_unmerged
+                // Nothing else is opened: a FIFO would be waited for.
+                && self.top().join(&raw.change.path).symlink_metadata().is_ok_and(|meta| meta.is_file())
                 // Git takes a path a line.
                 && !raw.change.path.as_os_str().as_bytes().contains(&b'\n')
         };

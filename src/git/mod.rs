@@ -22,7 +22,7 @@ mod stage;
 
 pub use call::GitError;
 pub use changes::{Change, Entry};
-pub use checkout::Checkout;
+pub use checkout::{Beside, Checkout};
 pub use repository::{Repository, Version};
 pub use stage::{Fixed, Merged};
 

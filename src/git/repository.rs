@@ -40,22 +40,37 @@ impl Repository {
     pub fn around(dir: &Path, environment: &[(OsString, OsString)]) -> Result<Option<Self>, GitError> {
         let value =
             |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        let bare = Caller { environment: without_repository(environment), dir: dir.to_owned() };
-        let found = match places(&bare)? {
-            Some(found) => Some((bare, found)),
-            None if value("GIT_DIR").is_some() => {
-                let named = OF_HOOKS.into_iter().take(3).filter_map(|name| Some((name, value(name)?)));
-                let caller = bare.with(named);
-                places(&caller)?.map(|found| (caller, found))
-            }
-            None => None,
+        let bare = Caller { environment: without_repository(environment), dir: dir.to_owned(), holds: None };
+        let around = places(&bare)?;
+        // A hook is started at the top of the work tree.
+        let base = around.as_ref().map_or(dir, |places| &places.top);
+        let git_dir_of = |name: &OsString| base.join(name);
+        let named = value("GIT_DIR").map(|name| git_dir_of(&name));
+        let tied = || {
+            let others = OF_HOOKS.into_iter().take(3).filter_map(|name| Some((name, value(name)?)));
+            let tie = named.iter().map(|git_dir| ("GIT_DIR", git_dir.clone().into_os_string()));
+            bare.at(base).with(others.chain(tie))
+        };
+        let by_name = match (&named, &around) {
+            (Some(_), None) => places(&tied())?,
+            // What is named may be about another work tree, and has no say then.
+            (Some(_), Some(_)) if value("GIT_WORK_TREE").is_some() => places(&tied()).ok().flatten(),
+            _ => None,
+        };
+        let by_name = by_name.map(|found| (tied(), found));
+        let found = match (around, by_name) {
+            // Two repositories over one work tree: the one that is named.
+            (Some(around), Some((caller, named))) if named.top == around.top => Some((caller, named)),
+            (Some(around), _) => Some((bare.clone(), around)),
+            (None, by_name) => by_name,
         };
         let Some((caller, Places { top, git_dir, common_dir })) = found else { return Ok(None) };
-        let is_here = value("GIT_DIR").is_none_or(|named| same(&dir.join(named), &git_dir));
-        let named = value("GIT_INDEX_FILE").filter(|_| is_here);
-        let hooks = named
-            .map(|index| top.join(index))
-            .filter(|index| index.parent().is_some_and(|parent| same(parent, &git_dir)) && index.is_file());
+        let is_here = named.as_ref().is_none_or(|named| same(named, &git_dir));
+        let hooks = value("GIT_INDEX_FILE").filter(|_| is_here).map(|index| top.join(index));
+        let is_ours = |index: &PathBuf| {
+            index.is_file() && index.parent().is_some_and(|dir| same(dir, &git_dir) || !is_git_dir(dir))
+        };
+        let hooks = hooks.filter(is_ours);
         let is_in_hook = hooks.is_some();
         let index = hooks.unwrap_or_else(|| git_dir.join("index"));
         let caller = caller.at(&top);
@@ -92,6 +107,12 @@ impl Repository {
         self.is_in_hook
     }
 
+    /// Whether that index is the one that stays when the hook is over: `git commit -a` makes one of its own.
+    #[must_use]
+    pub fn has_usual_index(&self) -> bool {
+        same(&self.index, &self.git_dir.join("index"))
+    }
+
     /// What git writes when it is called with these words at the top of the work tree: with a clean environment,
     /// without hooks, pagers and monitors of the repository.
     ///
@@ -99,14 +120,6 @@ impl Repository {
     /// That it could not be started, or failed.
     pub fn read<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<Vec<u8>, GitError> {
         self.caller.read(arguments)
-    }
-
-    /// The same with `input` on stdin.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn read_with<A: AsRef<OsStr>>(&self, arguments: &[A], input: Vec<u8>) -> Result<Vec<u8>, GitError> {
-        self.caller.read_with(arguments, input)
     }
 
     /// One line of git's, if it did what it was asked.
@@ -197,7 +210,7 @@ fn places(caller: &Caller) -> Result<Option<Places>, GitError> {
 }
 
 /// The environment without what ties git to one repository. Settings that somebody gave along (`git -c`) stay.
-fn without_repository(environment: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+pub(super) fn without_repository(environment: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
     let is_kept = |name: &OsStr| !LOCAL.iter().any(|known| name == *known);
     environment.iter().filter(|(name, _)| is_kept(name)).cloned().collect()
 }
@@ -219,6 +232,11 @@ const LOCAL: [&str; 15] = [
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 ];
+
+/// Whether these are the own files of a repository, or of a work tree of one.
+fn is_git_dir(dir: &Path) -> bool {
+    dir.join("HEAD").exists() && (dir.join("objects").exists() || dir.join("commondir").exists())
+}
 
 fn same(one: &Path, other: &Path) -> bool {
     one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b)

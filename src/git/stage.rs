@@ -1,16 +1,20 @@
 //! What `fix` made, put into the index, and merged into the work tree.
 
 use std::{
-    fs,
-    io::{ErrorKind, Write as _},
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    ffi::OsString,
+    fs::{self, Permissions},
+    io::{self, ErrorKind, Write as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _, fchown},
+    },
     path::{Path, PathBuf},
 };
 
 use tempfile::NamedTempFile;
 
 use super::{
-    GitError, Repository,
+    Checkout, GitError, Repository,
     repository::{inner, text},
 };
 use crate::scan::{identity_of, read_regular_identified};
@@ -44,28 +48,27 @@ const LONGEST: u64 = 256 << 20;
 
 impl Repository {
     /// Merges what was fixed into the user's own version of the file, if that goes without a conflict. `aside` is a directory
-    /// for short-lived files.
+    /// for short-lived files, best on the same file system.
     ///
     /// # Errors
     /// Git's, and of files; then the user's version is as it was.
     pub fn merge(&self, fixed: &Fixed, aside: &Path) -> Result<Merged, GitError> {
         let path = self.top().join(&fixed.path);
+        // A link on the way leads to a file that may be anybody's.
+        if leads_elsewhere(self.top(), &fixed.path) {
+            return Ok(Merged::Left);
+        }
         let Ok((ours, identity)) = read_regular_identified(&path, LONGEST) else { return Ok(Merged::Left) };
-        // A link in its place leads to a file that may be anybody's.
-        if ours == fixed.now || path.is_symlink() {
-            return Ok(if path.is_symlink() { Merged::Left } else { Merged::Clean });
+        if ours == fixed.now {
+            return Ok(Merged::Clean);
         }
         let merged =
             if ours == fixed.base { Some(fixed.now.clone()) } else { self.merged(&ours, fixed, aside)? };
         let Some(merged) = merged else { return Ok(Merged::Conflict) };
-        let written = || -> std::io::Result<bool> {
-            let mode = fs::symlink_metadata(&path)?.permissions().mode();
-            let beside = path.parent().unwrap_or(Path::new("."));
-            let mut file = NamedTempFile::new_in(beside)?;
-            file.write_all(&merged)?;
-            file.as_file().set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
+        let written = || -> io::Result<bool> {
+            let file = ready(&path, aside, &merged)?;
             // Who saved it in this very moment keeps what was saved.
-            if identity_of(&path) != Some(identity) {
+            if identity_of(&path) != Some(identity) || leads_elsewhere(self.top(), &fixed.path) {
                 return Ok(false);
             }
             file.persist(&path)?;
@@ -81,31 +84,36 @@ impl Repository {
 
     /// The three versions as one, if they do not touch each other.
     fn merged(&self, ours: &[u8], fixed: &Fixed, aside: &Path) -> Result<Option<Vec<u8>>, GitError> {
-        let write = |content: &[u8]| -> std::io::Result<NamedTempFile> {
+        let write = |content: &[u8]| -> io::Result<NamedTempFile> {
             let mut file = NamedTempFile::new_in(aside)?;
             file.write_all(content).map(|()| file)
         };
         let file = |content: &[u8]| write(content).map_err(GitError::file("write beneath", aside));
         let (ours, base, theirs) = (file(ours)?, file(&fixed.base)?, file(&fixed.now)?);
-        let words = [
-            Path::new("merge-file"),
-            Path::new("-p"),
-            Path::new("-q"),
-            ours.path(),
-            base.path(),
-            theirs.path(),
-        ];
-        let output = self.caller.call(&words, Vec::new())?;
+        let words = ["merge-file", "-p", "-q"].map(Path::new);
+        let files = [ours.path(), base.path(), theirs.path()];
+        let output = self.caller.call(&[words, files].concat(), Vec::new())?;
         Ok(output.status.success().then_some(output.stdout))
     }
 
-    /// Puts what was fixed into the index; returns the files of which the index has become another meanwhile, and which
-    /// are left alone.
+    /// Whether somebody else holds the index, so that nothing can be staged now.
+    #[must_use]
+    pub fn is_index_held(&self) -> bool {
+        let mut name = self.index().as_os_str().to_owned();
+        name.push(".lock");
+        Path::new(&name).symlink_metadata().is_ok()
+    }
+
+    /// Puts what was fixed in a checkout of this repository into the index; returns the files of which the index has become
+    /// another meanwhile, and which are left alone.
     ///
     /// # Errors
     /// Git's; then the index is as it was.
-    pub fn stage(&self, fixed: &[Fixed]) -> Result<Vec<PathBuf>, GitError> {
+    pub fn stage(&self, fixed: &[Fixed], checkout: &Checkout) -> Result<Vec<PathBuf>, GitError> {
         let caller = self.with_index();
+        // The checkout was written by the rules of what is staged; so what is in it has to be read by them.
+        let objects = self.common_dir().join("objects");
+        let reader = checkout.caller().with([("GIT_OBJECT_DIRECTORY", objects)]);
         let listed = caller.read(&["ls-files", "--stage", "-z"])?;
         let (mut input, mut left) = (Vec::new(), Vec::new());
         for fixed in fixed {
@@ -113,10 +121,10 @@ impl Repository {
                 left.push(fixed.path.clone());
                 continue;
             };
-            let mut path = std::ffi::OsString::from("--path=");
+            let mut path = OsString::from("--path=");
             path.push(&fixed.path);
             let words = ["hash-object".as_ref(), "-w".as_ref(), "--stdin".as_ref(), path.as_os_str()];
-            let object = text(caller.read_with(&words, fixed.now.clone())?);
+            let object = text(reader.read_with(&words, fixed.now.clone())?);
             let object = object.ok_or_else(|| GitError::Unexpected { command: "hash-object".to_owned() })?;
             input.extend(format!("{mode} {object} 0\t").into_bytes());
             input.extend(fixed.path.as_os_str().as_bytes());
@@ -128,7 +136,7 @@ impl Repository {
         Ok(left)
     }
 
-    /// Puts files into the index as they are in the work tree. All are in it already.
+    /// Puts files into the index as they are in the work tree. All are in it already; what is not there any more is taken out.
     ///
     /// # Errors
     /// Git's; then the index is as it was.
@@ -138,8 +146,31 @@ impl Repository {
         if input.is_empty() {
             return Ok(());
         }
-        self.with_index().read_with(&["update-index", "-z", "--stdin"], input).map(drop)
+        self.with_index().read_with(&["update-index", "--remove", "-z", "--stdin"], input).map(drop)
     }
+}
+
+/// A file with this content and the mode and owner of another, to take its place. It is made `aside`: who is killed now leaves
+/// nothing among the user's files; where that is another file system, beside it.
+fn ready(path: &Path, aside: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+    let there = fs::symlink_metadata(path)?;
+    let is_same_system = fs::metadata(aside).is_ok_and(|aside| aside.dev() == there.dev());
+    let mut file =
+        NamedTempFile::new_in(if is_same_system { aside } else { path.parent().unwrap_or(aside) })?;
+    file.write_all(content)?;
+    // Only root can give it to somebody else, and only root has to.
+    let _ = fchown(file.as_file(), Some(there.uid()), Some(there.gid()));
+    file.as_file().set_permissions(Permissions::from_mode(there.mode() & 0o7777))?;
+    Ok(file)
+}
+
+/// Whether something on the way to a file beneath a directory, or the file itself, is a link.
+pub(super) fn leads_elsewhere(top: &Path, beneath: &Path) -> bool {
+    let mut way = top.to_owned();
+    beneath.components().any(|part| {
+        way.push(part);
+        way.is_symlink()
+    })
 }
 
 /// The mode of a file in the index, if it is there as it was: `<mode> <object> <stage> TAB <path>`.

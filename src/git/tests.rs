@@ -1,7 +1,6 @@
 //! Repositories made on the spot, and what is said of them.
 
 use std::{
-    collections::BTreeSet,
     ffi::{OsStr, OsString},
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -9,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Change, Checkout, Entry, Fixed, GitError, Merged, Repository, Version};
+use super::{Beside, Change, Checkout, Entry, Fixed, GitError, Merged, Repository, Version};
 
 /// What somebody does to a directory.
 type Spoil = dyn Fn(&Path);
@@ -157,12 +156,12 @@ fn before_the_first_commit_everything_added_is_staged() {
     tree.git(&["init", "-q", "--initial-branch=main", "."]);
     let repository = tree.repository();
     assert_eq!((repository.head(), repository.staged().unwrap()), (None, vec![]));
-    tree.checkout().bring_index(&repository, &BTreeSet::new()).unwrap();
+    tree.checkout().bring_index(&repository, &Beside::default()).unwrap();
     tree.write("a.txt", "a");
     tree.git(&["add", "a.txt"]);
     assert_eq!(paths(&repository.staged().unwrap()), ["a.txt"]);
     let checkout = tree.checkout();
-    checkout.bring_index(&repository, &BTreeSet::new()).unwrap();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
     assert_eq!(fs::read_to_string(checkout.dir().join("a.txt")).unwrap(), "a");
 }
 
@@ -210,7 +209,7 @@ fn a_checkout_is_what_is_in_the_index_and_stays_as_it_is() {
     let index = fs::read(repository.index()).unwrap();
     let objects = || tree.git(&["count-objects", "-v"]);
     let had = objects();
-    let none = BTreeSet::new();
+    let none = Beside::default();
     let checkout = tree.checkout();
     checkout.bring_index(&repository, &none).unwrap();
     let there = |name: &str| fs::read_to_string(checkout.dir().join(name)).ok();
@@ -258,7 +257,7 @@ fn a_checkout_is_what_is_in_the_index_and_stays_as_it_is() {
 fn a_checkout_survives_whatever_is_left_of_it() {
     let tree = Tree::new();
     let repository = tree.repository();
-    let none = BTreeSet::new();
+    let none = Beside::default();
     let spoil: [(&str, &Spoil); 5] = [
         ("its index", &|dir| fs::write(dir.join(".git/index"), "x").unwrap()),
         ("its objects", &|dir| fs::remove_dir_all(dir.join(".git/objects")).unwrap()),
@@ -266,7 +265,8 @@ fn a_checkout_survives_whatever_is_left_of_it() {
         ("a lock", &|dir| fs::write(dir.join(".git/index.lock"), "").unwrap()),
         ("all of it", &|dir| {
             fs::remove_dir_all(dir).unwrap();
-            fs::write(dir, "a file").unwrap();
+            fs::create_dir(dir).unwrap();
+            fs::write(dir.join("left"), "of it").unwrap();
         }),
     ];
     for (what, spoil) in spoil {
@@ -288,10 +288,10 @@ fn ignored_directories_are_shown_in_a_checkout() {
     tree.git(&["commit", "-qm", "ignores"]);
     let repository = tree.repository();
     let checkout = tree.checkout();
-    let links: BTreeSet<PathBuf> =
+    let links: std::collections::BTreeSet<PathBuf> =
         ["node_modules", "web/node_modules", "missing", "sub"].map(PathBuf::from).into();
     for _ in 0..2 {
-        checkout.bring_index(&repository, &links).unwrap();
+        checkout.bring_index(&repository, &Beside { links: links.clone(), ..Beside::default() }).unwrap();
         let linked = |name: &str| fs::read_link(checkout.dir().join(name)).ok();
         assert_eq!(linked("node_modules"), Some(tree.root().join("node_modules")));
         assert_eq!(linked("web/node_modules"), Some(tree.root().join("web/node_modules")));
@@ -302,7 +302,7 @@ fn ignored_directories_are_shown_in_a_checkout() {
         );
         assert_eq!(tree.git_in(checkout.dir(), &["status", "--porcelain"]), "", "git does not see them");
     }
-    checkout.bring_index(&repository, &BTreeSet::new()).unwrap();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
     assert!(fs::symlink_metadata(checkout.dir().join("node_modules")).is_err());
     assert_eq!(tree.read("node_modules/x/index.js"), "x", "nothing is removed through a link");
 }
@@ -335,8 +335,8 @@ fn nothing_of_the_repository_is_started() {
     repository.since(&head).unwrap();
     repository.untracked().unwrap();
     let checkout = tree.checkout();
-    checkout.bring_index(&repository, &BTreeSet::new()).unwrap();
-    checkout.bring_commit(&repository, &head, &BTreeSet::new()).unwrap();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
+    checkout.bring_commit(&repository, &head, &Beside::default()).unwrap();
     checkout.fixed().unwrap();
     assert!(!marker.exists(), "{}", fs::read_to_string(marker).unwrap());
 }
@@ -369,9 +369,9 @@ fn what_was_fixed_goes_into_the_index_and_is_merged() {
         ours.into_iter().for_each(|ours| tree.write("a.txt", ours));
         let repository = tree.repository();
         let checkout = tree.checkout();
-        checkout.bring_index(&repository, &BTreeSet::new()).unwrap();
+        checkout.bring_index(&repository, &Beside::default()).unwrap();
         fs::write(checkout.dir().join("a.txt"), fixed).unwrap();
-        let all: Vec<Fixed> = checkout.fixed().unwrap();
+        let (all, _): (Vec<Fixed>, _) = checkout.fixed().unwrap();
         assert_eq!((all.len(), all[0].path.as_path()), (1, Path::new("a.txt")), "{what}");
         assert_eq!(
             (all[0].base.as_slice(), all[0].now.as_slice()),
@@ -379,7 +379,7 @@ fn what_was_fixed_goes_into_the_index_and_is_merged() {
             "{what}"
         );
         assert_eq!(repository.merge(&all[0], &checkout.dir().join(".git")).unwrap(), merged, "{what}");
-        assert_eq!(repository.stage(&all).unwrap(), [] as [PathBuf; 0], "{what}");
+        assert_eq!(repository.stage(&all, &checkout).unwrap(), [] as [PathBuf; 0], "{what}");
         assert_eq!(tree.git(&["show", ":a.txt"]), fixed, "{what}");
         assert_eq!(fs::read_to_string(tree.root().join("a.txt")).ok().as_deref(), expected, "{what}");
     }
@@ -390,13 +390,13 @@ fn what_was_staged_anew_meanwhile_is_left_alone() {
     let tree = Tree::new();
     let repository = tree.repository();
     let checkout = tree.checkout();
-    checkout.bring_index(&repository, &BTreeSet::new()).unwrap();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
     fs::write(checkout.dir().join("a.txt"), "fixed\n").unwrap();
     fs::write(checkout.dir().join("sub/b.txt"), "fixed\n").unwrap();
-    let all = checkout.fixed().unwrap();
+    let (all, _) = checkout.fixed().unwrap();
     tree.write("a.txt", "newer\n");
     tree.git(&["add", "a.txt"]);
-    assert_eq!(repository.stage(&all).unwrap(), [PathBuf::from("a.txt")]);
+    assert_eq!(repository.stage(&all, &checkout).unwrap(), [PathBuf::from("a.txt")]);
     assert_eq!(
         (tree.git(&["show", ":a.txt"]), tree.git(&["show", ":sub/b.txt"])),
         ("newer\n".into(), "fixed\n".into())
@@ -408,13 +408,205 @@ fn a_link_in_the_work_tree_is_not_written_through() {
     let tree = Tree::new();
     let repository = tree.repository();
     let checkout = tree.checkout();
-    checkout.bring_index(&repository, &BTreeSet::new()).unwrap();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
     fs::write(checkout.dir().join("a.txt"), "fixed\n").unwrap();
-    let all = checkout.fixed().unwrap();
+    let (all, _) = checkout.fixed().unwrap();
     let victim = tree.beside("victim");
     fs::write(&victim, "one\ntwo\nthree\nfour\nfive\n").unwrap();
     fs::remove_file(tree.root().join("a.txt")).unwrap();
     std::os::unix::fs::symlink(&victim, tree.root().join("a.txt")).unwrap();
     assert_eq!(repository.merge(&all[0], &checkout.dir().join(".git")).unwrap(), Merged::Left);
     assert_eq!(fs::read_to_string(victim).unwrap(), "one\ntwo\nthree\nfour\nfive\n");
+}
+
+#[test]
+fn files_that_are_carried_along_are_those_of_now() {
+    let tree = Tree::new();
+    tree.write(".gitignore", ".env\n");
+    tree.git(&["add", ".gitignore"]);
+    let repository = tree.repository();
+    let copies = [".env", "sub/own.toml", "a.txt"].map(PathBuf::from).into();
+    let beside = Beside { copies, ..Beside::default() };
+    let bring = |with: &Beside| {
+        let checkout = tree.checkout();
+        checkout.bring_index(&repository, with).unwrap();
+        let read = |name: &str| fs::read_to_string(checkout.dir().join(name)).ok();
+        [read(".env"), read("sub/own.toml"), read("a.txt")]
+    };
+    let index = Some("one\ntwo\nthree\nfour\nfive\n".to_owned());
+    assert_eq!(bring(&beside), [None, None, index.clone()]);
+    tree.write(".env", "1");
+    tree.write("sub/own.toml", "1");
+    tree.write("a.txt", "not staged");
+    assert_eq!(bring(&beside), [Some("1".into()), Some("1".into()), index.clone()], "the index comes first");
+    tree.write(".env", "2");
+    fs::remove_file(tree.root().join("sub/own.toml")).unwrap();
+    assert_eq!(bring(&beside), [Some("2".into()), None, index.clone()]);
+    assert_eq!(bring(&Beside::default()), [None, None, index]);
+}
+
+#[test]
+fn what_is_not_ours_is_not_replaced() {
+    let tree = Tree::new();
+    let dir = tree.beside("checkout");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("precious"), "x").unwrap();
+    let opened = Checkout::open(&dir, &tree.repository(), || true);
+    assert!(matches!(opened, Err(GitError::Foreign(found)) if found == dir));
+    assert_eq!(fs::read_to_string(dir.join("precious")).unwrap(), "x");
+}
+
+#[test]
+fn a_checkout_that_is_held_is_waited_for_or_not() {
+    let tree = Tree::new();
+    let held = tree.checkout();
+    let refused = Checkout::open(held.dir(), &tree.repository(), || false);
+    assert!(matches!(refused, Err(GitError::Held(_))));
+    drop(held);
+    tree.checkout();
+}
+
+#[test]
+fn a_repository_that_is_only_named_is_only_read() {
+    let tree = Tree::new();
+    let named = tree.beside("named.git");
+    fs::rename(tree.root().join(".git"), &named).unwrap();
+    let work_tree = tree.root();
+    let ties: [(&str, &OsStr); 2] =
+        [("GIT_DIR", named.as_os_str()), ("GIT_WORK_TREE", work_tree.as_os_str())];
+    let before = fs::read(named.join("config")).unwrap();
+    let repository = tree.around(&tree.root(), &ties).unwrap().unwrap();
+    tree.write("a.txt", "x\n");
+    let checkout = Checkout::open(&tree.beside("checkout"), &repository, || true).unwrap();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
+    assert_eq!(fs::read_to_string(checkout.dir().join("sub/b.txt")).unwrap(), "b\n");
+    assert_eq!(fs::read(named.join("config")).unwrap(), before);
+}
+
+#[test]
+fn of_two_repositories_over_one_work_tree_the_one_that_is_named_counts() {
+    let tree = Tree::new();
+    let other = tree.beside("other.git");
+    let root = tree.root();
+    tree.git(&["clone", "-q", "--bare", ".", other.to_str().unwrap()]);
+    let ties: [(&str, &OsStr); 2] = [("GIT_DIR", other.as_os_str()), ("GIT_WORK_TREE", root.as_os_str())];
+    assert_eq!(tree.around(&root, &ties).unwrap().unwrap().git_dir(), other);
+    let elsewhere: [(&str, &OsStr); 2] = [("GIT_DIR", other.as_os_str()), ("GIT_WORK_TREE", "/".as_ref())];
+    assert_eq!(tree.around(&root, &elsewhere).unwrap().unwrap().git_dir(), root.join(".git"));
+}
+
+#[test]
+fn an_index_that_lies_elsewhere_is_that_of_the_hook() {
+    let (tree, other) = (Tree::new(), Tree::new());
+    let lent = tree.beside("index");
+    fs::copy(tree.root().join(".git/index"), &lent).unwrap();
+    let of = |index: &Path| {
+        let found = tree.around(&tree.root(), &[("GIT_INDEX_FILE", index.as_os_str())]).unwrap().unwrap();
+        found.index().to_owned()
+    };
+    assert_eq!(of(&lent), lent);
+    assert_eq!(of(&other.root().join(".git/index")), tree.root().join(".git/index"), "another repository's");
+}
+
+#[test]
+fn what_git_was_told_not_to_look_at_is_looked_at() {
+    for bit in ["--assume-unchanged", "--skip-worktree"] {
+        let tree = Tree::new();
+        tree.git(&["update-index", bit, "a.txt", "sub/b.txt"]);
+        tree.write("a.txt", "other\n");
+        let repository = tree.repository();
+        assert_eq!(paths(&repository.unstaged().unwrap()), ["a.txt"], "{bit}");
+        assert_eq!(paths(&repository.since(&repository.head().unwrap()).unwrap()), ["a.txt"], "{bit}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_fifo() {
+    let tree = Tree::new();
+    fs::remove_file(tree.root().join("a.txt")).unwrap();
+    assert!(Command::new("mkfifo").arg(tree.root().join("a.txt")).status().unwrap().success());
+    assert_eq!(paths(&tree.repository().unstaged().unwrap()), ["a.txt"]);
+}
+
+#[test]
+fn a_git_of_the_directory_is_not_started() {
+    let tree = Tree::new();
+    let path = std::env::var_os("PATH").unwrap();
+    fs::write(tree.root().join("git"), "#!/bin/sh\ntouch started\n").unwrap();
+    fs::set_permissions(tree.root().join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    for odd in [".:", ":", "./:"] {
+        let mut odd = OsString::from(odd);
+        odd.push(&path);
+        let mut environment = tree.environment();
+        environment.retain(|(name, _)| name != "PATH");
+        environment.push(("PATH".into(), odd));
+        Repository::around(&tree.root(), &environment).unwrap().unwrap().unstaged().unwrap();
+    }
+    assert!(!tree.root().join("started").exists());
+}
+
+#[test]
+fn nothing_is_written_through_a_link_on_the_way() {
+    let tree = Tree::new();
+    let victim = tree.beside("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("b.txt"), "b\n").unwrap();
+    let repository = tree.repository();
+    let checkout = tree.checkout();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
+    fs::write(checkout.dir().join("sub/b.txt"), "fixed\n").unwrap();
+    let (all, _) = checkout.fixed().unwrap();
+    fs::remove_dir_all(tree.root().join("sub")).unwrap();
+    std::os::unix::fs::symlink(&victim, tree.root().join("sub")).unwrap();
+    assert_eq!(repository.merge(&all[0], &checkout.dir().join(".git")).unwrap(), Merged::Left);
+    assert_eq!(fs::read_to_string(victim.join("b.txt")).unwrap(), "b\n");
+    // The same the other way round: what is checked out has a link where the work tree has a directory.
+    fs::remove_file(tree.root().join("sub")).unwrap();
+    tree.git(&["rm", "-q", "--cached", "-r", "sub"]);
+    std::os::unix::fs::symlink(&victim, tree.root().join("sub")).unwrap();
+    tree.git(&["add", "sub"]);
+    fs::remove_file(tree.root().join("sub")).unwrap();
+    tree.write("sub/.env", "secret");
+    tree.write("sub/target/x", "x");
+    let copies = [PathBuf::from("sub/.env")].into();
+    let links = [PathBuf::from("sub/target")].into();
+    checkout.bring_index(&repository, &Beside { links, copies }).unwrap();
+    let left: Vec<_> = fs::read_dir(&victim).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["b.txt"]);
+}
+
+#[test]
+fn what_is_fixed_is_stored_by_the_rules_it_was_checked_out_by() {
+    let tree = Tree::new();
+    tree.write(".gitattributes", "*.txt filter=turn\n");
+    for (key, value) in [("filter.turn.clean", "tr a-z n-za-m"), ("filter.turn.smudge", "tr a-z n-za-m")] {
+        tree.git(&["config", key, value]);
+    }
+    tree.write("a.txt", "secret\n");
+    tree.git(&["add", "."]);
+    // The rules in the work tree are others by now.
+    tree.write(".gitattributes", "");
+    let repository = tree.repository();
+    let checkout = tree.checkout();
+    checkout.bring_index(&repository, &Beside::default()).unwrap();
+    assert_eq!(fs::read_to_string(checkout.dir().join("a.txt")).unwrap(), "secret\n");
+    fs::write(checkout.dir().join("a.txt"), "secrets\n").unwrap();
+    repository.stage(&checkout.fixed().unwrap().0, &checkout).unwrap();
+    assert_eq!(tree.git(&["show", ":a.txt"]), "frpergf\n", "never in clear");
+}
+
+#[test]
+fn what_is_no_content_is_told_apart() {
+    let tree = Tree::new();
+    tree.write("c.txt", "c\n");
+    tree.git(&["add", "c.txt"]);
+    let checkout = tree.checkout();
+    checkout.bring_index(&tree.repository(), &Beside::default()).unwrap();
+    fs::write(checkout.dir().join("a.txt"), "fixed\n").unwrap();
+    fs::write(checkout.dir().join("made.txt"), "x").unwrap();
+    fs::remove_file(checkout.dir().join("sub/b.txt")).unwrap();
+    fs::set_permissions(checkout.dir().join("c.txt"), fs::Permissions::from_mode(0o755)).unwrap();
+    let (fixed, others) = checkout.fixed().unwrap();
+    assert_eq!(fixed.iter().map(|fixed| fixed.path.to_str().unwrap()).collect::<Vec<_>>(), ["a.txt"]);
+    assert_eq!(others, ["made.txt", "c.txt", "sub/b.txt"].map(PathBuf::from));
 }

@@ -176,18 +176,33 @@ impl<'a> About<'a> {
 pub fn concerned<'p>(graph: &TaskGraph, assigned: &[Assigned], paths: &'p [PathBuf]) -> Option<&'p PathBuf> {
     let given: BTreeSet<&PathBuf> = assigned.iter().flat_map(|assigned| &assigned.files).collect();
     let plan = Plan::new(graph, assigned.iter().map(|assigned| assigned.task), Mode::Before);
-    let (mut checks, mut sets) = (Vec::new(), Vec::new());
+    let (mut checks, mut sets, mut everything) = (Vec::new(), Vec::new(), Vec::new());
     for &id in plan.order() {
         let task = graph.task(id);
         match &task.check {
             Some(check) => checks.push((About::of(graph, id), check.passes_files)),
+            // What runs always may look at anything.
+            None if task.has_command() && task.exec_if_modified.is_empty() => everything.push(&task.cwd),
             None => sets.push(compiled(&task.pattern_bases, &task.exec_if_modified)),
         }
     }
     paths.iter().find(|path| {
         // Who is given files sees no others.
         let looks_at = |(about, takes): &(About<'_>, bool)| about.rests_on(path) || !takes && about.has(path);
-        given.contains(path) || sets.iter().any(|set| set.matches(path)) || checks.iter().any(looks_at)
+        given.contains(path)
+            || everything.iter().any(|dir| path.starts_with(dir))
+            || sets.iter().any(|set| set.matches(path))
+            || checks.iter().any(looks_at)
+    })
+}
+
+/// Whether these checks, or what they need, look at files they are not given.
+#[must_use]
+pub fn looks_beyond(graph: &TaskGraph, assigned: &[Assigned]) -> bool {
+    let plan = Plan::new(graph, assigned.iter().map(|assigned| assigned.task), Mode::Before);
+    plan.order().iter().map(|id| graph.task(*id)).any(|task| match &task.check {
+        Some(check) => !check.passes_files || !check.inputs.is_empty(),
+        None => task.has_command(),
     })
 }
 

@@ -49,7 +49,11 @@ fn declaration(task: Task, after: &[&str]) -> Declaration {
 }
 
 fn graph() -> TaskGraph {
-    TaskGraph::build(vec![
+    graph_with(Vec::new())
+}
+
+fn graph_with(more: Vec<Declaration>) -> TaskGraph {
+    let usual = vec![
         task("r:gen", &["schema/*"], &[]),
         check("check:r:fmt", &["**/*.rs", "!gen/**"], true, &["r:gen"]),
         check("fix:r:fmt", &["**/*.rs", "!gen/**"], true, &[]),
@@ -59,8 +63,8 @@ fn graph() -> TaskGraph {
         check("fix:web:fmt", &["*.js"], true, &[]),
         check("check:web:any", &[], true, &[]),
         check("fix:web:any", &[], true, &[]),
-    ])
-    .unwrap()
+    ];
+    TaskGraph::build(usual.into_iter().chain(more).collect()).unwrap()
 }
 
 fn named(graph: &TaskGraph, ids: &[TaskId]) -> Vec<String> {
@@ -153,7 +157,10 @@ fn files_go_to_the_checks_that_are_about_them() {
 
 #[test]
 fn what_a_verdict_can_depend_on() {
-    let graph = graph();
+    let graph = graph_with(vec![
+        task("web:always", &[], &[]),
+        check("check:web:needs", &["*.js"], true, &["web:always"]),
+    ]);
     let given = |name: &str, files: &[&str]| Assigned {
         task: graph.id(name).unwrap(),
         files: files.iter().map(PathBuf::from).collect(),
@@ -161,7 +168,8 @@ fn what_a_verdict_can_depend_on() {
     let fmt = || vec![given("check:r:fmt", &["/r/a.rs"])];
     let whole = || vec![given("check:r:whole", &["/r/a.rs"])];
     let any = || vec![given("check:web:any", &["/r/web/a"])];
-    let cases: [(Vec<Assigned>, &str, bool, &str); 10] = [
+    let needs = || vec![given("check:web:needs", &["/r/web/a"])];
+    let cases: [(Vec<Assigned>, &str, bool, &str); 12] = [
         (fmt(), "/r/a.rs", true, "it is given that file"),
         (fmt(), "/r/b.rs", false, "it is not given that one"),
         (fmt(), "/r/config", true, "it rests on that"),
@@ -171,6 +179,8 @@ fn what_a_verdict_can_depend_on() {
         (whole(), "/r/config", true, "it rests on that"),
         (any(), "/r/web/b", false, "it is given its files"),
         (any(), "/r/web/config", true, "it rests on that"),
+        (needs(), "/r/web/b", true, "what it needs may look at anything there"),
+        (needs(), "/r/b", false, "but not elsewhere"),
         (Vec::new(), "/r/a.rs", false, "there is nothing to judge"),
     ];
     for (assigned, path, expected, why) in cases {

@@ -10,8 +10,8 @@ mod select;
 
 pub use affected::affected;
 pub use check::{
-    Assigned, Candidate, assign, check_of, choose, concerned, fix_of, is_skipped, patterns_of, portions,
-    rounds,
+    Assigned, Candidate, assign, check_of, choose, concerned, fix_of, is_skipped, looks_beyond, patterns_of,
+    portions, rounds,
 };
 pub use modes::{Mode, Plan};
 pub use select::{SelectFault, Standpoint, default_selection, processes_to_start, select, select_processes};

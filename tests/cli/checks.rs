@@ -345,6 +345,89 @@ fn files_that_do_not_fit_into_one_command_line_are_given_in_portions() {
 }
 
 #[test]
+fn what_was_not_given_before_the_end_has_not_passed() {
+    let tree = Sandbox::with(
+        "[settings]\nfail_fast = true\n[checks.many]\nexec = 'echo \"$#\" >> given'\nfiles = ['files/*.txt']\npass_files = true\n\
+         [checks.no]\nexec = 'exit 3'\nfiles = ['files/*.txt']\npass_files = true\nafter = ['wait']\n\
+         [tasks.wait]\nexec = 'until [ -s given ]; do sleep 0.01; done'\n",
+    );
+    let long = "long-".repeat(30);
+    for n in 0..1500 {
+        tree.write(format!("files/{long}{n:04}.txt"), "x");
+    }
+    let small = |words: &[&str]| {
+        tree.devtask(words.iter().copied())
+            .start_under("sh", &["-c", "ulimit -s 1024; exec \"$@\"", "sh"])
+            .finish()
+    };
+    assert_eq!(small(&["check", "-q"]).code, Some(1));
+    let first: usize = given(&tree).parse().unwrap();
+    assert!(first < 1500, "only the first portion");
+    tree.ok("check many");
+    let rest: usize = given(&tree).split_whitespace().map(|n| n.parse::<usize>().unwrap()).sum();
+    assert_eq!(rest, 1500, "what was known of a part of it is not much");
+}
+
+#[test]
+fn fixes_go_on_after_one_that_fails() {
+    let tree = tree();
+    tree.repository();
+    tree.replace(
+        "devtask.toml",
+        "[checks.fmt]",
+        "[checks.first]\nexec = 'true'\nfix = 'exit 3'\nfiles = ['*.txt']\npass_files = true\n[checks.fmt]",
+    );
+    tree.git("add -A");
+    tree.write("a.txt", "BAD\n");
+    tree.git("add -A");
+    let failed = tree.expect(1, "fix --staged");
+    assert!(failed.err.contains("not everything could be fixed"), "{failed}");
+    assert_eq!((tree.read("a.txt").as_str(), tree.git("show :a.txt").as_str()), ("GOOD\n", "BAD\n"));
+}
+
+#[test]
+fn what_has_no_fix_is_told() {
+    let tree = tree();
+    tree.append("devtask.toml", "[checks.lint]\nexec = 'true'\nfiles = ['*.txt']\n");
+    let none = tree.ok("fix lint");
+    assert!(none.err.contains("Skipped           none of these checks has a `fix`"), "{none}");
+    assert!(!none.err.contains("no fix is about"), "{none}");
+    tree.repository();
+    let refused = tree.expect(2, "fix --from-ref HEAD");
+    assert!(refused.err.contains("`--from-ref` is for `check`"), "{refused}");
+}
+
+#[test]
+fn a_configuration_that_is_not_added_is_no_part_of_a_commit() {
+    let tree = tree();
+    tree.repository();
+    tree.write("a.txt", "x\n");
+    tree.git("add a.txt");
+    let here = tree.ok("check --staged");
+    assert!(!here.err.contains("checkout"), "{here}");
+    tree.write("config", "1");
+    let aside = tree.ok("check --staged --force");
+    assert!(aside.err.contains("config is not as in the index"), "{aside}");
+}
+
+#[test]
+fn only_what_a_fix_is_about_goes_into_the_index() {
+    let tree = tree();
+    tree.write("made.md", "old\n");
+    tree.append("devtask.toml", "[tasks.gen]\nexec = 'echo new > made.md'\n");
+    tree.replace("devtask.toml", "pass_files = true", "pass_files = true\nafter = ['gen']");
+    tree.repository();
+    tree.write("a.txt", "one\ntwo\nthree\nBAD\n");
+    tree.git("add a.txt");
+    tree.write("a.txt", "zero\none\ntwo\nthree\nBAD\n");
+    let fixed = tree.ok("fix --staged");
+    assert!(fixed.err.contains("looking at a checkout"), "{fixed}");
+    assert_eq!((tree.git("show :made.md").as_str(), tree.read("made.md").as_str()), ("old\n", "old\n"));
+    assert_eq!(tree.git("show :a.txt"), "one\ntwo\nthree\nGOOD\n");
+    assert_eq!(tree.read("a.txt"), "zero\none\ntwo\nthree\nGOOD\n");
+}
+
+#[test]
 fn fixes_of_the_same_file_take_turns() {
     let fix = |name: &str| {
         format!(
@@ -390,7 +473,11 @@ fn a_project_of_its_own_has_its_own_checks() {
     tree.write("web/w.txt", "w");
     tree.repository();
     let inside = tree.devtask(["check"]).dir("web").run();
-    assert_eq!((inside.code, given(&tree).as_str()), (Some(0), "w.txt web"), "{inside}");
+    assert_eq!(
+        (inside.code, given(&tree).as_str()),
+        (Some(0), "w.txt web web/w.txt"),
+        "all checks, on its files\n{inside}"
+    );
     tree.ok("check -j1 --force");
     assert_eq!(given(&tree), "a.txt sub/b.txt w.txt web web/w.txt", "at the root, all");
     tree.write("a.txt", "changed");
@@ -427,9 +514,14 @@ fn a_hook_looks_at_what_is_about_to_be_committed() {
     let refused = commit(&tree, "commit -q -m x");
     assert_eq!(refused.code, Some(1), "{refused}");
     assert!(refused.err.contains("a.txt:BAD"), "{refused}");
-    assert!(refused.err.contains("full log: .devtask/checkout/.devtask/log/"), "{refused}");
+    assert!(refused.err.contains("full log: .devtask/checkout/tree/.devtask/log/"), "{refused}");
     assert_eq!(tree.read("a.txt"), "mended, but not staged\n");
-    // All of it: what `-a` would stage is in an index of its own.
+    // All of it: what `-a` would stage is in an index of its own, which is gone afterwards.
+    tree.write("sub/b.txt", "BAD\n");
+    let refused = commit(&tree, "commit -q -a -m x");
+    assert!(refused.err.contains("Try               devtask fix app:fmt"), "{refused}");
+    assert!(refused.err.contains("rerun: devtask check app:fmt"), "{refused}");
+    tree.write("sub/b.txt", "b\n");
     let all = commit(&tree, "commit -q -a -m x");
     assert_eq!(all.code, Some(0), "{all}");
     // A part of it: what else is staged is not looked at.
@@ -472,7 +564,7 @@ fn a_checkout_has_what_checks_need() {
     let ok = tree.ok("check --staged");
     assert!(ok.err.contains("a.txt is not as in the index: looking at a checkout of it"), "{ok}");
     assert_eq!(tree.read("a.txt"), "BAD\n");
-    assert!(Path::new(&tree.path(".devtask/checkout/modules")).is_symlink());
+    assert!(Path::new(&tree.path(".devtask/checkout/tree/modules")).is_symlink());
     tree.write("modules/tool", "another\n");
     tree.git("add a.txt");
     tree.write("a.txt", "c\n");
@@ -576,5 +668,5 @@ fn a_state_directory_elsewhere() {
     let output = tree.devtask(words).run();
     assert_eq!(output.code, Some(1), "{output}");
     assert!(!tree.exists(".devtask"));
-    assert!(fs::metadata(elsewhere.join("checkout/.git")).unwrap().is_dir());
+    assert!(fs::metadata(elsewhere.join("checkout/tree/.git")).unwrap().is_dir());
 }

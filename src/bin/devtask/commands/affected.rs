@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    io::ErrorKind,
     path::PathBuf,
 };
 
@@ -14,7 +15,7 @@ use devtask::{
 };
 
 use crate::{
-    app::{App, Tree, internal, misused, misused_with, refuse},
+    app::{App, Tree, complain, internal, misused, misused_with, refuse},
     args::RunArgs,
     exit::Exit,
     render::text::chain,
@@ -24,7 +25,12 @@ use crate::{
 pub(crate) fn failed(error: &GitError) -> Exit {
     match error {
         GitError::NotStarted(_) => misused_with(&chain(error), "install git, or name the files"),
-        GitError::Bare(_) => misused(&chain(error)),
+        GitError::Bare(_) | GitError::Newline(_) => misused(&chain(error)),
+        GitError::Foreign(_) => misused_with(&chain(error), "move it away, or choose another `--state-dir`"),
+        GitError::Held(_) => {
+            complain(&chain(error));
+            Exit::Held
+        }
         _ => internal(&chain(error)),
     }
 }
@@ -34,7 +40,7 @@ pub(crate) fn repository(tree: &Tree) -> Result<Option<Repository>, Exit> {
     let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
     match Repository::around(&tree.loaded.root, &environment) {
         // Who has no git has no repository that matters here.
-        Err(GitError::NotStarted(_)) => Ok(None),
+        Err(GitError::NotStarted(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
         found => found.map_err(|error| failed(&error)),
     }
 }

@@ -267,10 +267,13 @@ impl Lines {
         // In a watch the next cycle tells of it.
         if let (Some(Reason::ChangedWhileRunning { path }), None) = (&finished.not_fresh, &self.watched) {
             let path = text::shown(path);
-            lines.push(self.warning(
-                Some(&finished.task),
-                &format!("{path} changed while it ran, so it is not fresh; if the task writes it, declare it in outputs"),
-            ));
+            let advice = match self.words.again.is_empty() {
+                true => "is not fresh; if the task writes it, declare it in outputs",
+                false => "is looked at again next time",
+            };
+            lines.push(
+                self.warning(Some(&finished.task), &format!("{path} changed while it ran, so it {advice}")),
+            );
         }
         if finished.leaky {
             lines.push(self.warning(Some(&finished.task), "it left processes running; they were ended"));

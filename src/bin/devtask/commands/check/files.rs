@@ -12,7 +12,7 @@ use std::{
 use devtask::{
     checks::Ground,
     config::normalise,
-    git::{Change, Entry, Repository},
+    git::{Change, Entry, GitError, Repository},
     model::TaskId,
     pattern::{PatternKind, PatternSet},
     plan::{Candidate, patterns_of},
@@ -43,7 +43,7 @@ pub(super) enum Wanted {
 
 /// In which version they are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum AsIn {
     /// As they are in the work tree.
     WorkTree,
     /// As they are in the index.
@@ -103,7 +103,7 @@ impl Wanted {
         tasks: &[TaskId],
         ground: &Ground,
         repository: Option<&Repository>,
-    ) -> Result<(Vec<Candidate>, Version), Exit> {
+    ) -> Result<(Vec<Candidate>, AsIn), Exit> {
         let needed = || {
             let root = tree.loaded.root.display().to_string();
             let message = format!("{} is not in a git repository", shown(&root));
@@ -123,31 +123,43 @@ impl Wanted {
                     return Err(Exit::Usage);
                 }
                 let changes = repository.staged().map_err(|error| affected::failed(&error))?;
-                Ok((candidates(repository, &changes), Version::Index))
+                Ok((candidates(tree, repository, &changes), AsIn::Index))
             }
             Self::Between(from, to) => {
                 let repository = needed()?;
-                let commit = |name: &OsStr| {
-                    repository
-                        .commit(name)
-                        .map_err(|_| misused(&format!("there is no commit `{}`", name.to_string_lossy())))
-                };
+                let commit = |name: &OsStr| repository.commit(name).map_err(|error| no_commit(name, &error));
                 // The tree without a file: what has no other side yet is all new.
                 let empty = repository.empty_tree().map_err(|error| affected::failed(&error))?;
                 let from = if **from == *empty { empty } else { commit(from)? };
                 let to = commit(to)?;
                 let base = repository.merge_base(&from, &to).unwrap_or(from);
                 let changes = repository.between(&base, &to).map_err(|error| affected::failed(&error))?;
-                Ok((candidates(repository, &changes), Version::Commit(to)))
+                Ok((candidates(tree, repository, &changes), AsIn::Commit(to)))
             }
             Self::Since(base) => {
                 let repository = needed()?;
                 let changes = affected::changes(repository, base)?;
-                Ok((candidates(repository, &changes), Version::WorkTree))
+                Ok((candidates(tree, repository, &changes), AsIn::WorkTree))
             }
-            Self::All => Ok((all(tree, tasks, ground, &[]), Version::WorkTree)),
-            Self::These(files) => Ok((these(tree, tasks, ground, files)?, Version::WorkTree)),
+            Self::All => {
+                // In a project of its own its files are meant, whoever's checks are about them.
+                let project = tree.loaded.standpoint().default_project;
+                let project = tree.loaded.projects.iter().find(|known| Some(&known.name) == project.as_ref());
+                let within: Vec<PathBuf> = project.map(|project| project.dir.clone()).into_iter().collect();
+                Ok((all(tree, tasks, ground, &within), AsIn::WorkTree))
+            }
+            Self::These(files) => Ok((these(tree, tasks, ground, files)?, AsIn::WorkTree)),
         }
+    }
+}
+
+fn no_commit(name: &OsStr, error: &GitError) -> Exit {
+    match error {
+        GitError::Failed { .. } => misused_with(
+            &format!("there is no commit `{}`", name.to_string_lossy()),
+            "name a branch, tag or commit that is known here; `git fetch` brings what is not",
+        ),
+        _ => affected::failed(error),
     }
 }
 
@@ -191,12 +203,21 @@ fn listed(app: &App, file: &Path) -> Result<Vec<PathBuf>, Exit> {
     Ok(names.map(|name| app.start_dir.join(OsStr::from_bytes(name))).collect())
 }
 
-pub(super) fn candidates(repository: &Repository, changes: &[Change]) -> Vec<Candidate> {
-    let candidate = |change: &Change| Candidate {
-        path: repository.top().join(&change.path),
-        is_file: change.now == Some(Entry::File),
-    };
-    changes.iter().map(candidate).collect()
+/// What git calls changed, by the names the tree has for it: a project may be reached through a link.
+fn candidates(tree: &Tree, repository: &Repository, changes: &[Change]) -> Vec<Candidate> {
+    let linked = tree.loaded.projects.iter().filter_map(|project| {
+        let real = project.dir.canonicalize().ok()?;
+        (real != project.dir).then_some((real, &project.dir))
+    });
+    let linked: Vec<(PathBuf, &PathBuf)> = linked.collect();
+    let mut candidates = Vec::new();
+    for change in changes {
+        let (path, is_file) = (repository.top().join(&change.path), change.now == Some(Entry::File));
+        let others = linked.iter().filter_map(|(real, name)| Some(name.join(path.strip_prefix(real).ok()?)));
+        candidates.extend(others.map(|path| Candidate { path, is_file }));
+        candidates.push(Candidate { path, is_file });
+    }
+    candidates
 }
 
 /// What the checks are about, as it is found beneath the root; only beneath `within`, if that says something.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use devtask::{
     git::{Merged, Repository},
-    plan::Candidate,
+    plan::Assigned,
 };
 
 use super::{
@@ -22,11 +22,11 @@ use crate::{
 pub(super) fn in_place(
     work: &Work<'_>,
     staged: Option<&Repository>,
-    candidates: &[Candidate],
+    assigned: &[Assigned],
     done: &Done,
 ) -> Result<(), Exit> {
     let root = &work.tree.loaded.root;
-    let files = candidates.iter().filter(|candidate| candidate.is_file).map(|candidate| &candidate.path);
+    let files = assigned.iter().flat_map(|assigned| &assigned.files);
     let fixed: BTreeSet<&PathBuf> = files.filter(|file| done.before.differs(&done.after, file)).collect();
     for file in &fixed {
         work.say("Fixed", &shown(&file.strip_prefix(root).unwrap_or(file).display().to_string()));
@@ -40,13 +40,23 @@ pub(super) fn in_place(
     repository.restage(&paths.collect::<Vec<_>>()).map_err(|error| failed(&error))
 }
 
-/// From the checkout it goes into the index, and into the work tree where it does not touch what the user wrote.
-pub(super) fn aside(work: &Work<'_>, aside: &Aside, done: &Done) -> Result<(), Exit> {
+/// From the checkout it goes into the index, and into the work tree where it does not touch what the user wrote: what
+/// the fixes are about, and nothing else that changed there.
+pub(super) fn aside(work: &Work<'_>, aside: &Aside, assigned: &[Assigned], done: &Done) -> Result<(), Exit> {
     if done.exit != Exit::Done {
         complain("not everything could be fixed: index and work tree are as they were");
         return Ok(());
     }
-    let fixed = aside.checkout.fixed().map_err(|error| failed(&error))?;
+    let about: BTreeSet<&PathBuf> = assigned.iter().flat_map(|assigned| &assigned.files).collect();
+    let (mut fixed, others) = aside.checkout.fixed().map_err(|error| failed(&error))?;
+    for path in others {
+        let name = shown(&path.display().to_string());
+        work.say(
+            "Note",
+            &format!("{name} was made, removed or given another mode by a fix: that stays in the checkout"),
+        );
+    }
+    fixed.retain(|fixed| about.contains(&aside.checkout.dir().join(&fixed.path)));
     let within = aside.checkout.dir().join(".git");
     for fixed in &fixed {
         let name = shown(&fixed.path.display().to_string());
@@ -61,9 +71,12 @@ pub(super) fn aside(work: &Work<'_>, aside: &Aside, done: &Done) -> Result<(), E
             }
         }
     }
-    let left = aside.repository.stage(&fixed).map_err(|error| failed(&error))?;
+    let left = aside.repository.stage(&fixed, &aside.checkout).map_err(|error| failed(&error))?;
     for path in left {
-        let message = format!("{} was staged anew meanwhile: its entry is as you made it", path.display());
+        let message = format!(
+            "{} was staged anew meanwhile: its entry is as you made it",
+            shown(&path.display().to_string())
+        );
         complain_with(&message, "run `devtask fix --staged` again");
     }
     Ok(())

@@ -17,15 +17,18 @@ mod place;
 mod rounds;
 mod work;
 
-use devtask::plan::{assign, choose};
+use devtask::{
+    git::Repository,
+    plan::{assign, choose},
+};
 
 use crate::{
-    app::{App, Tree, complain_with},
+    app::{App, Tree, complain_with, internal, misused, misused_with},
     args::check::CheckArgs,
     commands::affected,
     exit::Exit,
 };
-use files::{Wanted, told_apart};
+use files::{AsIn, Wanted, told_apart};
 use place::Place;
 use work::Work;
 
@@ -60,27 +63,49 @@ fn go(app: &mut App, args: &CheckArgs, verb: Verb) -> Result<Exit, Exit> {
     let (names, files) = told_apart(app, &args.names, is_check, args.set.files)?;
     known(&tree, &names)?;
     let wanted = Wanted::of(app, &args.set, files, repository.as_ref())?;
-    // What is committed is checked by all, wherever that is said.
-    let of_project = !matches!(wanted, Wanted::Staged);
-    let work = Work { app, tree: &tree, args, verb, names: &names, of_project, logs: String::new() };
+    if verb == Verb::Fix && matches!(wanted, Wanted::Between(..)) {
+        return Err(misused("`--from-ref` is for `check`: what is in a commit cannot be mended any more"));
+    }
+    let memory = app.state_dir(&tree);
+    // What a hook was about may have been in an index of its own (`git commit -a`), which is gone when it is over.
+    let is_usual =
+        repository.as_ref().is_none_or(|repository| !repository.is_in_hook() || repository.has_usual_index());
+    let again = if args.set.staged && is_usual { " --staged" } else { "" };
+    let logs = String::new();
+    let work = Work { app, tree: &tree, args, verb, names: &names, logs, memory: memory.clone(), again };
     let chosen = work.choose()?;
     let (candidates, version) = wanted.find(&tree, &chosen.tasks, &work.ground(), repository.as_ref())?;
     let assigned = assign(&tree.graph, &chosen.tasks, &candidates);
-    let (called, memory) = (wanted.called(candidates.len()), app.state_dir(&tree));
+    let called = wanted.called(candidates.len());
+    if verb == Verb::Fix
+        && version == AsIn::Index
+        && repository.as_ref().is_some_and(Repository::is_index_held)
+    {
+        return Err(misused_with(
+            "the index is locked: another git is at work in it",
+            "try again when it is done",
+        ));
+    }
     let place = Place::find(&work, &assigned, &version, repository)?;
     match &place {
         Place::Aside(aside) => {
             let (app, tree, logs) = (&aside.app, &aside.tree, aside.logs(&tree));
-            let work = Work { app, tree, args, verb, names: &names, of_project, logs };
+            let work = Work { app, tree, args, verb, names: &names, logs, memory, again };
             let chosen = work.choose()?;
-            let assigned = assign(&tree.graph, &chosen.tasks, &aside.moved(&candidates));
+            let moved = aside.moved(&candidates);
+            if moved.len() < candidates.len() {
+                return Err(internal("some of the files have no place in the checkout"));
+            }
+            let assigned = assign(&tree.graph, &chosen.tasks, &moved);
             chosen.tell(&work);
-            work.done(&assigned, &called, &memory, |done| mend::aside(&work, aside, done))
+            work.done(&chosen, &assigned, &called, |done| mend::aside(&work, aside, &assigned, done))
         }
         Place::Here(repository) => {
             chosen.tell(&work);
-            let staged = repository.as_ref().filter(|_| version == files::Version::Index);
-            work.done(&assigned, &called, &memory, |done| mend::in_place(&work, staged, &candidates, done))
+            let staged = repository.as_ref().filter(|_| version == AsIn::Index);
+            let done = work
+                .done(&chosen, &assigned, &called, |done| mend::in_place(&work, staged, &assigned, done))?;
+            place::still_holds(&work, &assigned, &version, repository.as_ref(), done)
         }
     }
 }

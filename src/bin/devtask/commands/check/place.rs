@@ -1,20 +1,19 @@
 //! Where checks look: in place, or in a private checkout of what is meant.
 
 use std::{
-    collections::BTreeSet,
-    fs,
+    ffi::OsStr,
     path::{Path, PathBuf},
 };
 
 use devtask::{
-    git::{Checkout, Repository},
-    plan::{Assigned, Candidate, concerned},
-    store::StateDir,
+    git::{Beside, Checkout, Repository},
+    plan::{Assigned, Candidate, concerned, looks_beyond},
+    store::{STATE_DIR, StateDir},
 };
 
-use super::{files::Version, work::Work};
+use super::{Verb, files::AsIn, work::Work};
 use crate::{
-    app::{App, Tree, internal},
+    app::{App, Tree, complain_with, internal, is_nested_in},
     args::Globals,
     commands::affected::failed,
     exit::Exit,
@@ -42,10 +41,10 @@ impl Place {
     pub(super) fn find(
         work: &Work<'_>,
         assigned: &[Assigned],
-        version: &Version,
+        version: &AsIn,
         repository: Option<Repository>,
     ) -> Result<Self, Exit> {
-        let Some(repository) = repository.filter(|_| *version != Version::WorkTree) else {
+        let Some(repository) = repository.filter(|_| *version != AsIn::WorkTree) else {
             return Ok(Self::Here(None));
         };
         match odd(work, assigned, version, &repository)? {
@@ -57,22 +56,42 @@ impl Place {
     }
 }
 
+/// The end of a check in place: what it says holds for what is meant only if that was in place all the time.
+pub(super) fn still_holds(
+    work: &Work<'_>,
+    assigned: &[Assigned],
+    version: &AsIn,
+    repository: Option<&Repository>,
+    exit: Exit,
+) -> Result<Exit, Exit> {
+    let (Some(repository), Exit::Done, Verb::Check) = (repository, exit, work.verb) else { return Ok(exit) };
+    match odd(work, assigned, version, repository)? {
+        None => Ok(exit),
+        Some(path) => {
+            let name = shown(&path.strip_prefix(repository.top()).unwrap_or(&path).display().to_string());
+            complain_with(
+                &format!("{name} changed meanwhile"),
+                "what is meant was not looked at: run it again",
+            );
+            Ok(Exit::Failed)
+        }
+    }
+}
+
 /// A file that is concerned and not there as it is meant.
 fn odd(
     work: &Work<'_>,
     assigned: &[Assigned],
-    version: &Version,
+    version: &AsIn,
     repository: &Repository,
 ) -> Result<Option<PathBuf>, Exit> {
     let graph = &work.tree.graph;
     let (changes, untracked) = match version {
-        Version::Commit(commit) => (repository.since(commit), Ok(Vec::new())),
+        AsIn::Commit(commit) => (repository.since(commit), Ok(Vec::new())),
         _ => {
-            let looks = |assigned: &Assigned| {
-                graph.task(assigned.task).check.as_ref().is_some_and(|check| !check.passes_files)
-            };
-            // Only who looks around sees what is not added.
-            let untracked = if assigned.iter().any(looks) { repository.untracked() } else { Ok(Vec::new()) };
+            // Who only looks at what is given sees nothing that is not added.
+            let looks = looks_beyond(graph, assigned);
+            let untracked = if looks { repository.untracked() } else { Ok(Vec::new()) };
             (repository.unstaged(), untracked)
         }
     };
@@ -87,27 +106,36 @@ fn odd(
     Ok(concerned(graph, assigned, &all).cloned())
 }
 
+/// The root of the tree beneath the top of the work tree.
+fn beneath<'a>(work: &'a Work<'_>, repository: &Repository) -> &'a Path {
+    work.tree.loaded.root.strip_prefix(repository.top()).unwrap_or(Path::new(""))
+}
+
 impl Aside {
-    fn bring(
-        work: &Work<'_>,
-        version: &Version,
-        repository: Repository,
-        because: &Path,
-    ) -> Result<Self, Exit> {
+    fn bring(work: &Work<'_>, version: &AsIn, repository: Repository, because: &Path) -> Result<Self, Exit> {
         let state_dir = work.app.state_dir(work.tree);
         // Its own ignore file keeps what is in it out of everybody's sight.
         StateDir::create(&state_dir).map_err(|error| internal(&error.to_string()))?;
-        let dir = state_dir.join("checkout");
-        let dir = state_dir.canonicalize().map_or(dir, |real| real.join("checkout"));
-        let is_held = || eprintln!("Waiting for another devtask to be done with {}", dir.display());
-        let checkout = Checkout::open(&dir, &repository, is_held).map_err(|error| failed(&error))?;
-        let links = links(work.tree, &repository);
+        let checkouts = state_dir.canonicalize().unwrap_or_else(|_| state_dir.clone()).join("checkout");
+        // A project may have its name from its directory's.
+        let dir = checkouts.join(repository.top().file_name().unwrap_or(OsStr::new("tree")));
+        let name = shown(&dir.display().to_string());
+        let waits = || {
+            // Who was called by what is looked at there would wait for itself.
+            let waits = !is_nested_in(&dir.join(beneath(work, &repository)).join(STATE_DIR));
+            if waits {
+                eprintln!("{:<17} for another devtask to be done with {name}", "Waiting");
+            }
+            waits && !work.app.globals.no_wait
+        };
+        let checkout = Checkout::open(&dir, &repository, waits).map_err(|error| failed(&error))?;
+        let beside = beside(work.tree, &repository);
         let brought = match version {
-            Version::Commit(commit) => checkout.bring_commit(&repository, commit, &links),
-            _ => checkout.bring_index(&repository, &links),
+            AsIn::Commit(commit) => checkout.bring_commit(&repository, commit, &beside),
+            _ => checkout.bring_index(&repository, &beside),
         };
         brought.map_err(|error| failed(&error))?;
-        let what = if *version == Version::Index { "the index" } else { "the commit" };
+        let what = if *version == AsIn::Index { "the index" } else { "the commit" };
         let because = because.strip_prefix(repository.top()).unwrap_or(because);
         let because = shown(&because.display().to_string());
         let whose = format!("{because} is not as in {what}: looking at a checkout of it");
@@ -115,8 +143,6 @@ impl Aside {
         let aside = |path: &Path| {
             path.strip_prefix(repository.top()).map_or_else(|_| path.to_owned(), |p| dir.join(p))
         };
-        carry(work.tree, &aside)
-            .map_err(|(path, error)| internal(&format!("cannot copy {}: {error}", path.display())))?;
         let globals = Globals {
             directory: Some(aside(&work.tree.loaded.root)),
             file: work.app.globals.file.as_ref().map(|file| aside(&work.app.start_dir.join(file))),
@@ -148,26 +174,13 @@ impl Aside {
     }
 }
 
-/// The ignored directories that checks want to be shown, beneath the top of the work tree.
-fn links(tree: &Tree, repository: &Repository) -> BTreeSet<PathBuf> {
+/// What is shown there though it is not part of what is checked: ignored directories that checks name; and what declares
+/// the checks, task files that are not added yet and dotenv files that are ignored.
+fn beside(tree: &Tree, repository: &Repository) -> Beside {
+    let beneath = |path: &PathBuf| Some(path.strip_prefix(repository.top()).ok()?.to_owned());
     let checks = tree.graph.ids().filter_map(|id| tree.graph.task(id).check.as_ref());
-    let links = checks.flat_map(|check| &check.links);
-    links.filter_map(|link| Some(link.strip_prefix(repository.top()).ok()?.to_owned())).collect()
-}
-
-/// Copies what declares the checks where it is not part of what is checked: task files that are not added yet, dotenv files
-/// that are ignored.
-fn carry(tree: &Tree, aside: &impl Fn(&Path) -> PathBuf) -> Result<(), (PathBuf, std::io::Error)> {
-    for file in &tree.loaded.files {
-        let to = aside(file);
-        if to == *file || to.symlink_metadata().is_ok() || !file.is_file() {
-            continue;
-        }
-        let copy = || {
-            to.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::copy(file, &to).map(drop)
-        };
-        copy().map_err(|error| (file.clone(), error))?;
+    Beside {
+        links: checks.flat_map(|check| &check.links).filter_map(beneath).collect(),
+        copies: tree.loaded.files.iter().filter_map(beneath).collect(),
     }
-    Ok(())
 }

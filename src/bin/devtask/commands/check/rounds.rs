@@ -9,16 +9,14 @@ use std::{
 
 use devtask::{
     Outcome,
+    checks::Pending,
     event::RunStatus,
     model::TaskName,
     plan::{Assigned, portions, rounds},
 };
 use serde_json::Map;
 
-use super::{
-    Verb,
-    work::{Left, Work},
-};
+use super::{Verb, work::Work};
 use crate::{
     commands::{
         errand::{Errand, Given},
@@ -62,10 +60,18 @@ impl Ran {
     }
 }
 
+impl Ran {
+    fn forget(&mut self, task: &TaskName) {
+        if self.outcomes.get(task).is_some_and(|outcome| outcome.is_success()) {
+            self.outcomes.remove(task);
+        }
+    }
+}
+
 impl Work<'_> {
     /// Runs what is left: all at once, and again for those whose files do not fit into one command line; fixes that
     /// touch the same files one after the other.
-    pub(super) fn run(&self, left: &[Left]) -> Result<Ran, Exit> {
+    pub(super) fn run(&self, left: &[Pending]) -> Result<Ran, Exit> {
         let all: Vec<Assigned> = left.iter().map(|left| left.assigned.clone()).collect();
         let rounds = match self.verb {
             Verb::Check => vec![(0..all.len()).collect()],
@@ -81,6 +87,11 @@ impl Work<'_> {
                 }
                 self.together(together, &mut ran)?;
                 if self.is_over(&ran) {
+                    // Nothing is known of what was not given.
+                    waiting
+                        .iter()
+                        .filter(|left| left.portions.len() > 0)
+                        .for_each(|left| ran.forget(&left.task));
                     return Ok(ran);
                 }
             }
@@ -106,21 +117,22 @@ impl Work<'_> {
         let files: Vec<_> = together.into_iter().filter_map(|(name, files)| Some((name, files?))).collect();
         let inputs = Map::new();
         let label = self.verb.name();
-        let words =
-            Words { again: format!("devtask {label}{}", self.set_in_words()), logs: self.logs.clone() };
+        let words = Words { again: format!("devtask {label}{}", self.again), logs: self.logs.clone() };
         let errand = Errand::given(&args, &inputs, label, Given { files: &files, words: Some(&words) });
         let ended = Stage { app: self.app, tree: self.tree, errand }.run(events.to)?;
         ran.add(&ended, &names);
         Ok(())
     }
 
-    /// Whether nothing more is to be run. A fix after one that failed would mend half of it.
+    /// Whether nothing more is to be run.
     fn is_over(&self, ran: &Ran) -> bool {
+        let settings = &self.tree.loaded.settings;
+        let fails_fast = self.args.fail_fast.or_else(|| self.app.setting(settings, |s| s.fail_fast));
         match ran.exit {
             _ if self.args.dry_run => false,
             None | Some(Exit::Done) => false,
             Some(Exit::Signal(_) | Exit::Internal) => true,
-            Some(_) => self.verb == Verb::Fix || self.args.fail_fast == Some(true),
+            Some(_) => fails_fast == Some(true),
         }
     }
 }

@@ -1,29 +1,23 @@
 //! What is left to be done, and what follows from what became of it.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    num::NonZero,
-    path::{Path, PathBuf},
-    thread::available_parallelism,
-};
+use std::{collections::BTreeMap, env, num::NonZero, path::PathBuf, thread::available_parallelism};
 
 use devtask::{
     Outcome,
-    checks::{Ground, Look, Passed, key},
-    model::{Check, Digest, TaskId, TaskName},
-    plan::{Assigned, check_of, choose, fix_of, is_skipped},
+    checks::{Ground, Look, Pending},
+    model::{Check, TaskId, TaskName},
+    plan::{Assigned, choose, fix_of, is_skipped},
     session::SessionError,
 };
 
 use super::{Verb, rounds::Ran};
 use crate::{
-    app::{App, Tree, complain_with, refuse},
+    app::{App, Tree, complain, complain_with, refuse},
     args::check::CheckArgs,
     exit::Exit,
     render::{
         lines::{Style, few},
-        text::{count, shown},
+        text::{chain, count, shown},
     },
 };
 
@@ -34,10 +28,12 @@ pub(super) struct Work<'a> {
     pub(super) args: &'a CheckArgs,
     pub(super) verb: Verb,
     pub(super) names: &'a [String],
-    /// Whether only the checks of the working directory's project are meant where none is named.
-    pub(super) of_project: bool,
     /// What stands before the path of a log.
     pub(super) logs: String,
+    /// The state directory that remembers what has passed.
+    pub(super) memory: PathBuf,
+    /// What follows the verb where it is to be typed again.
+    pub(super) again: &'static str,
 }
 
 /// The checks, or fixes, that are meant.
@@ -45,6 +41,8 @@ pub(super) struct Chosen {
     pub(super) tasks: Vec<TaskId>,
     /// What `SKIP` leaves out, for people.
     skipped: Vec<String>,
+    /// Whether there are checks, and no fix belongs to any.
+    without_fix: bool,
 }
 
 /// What became of it.
@@ -55,19 +53,19 @@ pub(super) struct Done {
     pub(super) after: Look,
 }
 
-/// What is left to be done for one check.
-pub(super) struct Left {
-    pub(super) assigned: Assigned,
-    /// What stands for its check; none: nothing is remembered of it.
-    key: Option<Digest>,
-    check: TaskName,
-}
-
 impl Chosen {
     pub(super) fn tell(&self, work: &Work<'_>) {
         for name in &self.skipped {
             work.say("Skipped", &format!("{name} (SKIP)"));
         }
+        if self.without_fix {
+            work.say("Skipped", "none of these checks has a `fix`");
+        }
+    }
+
+    /// Whether nothing is left to be chosen from, and that was told.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.tasks.is_empty()
     }
 }
 
@@ -76,9 +74,8 @@ impl Work<'_> {
     pub(super) fn choose(&self) -> Result<Chosen, Exit> {
         let graph = &self.tree.graph;
         let standpoint = self.tree.loaded.standpoint();
-        // Names are meant from where we are; without any, all are meant at the root.
-        let project = if self.names.is_empty() { standpoint.default_project } else { standpoint.project };
-        let project = project.filter(|_| self.of_project || !self.names.is_empty());
+        // Names are meant from where we are. Without any all are meant: which files they are about decides.
+        let project = standpoint.project.filter(|_| !self.names.is_empty());
         let all = choose(graph, project.as_deref(), self.names)
             .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
         if all.is_empty() {
@@ -90,12 +87,14 @@ impl Work<'_> {
         let skip: Vec<&str> = skip.split(',').filter(|name| !name.trim().is_empty()).collect();
         let (skipped, checks): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|id| is_skipped(graph, *id, &skip));
-        let tasks = match self.verb {
+        let left = checks.len();
+        let tasks: Vec<TaskId> = match self.verb {
             Verb::Check => checks,
             Verb::Fix => checks.into_iter().filter_map(|check| fix_of(graph, check)).collect(),
         };
+        let without_fix = left > 0 && tasks.is_empty();
         let skipped = skipped.into_iter().map(|id| Check::called(graph.name(id)).to_owned()).collect();
-        Ok(Chosen { tasks, skipped })
+        Ok(Chosen { tasks, skipped, without_fix })
     }
 
     pub(super) fn takes_files(&self, task: TaskId) -> bool {
@@ -123,22 +122,25 @@ impl Work<'_> {
     /// Does it, and what follows from it.
     pub(super) fn done(
         &self,
+        chosen: &Chosen,
         assigned: &[Assigned],
         called: &str,
-        memory: &Path,
         conclude: impl FnOnce(&Done) -> Result<(), Exit>,
     ) -> Result<Exit, Exit> {
         let graph = &self.tree.graph;
         if assigned.is_empty() {
-            self.say("Skipped", &format!("no check is about {called}"));
+            if !chosen.is_nothing() {
+                self.say("Skipped", &format!("no {} is about {called}", self.verb.name()));
+            }
             return Ok(Exit::Done);
         }
         let ground = self.ground();
         let before = Look::at(&ground, assigned.iter().flat_map(|assigned| &assigned.files));
+        let counts = !self.args.force && !self.app.globals.refresh_task_cache;
+        let known = counts.then_some(self.memory.as_path());
         let (mut left, mut fresh) = (Vec::new(), Vec::new());
         for assigned in assigned {
-            let rest = self.not_passed(assigned, &ground, &before, memory);
-            match rest {
+            match Pending::of(graph, assigned, &ground, &before, known) {
                 Some(rest) => left.push(rest),
                 None => fresh.push(assigned),
             }
@@ -161,7 +163,7 @@ impl Work<'_> {
         let exit = exit.unwrap_or(Exit::Done);
         if self.args.dry_run {
             // What is given files always runs, so a run does not count it.
-            let takes = |left: &Left| self.takes_files(left.assigned.task);
+            let takes = |left: &Pending| self.takes_files(left.assigned.task);
             return Ok(if exit == Exit::Done && left.iter().any(takes) { Exit::WouldRun } else { exit });
         }
         let touched: Vec<&Assigned> = match self.verb {
@@ -172,38 +174,18 @@ impl Work<'_> {
         let after = Look::at(&ground, touched.iter().flat_map(|assigned| &assigned.files));
         let done = Done { exit, after, before };
         if self.verb == Verb::Check {
-            self.remember(&left, &outcomes, &ground, &done, memory);
+            self.remember(&left, &outcomes, &ground, &done);
             return Ok(self.judge(&left, &outcomes, &done));
         }
         conclude(&done)?;
         Ok(done.exit)
     }
 
-    /// What of its files has not passed the check yet; none: all have.
-    fn not_passed(&self, assigned: &Assigned, ground: &Ground, before: &Look, memory: &Path) -> Option<Left> {
-        let graph = &self.tree.graph;
-        let check = match self.verb {
-            Verb::Check => assigned.task,
-            Verb::Fix => check_of(graph, assigned.task).unwrap_or(assigned.task),
-        };
-        let name = graph.name(check).clone();
-        let key = if self.takes_files(check) { key(graph, check, ground) } else { None };
-        let left =
-            |files| Left { assigned: Assigned { task: assigned.task, files }, key, check: name.clone() };
-        let Some(known) = key.filter(|_| !self.args.force && !self.app.globals.refresh_task_cache) else {
-            return Some(left(assigned.files.clone()));
-        };
-        let passed = Passed::read(memory, &name);
-        let has = |file: &&PathBuf| before.mark(ground, known, file).is_some_and(|mark| passed.has(mark));
-        let rest: Vec<PathBuf> = assigned.files.iter().filter(|file| !has(file)).cloned().collect();
-        (!rest.is_empty()).then(|| left(rest))
-    }
-
-    fn explain(&self, left: &[Left]) {
+    fn explain(&self, left: &[Pending]) {
         if !(self.args.explain || self.args.dry_run) {
             return;
         }
-        let takes = |left: &&Left| self.takes_files(left.assigned.task);
+        let takes = |left: &&Pending| self.takes_files(left.assigned.task);
         for left in left.iter().filter(takes) {
             let cwd = &self.tree.graph.task(left.assigned.task).cwd;
             let named = |file: &PathBuf| shown(&file.strip_prefix(cwd).unwrap_or(file).display().to_string());
@@ -213,36 +195,25 @@ impl Work<'_> {
         }
     }
 
-    /// Remembers what has passed: contents that nobody touched meanwhile. What failed is forgotten.
     fn remember(
         &self,
-        left: &[Left],
+        left: &[Pending],
         outcomes: &BTreeMap<TaskName, Outcome>,
         ground: &Ground,
         done: &Done,
-        memory: &Path,
     ) {
+        let looks = (&done.before, &done.after);
         for left in left {
-            let (Some(key), Some(outcome)) = (left.key, outcomes.get(&left.check)) else { continue };
-            let files = &left.assigned.files;
-            let marks = |files: &mut dyn Iterator<Item = &PathBuf>| -> Vec<Digest> {
-                files.filter_map(|file| done.before.mark(ground, key, file)).collect()
-            };
-            let (passed, failed) = match outcome {
-                Outcome::Succeeded => (
-                    marks(&mut files.iter().filter(|file| done.before.is_same(&done.after, file))),
-                    Vec::new(),
-                ),
-                Outcome::Failed => (Vec::new(), marks(&mut files.iter())),
-                _ => continue,
-            };
-            // What is not remembered is checked once more.
-            let _ = Passed::update(memory, &left.check, passed, &failed.into_iter().collect());
+            let Some(outcome) = outcomes.get(left.name()) else { continue };
+            let remembered = left.remember(&self.tree.graph, ground, *outcome, looks, &self.memory);
+            if let Err(error) = remembered {
+                complain(&format!("what passed is not remembered: {}", chain(&error)));
+            }
         }
     }
 
     /// A check that writes has not looked at what is there now.
-    fn judge(&self, left: &[Left], outcomes: &BTreeMap<TaskName, Outcome>, done: &Done) -> Exit {
+    fn judge(&self, left: &[Pending], outcomes: &BTreeMap<TaskName, Outcome>, done: &Done) -> Exit {
         let files = left.iter().flat_map(|left| &left.assigned.files);
         let mut changed: Vec<String> = files
             .filter(|file| done.before.differs(&done.after, file))
@@ -257,19 +228,14 @@ impl Work<'_> {
             complain_with(&message, "a check only looks: what mends belongs into its `fix`");
             return if done.exit == Exit::Done { Exit::Failed } else { done.exit };
         }
-        let mends = |left: &&Left| {
+        let mends = |left: &&Pending| {
             let check = self.tree.graph.task(left.assigned.task).check.as_ref();
-            outcomes.get(&left.check) == Some(&Outcome::Failed) && check.is_some_and(|check| check.has_fix)
+            outcomes.get(left.name()) == Some(&Outcome::Failed) && check.is_some_and(|check| check.has_fix)
         };
-        let names: Vec<&str> = left.iter().filter(mends).map(|left| Check::called(&left.check)).collect();
+        let names: Vec<&str> = left.iter().filter(mends).map(|left| Check::called(left.name())).collect();
         if !names.is_empty() && done.exit == Exit::Failed {
-            self.say("Try", &format!("devtask fix{} {}", self.set_in_words(), names.join(" ")));
+            self.say("Try", &format!("devtask fix{} {}", self.again, names.join(" ")));
         }
         done.exit
-    }
-
-    /// The set of files as it was typed, for another command.
-    pub(super) fn set_in_words(&self) -> &'static str {
-        if self.args.set.staged { " --staged" } else { "" }
     }
 }
