@@ -411,6 +411,82 @@ fn a_configuration_that_is_not_added_is_no_part_of_a_commit() {
 }
 
 #[test]
+fn a_tree_has_the_same_name_in_a_checkout() {
+    let tree = tree();
+    tree.replace("devtask.toml", "name = \"app\"\n", "[tasks.gen]\nexec = 'true'\n");
+    tree.replace("devtask.toml", "pass_files = true", "pass_files = true\nafter = ['tree:gen']");
+    tree.repository();
+    tree.write("a.txt", "x\n");
+    tree.git("add a.txt");
+    tree.write("a.txt", "y\n");
+    let aside = tree.ok("check --staged tree:fmt");
+    assert!(aside.err.contains("looking at a checkout") && aside.err.contains("check:tree:fmt"), "{aside}");
+}
+
+#[test]
+fn nothing_is_mended_while_the_index_is_locked() {
+    let tree = tree();
+    tree.repository();
+    tree.write("a.txt", "BAD\n");
+    tree.git("add a.txt");
+    tree.write(".git/index.lock", "");
+    let locked = tree.expect(2, "fix --staged");
+    assert!(locked.err.contains("the index is locked"), "{locked}");
+    assert_eq!(tree.read("a.txt"), "BAD\n");
+    tree.ok("fix");
+    assert_eq!(tree.read("a.txt"), "GOOD\n");
+}
+
+#[test]
+fn what_git_was_told_not_to_see_is_seen() {
+    let tree = tree();
+    tree.repository();
+    tree.write("a.txt", "BAD\n");
+    tree.git("add a.txt");
+    tree.git("update-index --skip-worktree a.txt");
+    tree.write("a.txt", "fine\n");
+    let failed = tree.expect(1, "check --staged");
+    assert!(failed.err.contains("a.txt is not as in the index"), "{failed}");
+}
+
+#[test]
+fn what_changes_while_it_is_looked_at_in_place_was_not_looked_at() {
+    let tree = tree();
+    tree.replace("devtask.toml", "! grep", "cp ../home/later config; ! grep");
+    tree.write("config", "1");
+    tree.write("../home/later", "2");
+    tree.repository();
+    tree.write("a.txt", "x\n");
+    tree.git("add a.txt");
+    let changed = tree.expect(1, "check --staged");
+    assert!(changed.err.contains("config changed meanwhile"), "{changed}");
+}
+
+#[test]
+fn a_repository_that_is_only_named_is_checked_and_left_alone() {
+    let mut tree = tree();
+    tree.repository();
+    let named = tree.home().join("named.git");
+    fs::rename(tree.path(".git"), &named).unwrap();
+    let config = fs::read(named.join("config")).unwrap();
+    tree.set_env("GIT_DIR", &named);
+    let root = tree.root().to_owned();
+    tree.set_env("GIT_WORK_TREE", root);
+    tree.write("a.txt", "BAD\n");
+    let git = |words: &[&str]| {
+        let mut command = tree.git_command("", "");
+        command.args(words).env("GIT_DIR", &named).env("GIT_WORK_TREE", tree.root());
+        assert!(command.output().unwrap().status.success());
+    };
+    git(&["add", "a.txt"]);
+    tree.write("a.txt", "x\n");
+    let failed = tree.expect(1, "check --staged");
+    assert!(failed.err.contains("a.txt:BAD"), "{failed}");
+    assert_eq!(fs::read(named.join("config")).unwrap(), config);
+    assert!(!tree.exists(".git"));
+}
+
+#[test]
 fn only_what_a_fix_is_about_goes_into_the_index() {
     let tree = tree();
     tree.write("made.md", "old\n");
