@@ -39,13 +39,13 @@
 //! | 1 | [`model`] | the words: names, tasks, conditions, outcomes, reasons | 1.2, 2 |
 //! | 2 | [`event`] | what happened, as JSON lines | |
 //! | 2 | [`pattern`] | include and exclude patterns | 4.4 |
-//! | 3 | [`config`] | task files as text become declarations, with every fault | 1 |
+//! | 3 | [`config`] | task files as text become declarations, with every fault | 1, 6, 7, 9 |
 //! | 3 | [`graph`] | proof that the declarations are sound; pictures of them | 2 |
 //! | 3 | [`fingerprint`] | the key of a task, and the explanation of a difference | 4.1 |
 //! | 3 | [`shell`] | what a run hands on, in the words of a shell | 7 |
 //! | 3 | [`trust`] | what a user has allowed, and what is not as it was then | 8 |
 //! | 3 | [`propose`] | what a task file could say, from the files other tools have left | |
-//! | 4 | [`plan`] | which tasks a run wants: names and modes | 1.1, 2 |
+//! | 4 | [`plan`] | which tasks a run wants: names and modes; which checks, on which files | 1.1, 2, 7 |
 //! | 5 | [`schedule`] | the scheduler, a machine without hands | 2, 3 |
 //! | | | *above: no I/O, no async, no clock; below: doing* | |
 //! | 6 | [`scan`] | walking, the stat cache, hashing | 4.2, 4.4 |
@@ -54,7 +54,7 @@
 //! | 6 | [`watch`] | what may have changed, as the system tells it | 5 |
 //! | 6 | [`tsp`] | the Task Server Protocol: messages, connections, a kit for servers | 9 |
 //! | 7 | [`servers`] | task servers as programs: started, asked, judged, ended | 9 |
-//! | 7 | [`git`] | git as a program: what is staged, what a branch changed, a private checkout | |
+//! | 7 | [`git`] | git as a program: what is staged, what a branch changed, a private checkout | 7 |
 //! | 8 | [`hooks`] | git's hooks: installed beside what was there, and taken away again | 7 |
 //! | 8 | [`loader`] | finding, reading and joining task files and the lists of servers; keeping what they came to | 1, 1.1, 4.6, 9 |
 //! | 9 | [`session`] | runs: judging, executing, recording, telling | 3, 4 |
