@@ -5,7 +5,10 @@ use std::path::Path;
 use rustix::process::{Resource, getrlimit};
 
 use super::{Finding, Patient};
-use crate::store::STATE_DIR;
+use crate::{
+    process::{argument_room, stack_limit},
+    store::STATE_DIR,
+};
 
 /// With fewer open files a run of a few tasks may fail: each takes two pipes, a log and its own files.
 const FEW_FILES: u64 = 128;
@@ -16,10 +19,6 @@ const FEW_PROCESSES: u64 = 64;
 const ENOUGH_PROCESSES: u64 = 1024;
 /// What environment and arguments may have together has to leave room for the outputs of tasks (hazard C15).
 const ENOUGH_ARGUMENTS: u64 = 1024 * 1024;
-/// The kernel never gives more, however big the stack: three quarters of 8 MiB.
-const MOST_ARGUMENTS: u64 = 6 * 1024 * 1024;
-/// One string of it: `MAX_ARG_STRLEN`.
-const LEAST_ARGUMENTS: u64 = 128 * 1024;
 /// What the kernel has kept since it has had inotify.
 const USUAL_QUEUE: u64 = 16_384;
 /// A tree with more directories is not counted to its end.
@@ -31,7 +30,7 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     if cfg!(target_os = "linux") {
         let environment =
             patient.environment.iter().map(|(name, value)| (name.len() + value.len() + 10) as u64);
-        findings.push(arguments(getrlimit(Resource::Stack).current, environment.sum()));
+        findings.push(arguments(stack_limit(), environment.sum()));
         let needed = patient.root().map(directories);
         findings.extend(sysctl("max_user_watches").map(|now| watches(now, needed)));
         findings.extend(sysctl("max_user_instances").map(watchers));
@@ -94,7 +93,7 @@ pub(super) fn processes(now: Option<u64>) -> Finding {
 
 pub(super) fn arguments(stack: Option<u64>, environment: u64) -> Finding {
     const ABOUT: &str = "arguments";
-    let room = stack.map_or(MOST_ARGUMENTS, |stack| (stack / 4).clamp(LEAST_ARGUMENTS, MOST_ARGUMENTS));
+    let room = argument_room(stack);
     let found = format!("{} KiB, of which the environment takes {}", room / 1024, environment.div_ceil(1024));
     if environment > room / 2 {
         let meaning = "programs may not start; outputs of tasks are handed on in a file only";

@@ -15,6 +15,7 @@
 //! on Linux only; elsewhere process groups are all there is.
 
 mod activation;
+mod arguments;
 mod capped;
 mod children;
 mod command;
@@ -44,6 +45,7 @@ mod sweep;
 mod unix_socket;
 mod warden;
 
+pub use arguments::{argument_room, stack_limit};
 pub use command::{Command, Third, find_program};
 pub use control::JobControl;
 pub use ended::{Ended, EndedBy, Exit, Launch, Timeout};

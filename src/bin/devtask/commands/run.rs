@@ -37,7 +37,7 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     let errand = Errand::run(args, &inputs, &events);
     if let Some(visit) = Visit::nearby(app, args) {
         match guest::be_served(app, errand, visit, events.to)? {
-            Served::Ended(ended) => return Ok(exit_of(&ended, args)),
+            Served::Ended(ended) => return Ok(exit_of(&ended, args.exit_code)),
             Served::Alone(sink) => events.to = sink,
         }
     }
@@ -46,7 +46,7 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     select(&tree.graph, tree.loaded.current_project.as_deref(), &args.names)
         .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let ended = Stage { app, tree: &tree, errand }.run(events.to)?;
-    let exit = exit_of(&ended, args);
+    let exit = exit_of(&ended, args.exit_code);
     // The process is about to end, and the system takes memory back faster than we give it.
     std::mem::forget(tree);
     Ok(exit)
@@ -281,12 +281,13 @@ pub(crate) fn listen() -> Result<Signals, Exit> {
     Signals::new().map_err(|e| internal(&format!("cannot listen to signals: {e}")))
 }
 
-fn exit_of(ended: &Ended, args: &RunArgs) -> Exit {
+/// The end of a run; `whose` code a failure has.
+pub(crate) fn exit_of(ended: &Ended, whose: ExitCodeOf) -> Exit {
     let summary = &ended.summary;
     match (summary.status, ended.signal) {
         (RunStatus::Interrupted, Some(signal)) => Exit::Signal(signal),
         _ if summary.internal_failure => Exit::Internal,
-        (RunStatus::Failed | RunStatus::Interrupted, _) => match (args.exit_code, summary.first_exit_code) {
+        (RunStatus::Failed | RunStatus::Interrupted, _) => match (whose, summary.first_exit_code) {
             (ExitCodeOf::Task, Some(code)) if code != 0 => Exit::Task(code),
             _ => Exit::Failed,
         },

@@ -10,17 +10,18 @@ use std::{
 use devtask::{
     Outcome,
     checks::Pending,
-    event::RunStatus,
     model::TaskName,
     plan::{Assigned, portions, rounds},
+    process::{argument_room, stack_limit},
 };
 use serde_json::Map;
 
 use super::{Verb, work::Work};
 use crate::{
+    args::ExitCodeOf,
     commands::{
         errand::{Errand, Given},
-        run::Stage,
+        run::{Stage, exit_of},
     },
     console::{Ended, Events},
     exit::Exit,
@@ -53,7 +54,7 @@ impl Ran {
                 *worst = *outcome;
             }
         }
-        let now = exit_of(ended);
+        let now = exit_of(ended, ExitCodeOf::Devtask);
         if self.exit.is_none_or(|exit| exit == Exit::Done) || matches!(now, Exit::Signal(_)) {
             self.exit = Some(now);
         }
@@ -145,26 +146,12 @@ fn next(waiting: &mut [Waiting]) -> Together {
     waiting.iter_mut().filter_map(one).collect()
 }
 
-fn exit_of(ended: &Ended) -> Exit {
-    let summary = &ended.summary;
-    match (summary.status, ended.signal) {
-        (RunStatus::Interrupted, Some(signal)) => Exit::Signal(signal),
-        _ if summary.internal_failure => Exit::Internal,
-        (RunStatus::Failed | RunStatus::Interrupted, _) => Exit::Failed,
-        _ if summary.not_saved.is_some() => Exit::Internal,
-        // What is given files always runs, so that is no reason for `would_run`.
-        _ if !summary.would_run.is_empty() => Exit::WouldRun,
-        (RunStatus::Succeeded, _) => Exit::Done,
-    }
-}
-
-/// How many bytes the files of one command line may take (hazard C15): a quarter of the stack's limit, without what the
+/// How many bytes the files of one command line may take (hazard C15): what the system has for arguments, without what the
 /// environment takes and some room for what is added to it, and no more than all systems do well.
 fn room_for_arguments() -> usize {
     const MOST: usize = 1 << 20;
     const ROOM: usize = 64 << 10;
-    let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current.unwrap_or(u64::MAX);
-    let all = usize::try_from(stack / 4).unwrap_or(usize::MAX).min(6 << 20);
+    let all = usize::try_from(argument_room(stack_limit())).unwrap_or(usize::MAX);
     let environment: usize = env::vars_os().map(|(name, value)| name.len() + value.len() + 10).sum();
     all.saturating_sub(environment + ROOM).clamp(4096, MOST)
 }
