@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -29,7 +29,10 @@ pub(super) fn examine(path: &Path, granularity: Duration) -> Vec<Finding> {
     let place = if dir.is_some() { Some(path.to_owned()) } else { nearest(path) };
     let Some(place) = place else { return findings };
     findings.push(filesystem::kind("state's file system", &place));
-    let private = tempfile::Builder::new().prefix(".devtask-doctor-").tempdir_in(&place);
+    // A copy of the store comes to lie in it.
+    let only_ours = fs::Permissions::from_mode(0o700);
+    let private =
+        tempfile::Builder::new().prefix(".devtask-doctor-").permissions(only_ours).tempdir_in(&place);
     match private {
         Ok(private) => {
             findings.extend(filesystem::try_out(private.path(), path, granularity));

@@ -251,8 +251,13 @@ impl Invocation<'_> {
 
     /// With nothing to read, also on a terminal.
     pub(crate) fn reading_nothing(self) -> Self {
-        let mut command = Command::new("sh");
-        command.args(["-c", "exec \"$0\" \"$@\" < /dev/null"]);
+        self.under("sh", &["-c", "exec \"$0\" \"$@\" < /dev/null"])
+    }
+
+    /// Through another program, which gets the command line after these arguments.
+    pub(crate) fn under(self, program: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(args);
         command.arg(self.command.get_program()).args(self.command.get_args());
         command.current_dir(self.command.get_current_dir().unwrap()).env_clear();
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));

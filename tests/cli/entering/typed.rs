@@ -23,6 +23,14 @@ fn shells() -> Vec<(String, &'static str, &'static str)> {
         .collect()
 }
 
+fn zsh() -> Option<String> {
+    let zsh = shells().into_iter().map(|(shell, ..)| shell).find(|shell| shell.ends_with("zsh"));
+    if zsh.is_none() {
+        eprintln!("zsh is not on PATH: nothing is proved");
+    }
+    zsh
+}
+
 fn typed(tree: &Sandbox, shell: &str, lines: &[&str]) -> String {
     let program = tree.devtask(["shell"]).env("SHELL", shell).env("TERM", "dumb");
     let program = program.env("XDG_RUNTIME_DIR", tree.home());
@@ -75,7 +83,7 @@ fn a_shell_in_a_shell_works_and_is_told() {
 
 #[test]
 fn zsh_finds_its_own_directory_again() {
-    let Some((zsh, ..)) = shells().into_iter().find(|(shell, ..)| shell.ends_with("zsh")) else { return };
+    let Some(zsh) = zsh() else { return };
     let mut tree = Sandbox::with(TREE);
     tree.write("own/.zshenv", "ENV_READ=yes\n");
     tree.write("own/.zshrc", "RC_READ=$ZDOTDIR\n");
@@ -83,4 +91,42 @@ fn zsh_finds_its_own_directory_again() {
     let seen = typed(&tree, &zsh, &["echo \"<$ENV_READ $RC_READ $ZDOTDIR $HISTFILE>\"", "exit"]);
     let own = tree.path("own").display().to_string();
     assert!(seen.contains(&format!("<yes {own} {own} >")), "{seen}");
+}
+
+#[test]
+fn what_zsh_reads_nobody_else_does() {
+    let Some(zsh) = zsh() else { return };
+    let tree = Sandbox::with(TREE);
+    // It lies beside, and is there until zsh has read all of it.
+    fs::write(
+        tree.home().join(".zshenv"),
+        "MODES=$(cd $HOME && stat -c %a devtask-shell-* devtask-shell-*/.z*)\n",
+    )
+    .unwrap();
+    let program = tree.devtask(["shell"]).env("SHELL", zsh).env("TERM", "dumb");
+    let program = program.env("XDG_RUNTIME_DIR", tree.home());
+    let wide_open = ["-c", "umask 0; exec \"$0\" \"$@\""];
+    let mut terminal = Terminal::of(program.under("sh", &wide_open));
+    terminal.next("welcome in");
+    terminal.press("echo \"<\"$MODES\">\"\nexit\n");
+    let seen = terminal.finish().1;
+    assert!(seen.replace("\r\n", " ").contains("<700 600 600>"), "{seen}");
+}
+
+#[test]
+fn what_cannot_be_written_for_a_shell_is_not_left_behind() {
+    for (shell, ..) in shells() {
+        let tree = Sandbox::with("[env]\nWHO = 'tree'\n");
+        let program = tree.devtask(["shell"]).env("SHELL", &shell).env("TERM", "dumb");
+        let program = program.env("XDG_RUNTIME_DIR", tree.home());
+        // No file of it can be longer than nothing; that it is so is no reason to die.
+        let full = ["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""];
+        let mut terminal = Terminal::of(program.under("sh", &full));
+        terminal.next("the user's own files may undo what is exported");
+        terminal.press("exit\n");
+        terminal.finish();
+        let left = fs::read_dir(tree.home()).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("devtask")).collect();
+        assert!(left.is_empty(), "{shell} leaves {left:?}");
+    }
 }

@@ -3,10 +3,11 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    fs,
+    fs::{self, Permissions},
     io::{self, ErrorKind, IsTerminal as _, Write as _, stderr, stdin},
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
+        fs::{OpenOptionsExt as _, PermissionsExt as _},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -120,11 +121,8 @@ fn prepared(shell: &OsStr, name: &str, entered: &Entered) -> io::Result<Option<(
             file
         }
         "zsh" => {
-            let dir = Builder::new().prefix("devtask-shell-").tempdir_in(private_base())?.keep();
             let own = env::var_os("ZDOTDIR").map(PathBuf::from);
-            for (name, text) in zsh_entry(&dir, own.as_deref(), entry) {
-                write(&dir.join(name), &text)?;
-            }
+            let dir = private_dir(|dir| zsh_entry(dir, own.as_deref(), entry))?;
             command.env("ZDOTDIR", &dir);
             dir
         }
@@ -141,8 +139,19 @@ fn private_file(text: impl FnOnce(&Path) -> String) -> io::Result<PathBuf> {
     Ok(file.into_temp_path().keep()?)
 }
 
+/// A directory for us alone, with files whose texts know where it is. It goes again if one cannot be written.
+fn private_dir<const N: usize>(
+    files: impl FnOnce(&Path) -> [(&'static str, String); N],
+) -> io::Result<PathBuf> {
+    let only_ours = Permissions::from_mode(0o700);
+    let dir = Builder::new().prefix("devtask-shell-").permissions(only_ours).tempdir_in(private_base())?;
+    for (name, text) in files(dir.path()) {
+        write(&dir.path().join(name), &text)?;
+    }
+    Ok(dir.keep())
+}
+
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = fs::File::options();
     options.write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }
@@ -152,11 +161,10 @@ fn remove(left_over: &Path) {
     let _ = if left_over.is_dir() { fs::remove_dir_all(left_over) } else { fs::remove_file(left_over) };
 }
 
-/// With everything that is exported. A name that no variable can have is left out by nobody but the system.
+/// With everything that is exported: whoever reads exports takes none that no variable can hold.
 fn with_variables(mut command: Command, entered: &Entered, path: Option<OsString>) -> Command {
     let environment = &entered.environment;
-    let legal = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
-    for (name, value) in environment.variables.iter().filter(|(name, _)| legal(name)) {
+    for (name, value) in &environment.variables {
         command.env(name, OsStr::from_bytes(value));
     }
     if let Some(path) = path
