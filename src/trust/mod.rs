@@ -5,7 +5,7 @@
 //! files are good enough, and what needs it at all is the business of the program.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
@@ -32,6 +32,8 @@ pub struct Trust {
     files: BTreeMap<OsString, Hash>,
     /// What is executed, by who executes it. For people only.
     commands: BTreeMap<String, String>,
+    /// What is known of each variable: the digests of its values. For people only, and never a value.
+    variables: BTreeMap<String, BTreeSet<Hash>>,
 }
 
 /// What has become of one thing.
@@ -65,6 +67,8 @@ pub struct Changes {
     pub files: Vec<(PathBuf, Change)>,
     /// The commands, for people.
     pub commands: Vec<CommandChange>,
+    /// The variables, for people: names, never values (hazard C20).
+    pub variables: Vec<(String, Change)>,
 }
 
 impl Changes {
@@ -80,7 +84,14 @@ impl Trust {
     #[must_use]
     pub fn new(root: &Path, file: &OsStr, owner: u32) -> Self {
         let (root, file) = (root.as_os_str().to_owned(), file.to_owned());
-        Self { root, file, owner, files: BTreeMap::new(), commands: BTreeMap::new() }
+        Self {
+            root,
+            file,
+            owner,
+            files: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            variables: BTreeMap::new(),
+        }
     }
 
     /// The root.
@@ -123,6 +134,11 @@ impl Trust {
         self.commands.insert(format!("server {}", server.full_name()), words.join(" "));
     }
 
+    /// Adds a variable that is set for whoever this is: a project's tasks, or one task. It may have several values.
+    pub fn add_variable(&mut self, whose: &str, name: &str, value: &[u8]) {
+        self.variables.entry(format!("{name} of {whose}")).or_default().insert(hash(value));
+    }
+
     /// The files.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(Path::new)
@@ -143,7 +159,9 @@ impl Trust {
             let of = |trust: &Self| trust.commands.get(name).cloned();
             CommandChange { name: name.clone(), before: of(allowed), now: of(self) }
         });
+        let variables = differences(&allowed.variables, &self.variables).into_iter();
         Changes {
+            variables: variables.map(|(name, change)| (name.clone(), change)).collect(),
             is_another: place(self) != place(allowed),
             files: files.map(|(name, change)| (PathBuf::from(name), change)).collect(),
             commands: commands.collect(),

@@ -45,6 +45,24 @@ fn whatever_was_loaded_counts_and_nothing_else() {
 }
 
 #[test]
+fn variables_are_told_by_name_and_decide_nothing() {
+    let with = |variables: &[(&str, &str)]| {
+        let mut trust = tree(&[], &[]);
+        variables.iter().for_each(|(name, value)| trust.add_variable("p", name, value.as_bytes()));
+        trust
+    };
+    let allowed = with(&[("SAME", "s"), ("OTHER", "hush1"), ("GONE", "hush2")]);
+    let changes =
+        with(&[("SAME", "s"), ("SAME", "s"), ("OTHER", "hush3"), ("NEW", "")]).changes_since(&allowed);
+    let found: Vec<_> = changes.variables.iter().map(|(name, change)| (name.as_str(), *change)).collect();
+    let expected =
+        [("GONE of p", Change::Removed), ("NEW of p", Change::Added), ("OTHER of p", Change::Changed)];
+    assert_eq!(found, expected);
+    assert!(changes.is_empty());
+    assert!(!format!("{allowed:?} {changes:?}").contains("hush"));
+}
+
+#[test]
 fn a_file_that_was_read_twice_and_was_not_the_same_is_neither() {
     let twice = |texts: &[&str]| tree(&texts.iter().map(|text| ("a", *text)).collect::<Vec<_>>(), &[]);
     let allowed = twice(&["good"]);

@@ -31,12 +31,12 @@ use crate::{
 };
 
 /// The form of a record; another one is not understood.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// A longer record is not ours.
 const LIMIT: u64 = 64 << 20;
 /// A file of a server that is longer is not digested, and counts as unreadable.
 const LONGEST: u64 = 64 << 20;
-/// How many commands are told, and lines of each.
+/// How many commands are told, and lines of each, and how many variables.
 const TOLD: usize = 20;
 /// How much of a line is told.
 const TOLD_OF_ONE: usize = 400;
@@ -97,6 +97,7 @@ impl Judged {
             now.add_file(real(&path).as_os_str(), &content);
             paths.insert(path);
         }
+        add_variables(&mut now, loaded);
         loaded.declarations.iter().for_each(|declaration| now.add_task(&declaration.task));
         loaded.servers.iter().for_each(|(server, _)| now.add_server(server));
         let unsafe_because = doubts(&root, &paths, state_dir);
@@ -208,6 +209,27 @@ impl Judged {
     }
 }
 
+/// What is set: for everybody who enters, for the tasks of a file, and for single ones.
+fn add_variables(trust: &mut Trust, loaded: &Loaded) {
+    let root = loaded.projects.first().map_or("", |project| project.name.as_str());
+    for (name, value) in &loaded.env {
+        trust.add_variable(root, name, value.as_bytes());
+    }
+    for task in loaded.declarations.iter().map(|declaration| &declaration.task) {
+        for (name, value) in &task.file_env {
+            trust.add_variable(&task.project, name, value.value.as_bytes());
+        }
+        for (name, value) in &task.env {
+            trust.add_variable(task.name.as_str(), name, value.value.as_bytes());
+        }
+    }
+    for (server, _) in &loaded.servers {
+        for (name, value) in &server.env {
+            trust.add_variable(&format!("server {}", server.full_name()), name, value.value.as_bytes());
+        }
+    }
+}
+
 /// A path without links, as far as it leads anywhere.
 fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
@@ -219,12 +241,13 @@ fn tell(changes: &Changes) {
         eprintln!("  another   root, task file or owner");
     }
     for (path, change) in &changes.files {
-        let word = match change {
-            Change::Added => "new",
-            Change::Changed => "changed",
-            Change::Removed => "gone",
-        };
-        eprintln!("  {word:<9} {}", shown(&path.display().to_string()));
+        eprintln!("  {:<9} {}", word(*change), shown(&path.display().to_string()));
+    }
+    for (name, change) in changes.variables.iter().take(TOLD) {
+        eprintln!("  variable  {}: {}", shown(name), word(*change));
+    }
+    if changes.variables.len() > TOLD {
+        eprintln!("  and {} more", count(changes.variables.len() - TOLD, "variable", "variables"));
     }
     for change in changes.commands.iter().take(TOLD) {
         eprintln!("  command   {}", shown(&change.name));
@@ -241,8 +264,18 @@ fn tell(changes: &Changes) {
     if changes.commands.len() > TOLD {
         eprintln!("  and {} more", count(changes.commands.len() - TOLD, "command", "commands"));
     }
-    if changes.commands.is_empty() && !changes.files.is_empty() {
-        eprintln!("  the commands of tasks are what they were; what is around them is not");
+    if changes.commands.is_empty() && changes.variables.is_empty() && !changes.files.is_empty() {
+        eprintln!(
+            "  the commands of tasks and their variables are what they were; what is around them is not"
+        );
+    }
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::Added => "new",
+        Change::Changed => "changed",
+        Change::Removed => "gone",
     }
 }
 

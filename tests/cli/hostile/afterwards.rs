@@ -87,6 +87,36 @@ fn whatever_contributes_to_it_counts() {
 }
 
 #[test]
+fn variables_that_change_are_named_and_their_values_are_not() {
+    let file = |env: &str, own: &str| {
+        format!("name = 'app'\ninclude = ['p']\ndotenv = ['.env']\n[env]\n{env}\n{HOOKED}env = {{ {own} }}\n")
+    };
+    let tree = Sandbox::with(&file("URL = 'hush1'\nSAME = 'same'", "OWN = 'hush2'"));
+    tree.write("p/devtask.toml", "[env]\nOF_P = 'hush3'\n[tasks.u]\nexec = ''\n");
+    tree.write(".env", "KEY=hush4\nGONE=hush5\n");
+    allowed(&tree);
+    tree.write("devtask.toml", file("URL = 'hush6'\nSAME = 'same'\nBASH_ENV = 'hush7'", "OWN = 'hush8'"));
+    tree.write("p/devtask.toml", "[env]\nOF_P = 'hush9'\n[tasks.u]\nexec = ''\n[tasks.more]\nexec = ''\n");
+    tree.write(".env", "KEY=hush0\n");
+    let told = [
+        "BASH_ENV of app: new",
+        "GONE of app: gone",
+        "KEY of app: changed",
+        "OF_P of p: changed",
+        "OWN of app:t: changed",
+        "URL of app: changed",
+    ];
+    let told = told.map(|line| format!("  variable  {line}\n")).concat();
+    refused(&tree, &[&told]);
+    let again = tree.ok("allow");
+    assert!(again.err.contains(&told), "{again}");
+    assert!(!again.err.contains("hush") && !exported(&tree).err.contains("hush"), "{again}");
+    let records = tree.home().join(".local/state/devtask/allowed");
+    let record = fs::read_dir(&records).unwrap().next().unwrap().unwrap().path();
+    assert!(!String::from_utf8_lossy(&fs::read(record).unwrap()).contains("hush"));
+}
+
+#[test]
 fn another_place_is_not_allowed() {
     let tree = Sandbox::with(HOOKED);
     allowed(&tree);
