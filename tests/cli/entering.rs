@@ -1,5 +1,6 @@
-//! Entering a tree: the shell and what it finds, what is exported, the manual.
+//! Entering a tree: the shell and what it finds, what is exported; and the manual.
 
+mod manual;
 #[cfg(target_os = "linux")]
 mod typed;
 
@@ -273,35 +274,6 @@ fn a_shell_that_nobody_types_into_reads_its_commands() {
             .start_under("sh", &["-c", "echo 'echo $BOTH' | \"$0\" \"$@\""])
             .finish();
         assert_eq!((output.code, output.out.trim_end()), (Some(0), expected), "{shell}\n{output}");
-    }
-}
-
-#[test]
-fn the_manual_has_a_page_for_every_verb() {
-    let tree = Sandbox::new();
-    tree.ok("man --dir pages/man1");
-    let help = tree.ok("--help").out;
-    let verbs =
-        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    // What goes on in the next line is further to the right.
-    let verbs =
-        verbs.filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|verb| !verb.is_empty()));
-    let verbs: Vec<&str> = verbs.filter(|verb| *verb != "help").collect();
-    assert!(verbs.len() > 15 && verbs.contains(&"export"), "{help}");
-    for verb in &verbs {
-        let page = tree.read(format!("pages/man1/devtask-{verb}.1"));
-        assert!(page.contains(".SH NAME"), "{page}");
-    }
-    let pages: Vec<_> = fs::read_dir(tree.path("pages/man1")).unwrap().map(|e| e.unwrap().path()).collect();
-    assert!(!pages.iter().any(|page| page.to_string_lossy().contains("__complete")), "{pages:?}");
-    assert!(!tree.exists("pages/man1/devtask-tasks.1"));
-    assert_eq!(tree.ok("man").out, tree.read("pages/man1/devtask.1"));
-    // Where there is something to read them.
-    for page in pages {
-        let Ok(read) = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(&page).output() else {
-            return;
-        };
-        assert!(read.status.success() && read.stderr.is_empty(), "{}\n{read:?}", page.display());
     }
 }
 
