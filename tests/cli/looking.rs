@@ -630,6 +630,7 @@ fn completed(tree: &Sandbox, script: &Path, dir: &str, line: &str, breaks: &str)
 #[test]
 fn bash_completes_task_names() {
     let tree = monorepo();
+    tree.append("apps/web/devtask.toml", "[checks.fmt]\nexec = 'true'\nfix = 'true'\n");
     let script = tree.root().parent().unwrap().join("devtask.bash");
     fs::write(&script, tree.ok("completions bash").out).unwrap();
     let usual = "\"'><=;|&(:";
@@ -653,6 +654,12 @@ fn bash_completes_task_names() {
         (".", "devtask run -n we", usual, "web:build web:install web:test"),
         (".", "devtask run --fail-fast we", usual, "web:build web:install web:test"),
         (".", "devtask watch web:te", usual, "test"),
+        // A check is a task, too, whatever looks at it; it is run otherwise.
+        (".", "devtask why check:web:f", usual, "fmt"),
+        (".", "devtask show ch", usual, "check:web:fmt"),
+        ("apps/web", "devtask logs check:", usual, "web:fmt"),
+        (".", "devtask run ch", usual, ""),
+        (".", "devtask check we", usual, "web:fmt"),
     ] {
         let found = completed(&tree, &script, dir, line, breaks);
         assert_eq!(set(&found.join(" ")), set(expected), "{line} in {dir}");
@@ -707,7 +714,8 @@ fn other_shells_ask_for_names_too() {
     let zsh = tree.ok("completions zsh").out;
     assert!(zsh.starts_with("#compdef devtask\n"));
     assert!(zsh.contains("names=(${(f)\"$(devtask __complete 2>/dev/null)\"})"), "{zsh}");
-    assert!(zsh.matches(":_devtask_names'").count() >= 6, "one for each verb that takes a name");
+    assert!(zsh.matches(":_devtask_names'").count() >= 4, "run, watch, list and graph");
+    assert_eq!(zsh.matches(":_devtask_known_names'").count(), 3, "show, why and logs");
     assert!(zsh.contains("names=(${(f)\"$(devtask __complete processes 2>/dev/null)\"})"), "{zsh}");
     assert_eq!(zsh.matches("Process, by its short").count(), 1);
     assert_eq!(zsh.matches("Processes, by their short").count(), 6);
@@ -715,6 +723,11 @@ fn other_shells_ask_for_names_too() {
     assert!(named.iter().all(|line| line.contains(":_devtask_process_names'")), "{named:?}");
     let fish = tree.ok("completions fish").out;
     assert!(fish.contains("-a \"(devtask __complete 2>/dev/null)\""));
+    assert!(
+        fish.contains(
+            "seen_subcommand_from show why logs\" -f -a \"(devtask __complete known 2>/dev/null)\""
+        )
+    );
     assert_eq!(fish.matches("-a \"(devtask __complete processes 2>/dev/null)\"").count(), 2);
     assert!(!fish.lines().any(|l| l.contains("-a \"__complete\"")), "hidden verbs are not offered");
     assert_eq!(tree.expect(2, "__complete").err, "", "no word about faults while completing");

@@ -193,6 +193,8 @@ pub(crate) struct InitArgs {
 pub(crate) enum Named {
     /// Tasks
     Tasks,
+    /// Tasks, and checks as tasks
+    Known,
     /// Processes, by their short names
     Processes,
     /// Checks

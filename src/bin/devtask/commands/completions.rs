@@ -28,7 +28,8 @@ _devtask_names() {
         case "$verb $word" in
             "processes logs -f") ;;
             *" -C"|*" -f"|*" --file") skip=$word ;;
-            " "run|" "watch|" "list|" "show|" "why|" "graph|" "logs) verb=$word of=tasks ;;
+            " "run|" "watch|" "list|" "graph) verb=$word of=tasks ;;
+            " "show|" "why|" "logs) verb=$word of=known ;;
             " "check|" "fix) verb=$word of=checks ;;
             " "up) verb=up of=processes ;;
             " "processes) verb=processes ;;
@@ -59,6 +60,11 @@ _devtask_names() {
     names=(${(f)"$(devtask __complete 2>/dev/null)"})
     compadd -a names
 }
+_devtask_known_names() {
+    local -a names
+    names=(${(f)"$(devtask __complete known 2>/dev/null)"})
+    compadd -a names
+}
 _devtask_process_names() {
     local -a names
     names=(${(f)"$(devtask __complete processes 2>/dev/null)"})
@@ -73,7 +79,8 @@ _devtask_check_names() {
 "#;
 
 const FISH: &str = r#"
-complete -c devtask -n "not __fish_seen_subcommand_from processes; and __fish_seen_subcommand_from run watch list show why graph logs" -f -a "(devtask __complete 2>/dev/null)"
+complete -c devtask -n "not __fish_seen_subcommand_from processes; and __fish_seen_subcommand_from run watch list graph" -f -a "(devtask __complete 2>/dev/null)"
+complete -c devtask -n "not __fish_seen_subcommand_from processes; and __fish_seen_subcommand_from show why logs" -f -a "(devtask __complete known 2>/dev/null)"
 complete -c devtask -n "__fish_seen_subcommand_from check fix" -a "(devtask __complete checks 2>/dev/null)"
 complete -c devtask -n "__fish_seen_subcommand_from up" -f -a "(devtask __complete processes 2>/dev/null)"
 complete -c devtask -n "__fish_seen_subcommand_from processes; and __fish_seen_subcommand_from status logs start stop restart wait" -f -a "(devtask __complete processes 2>/dev/null)"
@@ -141,6 +148,7 @@ fn zsh(script: &str) -> String {
         };
         let function = match () {
             () if is_name("Process") => ":_devtask_process_names'",
+            () if is_name("The task") => ":_devtask_known_names'",
             () if is_name("Checks by name") => ":_devtask_check_names'",
             () => ":_devtask_names'",
         };
@@ -163,12 +171,11 @@ pub(crate) fn names(app: &mut App, of: Named) -> Result<Exit, Exit> {
     let mut text = String::new();
     for id in tree.graph.ids() {
         let name = match of {
-            Named::Tasks | Named::Checks if tree.graph.task(id).check.is_some() != (of == Named::Checks) => {
-                continue;
-            }
-            Named::Checks if is_fix(&tree, id) => continue,
+            Named::Tasks if tree.graph.task(id).check.is_some() => continue,
+            Named::Checks if tree.graph.task(id).check.is_none() => continue,
+            Named::Checks | Named::Known if is_fix(&tree, id) => continue,
             Named::Checks => Check::called(tree.graph.name(id)),
-            Named::Tasks => tree.graph.name(id).as_str(),
+            Named::Tasks | Named::Known => tree.graph.name(id).as_str(),
             Named::Processes if !tree.graph.task(id).is_process() => continue,
             Named::Processes => short_name(tree.graph.name(id).as_str()),
         };
