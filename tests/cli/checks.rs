@@ -301,6 +301,25 @@ fn checks_are_no_part_of_other_runs() {
 }
 
 #[test]
+fn help_says_how_it_ends_and_what_leaves_checks_out() {
+    let tree = Sandbox::new();
+    for verb in ["check", "fix"] {
+        // Lines are broken where the terminal ends.
+        let help = tree.ok(&format!("{verb} --help")).out.split_whitespace().collect::<Vec<_>>().join(" ");
+        for wanted in [
+            "SKIP=",
+            "failed, 2 wrong usage",
+            "4 there is no such check",
+            "5 something would run",
+            "it is to go into",
+        ] {
+            assert!(help.contains(wanted), "{verb}: {wanted}\n{help}");
+        }
+    }
+    assert!(tree.ok("fix --help").out.contains("Checks without a `fix` are passed over"));
+}
+
+#[test]
 fn faults_of_usage() {
     let tree = Sandbox::with("[tasks.a]\nexec = 'true'\n");
     let none = tree.expect(4, "check");
@@ -680,6 +699,12 @@ fn what_a_branch_changed() {
     assert_eq!(names("list --json --affected"), set(""));
     let nothing = tree.ok("run --affected");
     assert!(nothing.err.contains("Nothing of it is affected"), "{nothing}");
+    let nothing = tree.ok("list --affected");
+    assert_eq!(
+        (nothing.out.as_str(), nothing.err.as_str()),
+        ("", "Nothing of it is affected\n"),
+        "{nothing}"
+    );
     tree.git("checkout -q -b side");
     tree.write("a.txt", "side\n");
     tree.git("commit -q -a -m side");

@@ -123,8 +123,10 @@ pub(crate) enum Verb {
     /// Run the tests: what hooks into `devenv:enterTest`, with the processes it needs
     Test(Box<TestArgs>),
     /// Run checks on files: in a git hook on what is staged, without touching work tree, index or stash
+    #[command(after_help = check::AFTER_CHECK)]
     Check(Box<check::CheckArgs>),
     /// Mend what checks find, and put what was staged into the index again
+    #[command(after_help = check::AFTER_FIX)]
     Fix(Box<check::CheckArgs>),
     /// Open a shell, or run a command, with what tasks export that hook into `devenv:enterShell`
     Shell(ShellArgs),
@@ -132,7 +134,7 @@ pub(crate) enum Verb {
     Export(ExportArgs),
     /// Allow what is done without being asked for, as `devtask export` is, for as long as the task files stay the same
     Allow(AllowArgs),
-    /// Take that back
+    /// Take back what `devtask allow` has allowed here, or everywhere
     Revoke(RevokeArgs),
     /// List tasks as a tree, with what is fresh and what is stale
     List(ListArgs),
@@ -542,7 +544,7 @@ pub(crate) enum ExitCodeOf {
 pub(crate) struct ListArgs {
     /// Tasks, namespaces or patterns; default: the project's
     pub(crate) names: Vec<String>,
-    /// Only what the branch has changed since it left BASE, with what is downstream of it
+    /// Only what the branch has changed since it left BASE, with what is downstream of it [default: the branch it is to go into]
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) affected: Option<OsString>,
     /// As a JSON array
@@ -581,7 +583,7 @@ pub(crate) struct GraphArgs {
     /// How much of the graph is drawn around the named tasks
     #[arg(short, long, value_enum, default_value = "before")]
     pub(crate) mode: Mode,
-    /// Only what the branch has changed since it left BASE, with what is downstream of it
+    /// Only what the branch has changed since it left BASE, with what is downstream of it [default: the branch it is to go into]
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) affected: Option<OsString>,
 }

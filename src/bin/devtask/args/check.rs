@@ -6,14 +6,27 @@ use clap::Args;
 
 use super::{WatchArgs, duration, flag};
 
+/// What is said behind the options of `check`.
+pub(crate) const AFTER_CHECK: &str = "\
+SKIP=fmt,web:lint in the environment leaves these checks out.
+
+Exit codes: 0 all have passed, 1 one has failed, 2 wrong usage or a fault of the task files, 4 there is no such \
+check, 5 something would run (-n). `devtask man` has all of them.";
+
+/// What is said behind the options of `fix`.
+pub(crate) const AFTER_FIX: &str = "\
+Checks without a `fix` are passed over; `devtask check` says what they find. SKIP=fmt,web:lint in the environment \
+leaves these out.
+
+Exit codes: 0 all is done, 1 a fix has failed, 2 wrong usage or a fault of the task files, 4 there is no such \
+check, 5 something would run (-n). `devtask man` has all of them.";
+
 // What a run can be told, but for what makes no sense of checks.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// Checks by name (`fmt`, `web:fmt`, `web`, `*:fmt`), and files; default: all checks of the project, on all files
     #[arg(value_name = "CHECK|FILE")]
     pub(crate) names: Vec<OsString>,
-    #[command(flatten)]
-    pub(crate) set: FileSet,
     /// How many run at once; default: the number of cores
     #[arg(short, long, value_name = "N", env = "DEVTASK_JOBS", hide_env_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
@@ -38,6 +51,9 @@ pub(crate) struct CheckArgs {
     /// How many last lines of a failed one are shown [default: 25]
     #[arg(long, value_name = "N", env = "DEVTASK_TAIL", hide_env_values = true)]
     pub(crate) tail: Option<u32>,
+    // Last: its heading counts for whatever comes behind it.
+    #[command(flatten)]
+    pub(crate) set: FileSet,
 }
 
 /// Which files. One of these at most.
@@ -63,7 +79,7 @@ pub(crate) struct FileSet {
     /// See --from-ref [default: HEAD]
     #[arg(long, value_name = "REF", requires = "from_ref")]
     pub(crate) to_ref: Option<OsString>,
-    /// What the branch changed since it left BASE, with what is not committed yet
+    /// What the branch changed since it left BASE, with what is not committed yet [default: the branch it is to go into]
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) affected: Option<OsString>,
 }

@@ -21,6 +21,9 @@ use crate::{
     render::text::chain,
 };
 
+/// What is said where a branch affects nothing of what is meant.
+pub(crate) const NOTHING: &str = "Nothing of it is affected";
+
 /// The end after a failure of git, having said what failed.
 pub(crate) fn failed(error: &GitError) -> Exit {
     match error {
@@ -91,7 +94,7 @@ pub(crate) fn narrow(app: &mut App, mut args: Box<RunArgs>) -> Result<Option<Box
     let chosen = among(app, &tree, &chosen, &base)?;
     if chosen.is_empty() {
         if !app.globals.quiet {
-            eprintln!("Nothing of it is affected");
+            eprintln!("{NOTHING}");
         }
         return Ok(None);
     }

@@ -47,7 +47,8 @@ pub(crate) fn list(app: &mut App, args: &ListArgs, hints: bool) -> Result<Exit, 
     }
     let mut text = as_tree(&tree, &plan, &look);
     if text.is_empty() {
-        eprintln!("There are no tasks here.");
+        let nothing = if args.affected.is_some() { affected::NOTHING } else { "There are no tasks here." };
+        eprintln!("{nothing}");
     }
     if hints {
         text.push_str(HINTS);
