@@ -123,6 +123,7 @@ fn what_is_exported_is_evaluated_by_shells() {
     ] {
         let is_here = Command::new(shell).args(["-c", "exit 0"]).output().is_ok();
         if !is_here && shell != "bash" {
+            eprintln!("{shell} is not on PATH: nothing is proved of it");
             continue;
         }
         let output = tree.devtask([""; 0]).start_under("env", &[shell, "-c", &read]).finish();
