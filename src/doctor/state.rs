@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,6 +13,7 @@ use std::{
 use super::{Finding, filesystem};
 use crate::{
     process::dead_sessions,
+    shell::{self, Dialect},
     store::{Attempt, Lock, OwnerInfo, StateDir, StoreError, Verified, now_ms, verify},
 };
 
@@ -72,7 +76,7 @@ fn directory(path: &Path, is_there: bool) -> Finding {
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+    shell::quoted(Dialect::Bash, path.as_os_str().as_bytes())
 }
 
 /// Whether the store is whole. It is looked at in a copy: an integrity check may write.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{model::Interpreter, process::find_program};
+use crate::{model::Interpreter, process::find_program, shell};
 
 /// The interpreter that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,5 +126,5 @@ impl ExportHook {
 }
 
 fn quoted(text: &OsStr) -> String {
-    format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"))
+    shell::quoted(shell::Dialect::Bash, text.as_bytes())
 }

@@ -16,7 +16,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use enter::{Entry, bash_entry, fish_entry, zsh_entry};
-pub use words::{Dialect, quoted};
+pub use words::{Dialect, posix, posix_word, quoted};
 
 /// Variables by their names.
 pub type Variables = BTreeMap<String, Vec<u8>>;

@@ -199,3 +199,17 @@ fn names_that_reach_far_are_told() {
     let environment = Environment::new(names.map(|name| (name.to_owned(), Vec::new())).into(), None);
     assert_eq!(environment.far_reaching(), ["BASH_ENV", "DYLD_X", "GIT_DIR", "IFS", "LD_PRELOAD"]);
 }
+
+#[test]
+fn words_of_posix_are_read_by_sh_and_by_us() {
+    for value in [&b""[..], b"a b", b"it's", b"''", b"\\", b"$HOME `x` \"\n\xff\t"] {
+        let word = posix(value);
+        let script = [b"printf %s ", word.as_slice()].concat();
+        let sh = Command::new("sh").arg("-c").arg(std::ffi::OsStr::from_bytes(&script)).output().unwrap();
+        assert_eq!(sh.stdout, value);
+        let longer = [word.as_slice(), b" 'more'"].concat();
+        assert_eq!(posix_word(&longer), Some((value.to_vec(), &b" 'more'"[..])));
+        assert_eq!(posix_word(&word[..word.len() - 1]), None);
+    }
+    assert_eq!(posix_word(b"bare"), None);
+}

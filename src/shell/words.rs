@@ -26,6 +26,35 @@ pub fn quoted(dialect: Dialect, value: &[u8]) -> String {
     if dialect == Dialect::Fish { fish(value) } else { escaped(value) }
 }
 
+/// A value as a word of every shell of POSIX, which knows no escapes: byte for byte.
+#[must_use]
+pub fn posix(value: &[u8]) -> Vec<u8> {
+    let mut word = b"'".to_vec();
+    for byte in value {
+        match byte {
+            b'\'' => word.extend_from_slice(br"'\''"),
+            byte => word.push(*byte),
+        }
+    }
+    word.push(b'\'');
+    word
+}
+
+/// The value of a word as [`posix`] writes it, and what stands behind that; none if it is no such word.
+#[must_use]
+pub fn posix_word(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut rest = text.strip_prefix(b"'")?;
+    let mut value = Vec::new();
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\'')?;
+        value.extend_from_slice(&rest[..end]);
+        rest = &rest[end + 1..];
+        let Some(more) = rest.strip_prefix(br"\''") else { return Some((value, rest)) };
+        value.push(b'\'');
+        rest = more;
+    }
+}
+
 /// `$'…'`, which bash and zsh understand alike.
 fn escaped(value: &[u8]) -> String {
     let mut word = "$'".to_owned();
