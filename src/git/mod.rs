@@ -10,16 +10,19 @@
 //! |---|---|
 //! | `call` | one call of git: its environment, what it said |
 //! | `repository` | finding the repository, and the index a hook is about |
+//! | `base` | where a branch began |
 //! | `changes` | what differs between commits, index and work tree, by content |
 //! | `checkout` | the private checkout of an index or a commit, kept and brought up to date |
 //! | `stage` | what `fix` made, put into the index, and merged |
 
+mod base;
 mod call;
 mod changes;
 mod checkout;
 mod repository;
 mod stage;
 
+pub use base::NoBase;
 pub use call::GitError;
 pub use changes::{Change, Entry};
 pub use checkout::{Beside, Checkout};

@@ -67,10 +67,8 @@ pub fn ranges(repository: &Repository, remote: &str, pushed: &[Pushed]) -> Resul
     Ok(ranges)
 }
 
-/// Where a commit has left what is known of the other side's own head.
+/// Where a commit has left what is known of the other side's own head. Pushed to an address instead of a remote with a
+/// name, there is nothing known of it.
 fn parted(repository: &Repository, remote: &str, commit: &str) -> Option<String> {
-    // Pushed to an address instead of a remote with a name, there is nothing known of it.
-    let names = ["HEAD", "main", "master"].map(|name| format!("refs/remotes/{remote}/{name}"));
-    let head = names.iter().find_map(|name| repository.commit(name.as_ref()).ok())?;
-    repository.merge_base(&head, commit)
+    repository.parted(&repository.remote_head(remote)?, commit).ok()
 }

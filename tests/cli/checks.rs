@@ -333,6 +333,14 @@ fn faults_of_usage() {
     tree.expect(2, "check --to-ref HEAD");
     let base = tree.expect(2, "check --affected=nowhere");
     assert!(base.err.contains("there is no commit `nowhere`"), "{base}");
+    // What GitHub says the branch goes into counts, and nothing else in its place.
+    let of_request = tree.devtask(["check", "--affected"]).env("GITHUB_BASE_REF", "release").run();
+    let said = "`origin/release`, which the branch is to go into, is not known here";
+    assert!(of_request.code == Some(2) && of_request.err.contains(said), "{of_request}");
+    assert!(of_request.err.contains("fetch-depth: 0"), "{of_request}");
+    tree.git("update-ref refs/remotes/origin/release HEAD");
+    let of_request = tree.devtask(["check", "--affected"]).env("GITHUB_BASE_REF", "release").run();
+    assert!(of_request.code != Some(2), "{of_request}");
     tree.git("checkout -q -b side");
     tree.write("a.txt", "side\n");
     tree.git("commit -q -a -m side");

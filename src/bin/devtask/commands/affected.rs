@@ -8,7 +8,7 @@ use std::{
 };
 
 use devtask::{
-    git::{Change, GitError, Repository},
+    git::{Change, GitError, NoBase, Repository},
     model::{TaskId, TaskSet},
     plan::{affected, default_selection, select},
     session::SessionError,
@@ -58,27 +58,29 @@ pub(crate) fn changes(repository: &Repository, base: &OsStr) -> Result<Vec<Chang
     })?;
     let parted = match repository.head() {
         None => commit,
-        Some(head) => repository.merge_base(&commit, &head).ok_or_else(|| {
-            let hint = "a shallow clone does not know it: fetch with more depth (`fetch-depth: 0`)";
-            misused_with(&format!("it is not known where the branch left `{name}`"), hint)
-        })?,
+        // It is told by the name that was typed.
+        Some(head) => {
+            repository.parted(&commit, &head).map_err(|_| unknown(&NoBase::NotParted(name.into_owned())))?
+        }
     };
     repository.since(&parted).map_err(|error| failed(&error))
 }
 
-/// What a branch is compared with where nobody says: what GitHub says it is to go into, what the remote has for its own
-/// head, or a branch of the usual name.
+/// What a branch is compared with where nobody says.
 fn usual_base(repository: &Repository) -> Result<OsString, Exit> {
-    let of_request = env::var("GITHUB_BASE_REF").ok().filter(|name| !name.is_empty());
-    let of_request = of_request.map(|name| format!("origin/{name}"));
-    let usual = ["origin/HEAD", "origin/main", "origin/master", "main", "master"].map(str::to_owned);
-    let known = |name: &String| repository.commit(OsStr::new(name)).is_ok();
-    of_request
-        .into_iter()
-        .chain(usual)
-        .find(known)
-        .map(OsString::from)
-        .ok_or_else(|| misused_with("there is no branch to compare with", "name one: `--affected=BASE`"))
+    let requested = env::var("GITHUB_BASE_REF").ok().filter(|name| !name.is_empty());
+    repository.usual_base(requested.as_deref()).map_err(|error| unknown(&error))
+}
+
+fn unknown(error: &NoBase) -> Exit {
+    let hint = match error {
+        NoBase::NotParted(_) => "a shallow clone does not know it: fetch with more depth (`fetch-depth: 0`)",
+        NoBase::NotFetched(_) => {
+            "fetch it (GITHUB_BASE_REF names it; `fetch-depth: 0` brings all), or name another: `--affected=BASE`"
+        }
+        _ => "name one: `--affected=BASE`",
+    };
+    misused_with(&error.to_string(), hint)
 }
 
 /// The run of what a branch affects of what was named; none: that is nothing.

@@ -26,6 +26,12 @@ use crate::{
     render::text::shown,
 };
 
+/// The tree without a file, by both of git's hashes.
+const EMPTY_TREES: [&str; 2] = [
+    "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+];
+
 /// The files somebody means.
 #[derive(Debug)]
 pub(super) enum Wanted {
@@ -89,7 +95,14 @@ impl Wanted {
             Self::All => format!("all files ({count})"),
             Self::These(_) => format!("{count} file{s}"),
             Self::Between(from, to) => {
-                let name = |name: &OsStr| shown(&name.to_string_lossy());
+                // The tree without a file is what something new is compared with.
+                let name = |name: &OsStr| match name.to_string_lossy() {
+                    name if EMPTY_TREES.contains(&&*name) => "nothing".to_owned(),
+                    name if [40, 64].contains(&name.len()) && name.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                        name[..10].to_owned()
+                    }
+                    name => shown(&name),
+                };
                 format!("{count} file{s} changed from {} to {}", name(from), name(to))
             }
             Self::Since(_) => format!("{count} changed file{s}"),
