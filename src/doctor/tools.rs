@@ -5,14 +5,12 @@ use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 use super::{Files, Finding, Patient};
 use crate::{
     git::{GitError, Repository, Version},
-    hooks::{Event, HookError, Standing, status},
+    hooks::{CONFIGURED, Event, HookError, Standing, status},
     model::{Action, Interpreter, Task},
     process::find_program,
     session::Found,
 };
 
-/// From this version on hooks can be configured instead of put into a directory.
-const HOOKS_IN_CONFIG: Version = Version(2, 54);
 /// How many of the tasks that miss something are named.
 const NAMED: usize = 3;
 
@@ -28,7 +26,7 @@ pub(super) fn git(patient: &Patient<'_>) -> Finding {
             let version = repository.version();
             let named =
                 version.map_or("of an unknown version".to_owned(), |Version(a, b)| format!("{a}.{b}"));
-            let hooks = version.is_some_and(|version| version >= HOOKS_IN_CONFIG);
+            let hooks = version.is_some_and(|version| version >= CONFIGURED);
             let hooks =
                 if hooks { "hooks can stand in its configuration" } else { "hooks stand in their directory" };
             Finding::ok(ABOUT, format!("{named}, {hooks}; the repository is {}", repository.top().display()))
@@ -46,8 +44,11 @@ pub(super) fn git(patient: &Patient<'_>) -> Finding {
 /// Whether git calls devtask. That it does not is nobody's fault.
 pub(super) fn hooks(patient: &Patient<'_>) -> Option<Finding> {
     const ABOUT: &str = "git hooks";
-    let repository = Repository::around(patient.root()?, patient.environment).ok().flatten()?;
-    let standings = Event::ALL.map(|event| (event.name(), status(&repository, event)));
+    let root = patient.root()?;
+    let repository = Repository::around(root, patient.environment).ok().flatten()?;
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let tree = root.strip_prefix(repository.top()).ok()?;
+    let standings = Event::ALL.map(|event| (event.name(), status(&repository, event, tree)));
     let trouble = standings.iter().find_map(|(name, standing)| match standing {
         Ok(standing) => standing.trouble.clone().map(|trouble| (*name, trouble)),
         Err(error) => Some((*name, error.to_string())),

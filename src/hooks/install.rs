@@ -1,18 +1,14 @@
 //! Installing, taking away, and how things stand.
 
 use std::{
-    ffi::{OsStr, OsString},
-    fs::{self, File, Permissions},
-    io::{self, Write as _},
-    os::unix::{
-        ffi::{OsStrExt as _, OsStringExt as _},
-        fs::{MetadataExt as _, PermissionsExt as _},
-    },
+    fs,
     path::{Path, PathBuf},
 };
 
 use super::{
     Call, Event, HookError,
+    entries::{self, Entries},
+    file::{Script, is_executable},
     place::{Directory, can_configure},
     script::{self, Whose},
 };
@@ -25,6 +21,8 @@ pub enum Manner {
     Config(String),
     /// As this script.
     Script(PathBuf),
+    /// By a line that somebody wrote into this script.
+    Hand(PathBuf),
 }
 
 /// What was done.
@@ -41,9 +39,11 @@ pub enum Done {
     },
     /// There was nothing of ours.
     WasNotThere,
+    /// It is not ours to take away: somebody wrote its line into this script.
+    ByHand(PathBuf),
 }
 
-/// How a hook stands.
+/// How a hook stands for a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// How it is installed, if it is.
@@ -52,259 +52,168 @@ pub struct Standing {
     pub trouble: Option<String>,
     /// What else git runs then: names of the configuration, and paths.
     pub others: Vec<String>,
+    /// Other trees of the repository it is installed for, relative to the top of the work tree.
+    pub trees: Vec<PathBuf>,
 }
 
-/// Installs a hook, or brings it up to date.
+/// Installs a hook for a tree, or brings it up to date. The other trees of the repository keep theirs.
 ///
 /// # Errors
-/// [`HookError`]; then everything is as it was.
+/// [`HookError`]; then what git runs is what it was, or already ours: the same again goes on where this ended.
 pub fn install(repository: &Repository, event: Event, call: &Call) -> Result<Done, HookError> {
-    check_is_unchanged(repository, event)?;
-    if can_configure(repository) {
-        let done = configure(repository, event, call)?;
-        // An older git may have needed a script: both would run.
-        remove_script(repository, event)?;
-        Ok(done)
-    } else {
-        let done = write_script(repository, event, call)?;
-        remove_config(repository, event)?;
-        Ok(done)
+    let (directory, entries) = (Directory::of(repository)?, Entries::of(repository)?);
+    let script = Script::of(&directory, event)?;
+    check_is_unchanged(&entries, &script, event, &call.directory)?;
+    if let Some(file) = by_hand(repository, &directory, event, &call.directory)? {
+        return Ok(Done::WasThere(Manner::Hand(file)));
     }
+    let scripted = script.calls().map(|(_, trees)| trees).unwrap_or_default();
+    let call_of = |tree: &PathBuf| Call { program: call.program.clone(), directory: tree.clone() };
+    if can_configure(repository) {
+        let is_new = entries.add(repository, event, call)?;
+        // An older git may have needed a script: both would run.
+        for tree in scripted.iter().filter(|tree| **tree != call.directory) {
+            entries.add(repository, event, &call_of(tree))?;
+        }
+        script.remove()?;
+        let manner = Manner::Config(entries::name(event, &call.directory));
+        return Ok(if is_new { Done::Installed(manner) } else { Done::WasThere(manner) });
+    }
+    if let Some(why) = directory.belongs(repository) {
+        let line = script::line(event, &call.directory);
+        let file = directory.written(event);
+        return Err(HookError::NotOurs { dir: directory.path, why, file, line });
+    }
+    let configured = entries.trees(event);
+    let mut trees: Vec<PathBuf> = scripted.iter().chain(&configured).cloned().collect();
+    trees.push(call.directory.clone());
+    trees.sort();
+    trees.dedup();
+    let is_new = script.write(&call.program, &trees)?;
+    for tree in &trees {
+        entries.remove(repository, event, tree)?;
+    }
+    let manner = Manner::Script(script.path);
+    Ok(if is_new { Done::Installed(manner) } else { Done::WasThere(manner) })
 }
 
-/// Takes a hook away, and puts back what was there before.
+/// Takes the hook of a tree away; with the last one, puts back what was there before.
 ///
 /// # Errors
-/// [`HookError`]; then everything is as it was.
-pub fn uninstall(repository: &Repository, event: Event) -> Result<Done, HookError> {
-    check_is_unchanged(repository, event)?;
-    let (config, script) = (remove_config(repository, event)?, remove_script(repository, event)?);
-    Ok(match (config, script) {
-        (_, done @ Done::Removed { .. }) => done,
-        (done, _) => done,
+/// [`HookError`]; then it is there still, or all that is left of it is.
+pub fn uninstall(repository: &Repository, event: Event, tree: &Path) -> Result<Done, HookError> {
+    let (directory, entries) = (Directory::of(repository)?, Entries::of(repository)?);
+    let script = Script::of(&directory, event)?;
+    check_is_unchanged(&entries, &script, event, tree)?;
+    let was_configured = entries.remove(repository, event, tree)?;
+    let was_script = match script.calls() {
+        Some((_, trees)) if !trees.iter().any(|other| other == tree) => None,
+        Some((program, mut trees)) if trees.len() > 1 => {
+            trees.retain(|other| other != tree);
+            script.write(&program, &trees)?;
+            Some(None)
+        }
+        // What another version has written goes as a whole.
+        _ => script.remove()?,
+    };
+    Ok(match was_script {
+        Some(restored) => Done::Removed { restored },
+        None if was_configured => Done::Removed { restored: None },
+        None => by_hand(repository, &directory, event, tree)?.map_or(Done::WasNotThere, Done::ByHand),
     })
 }
 
-/// Whether what there is of ours is as we wrote it, wherever it is.
-fn check_is_unchanged(repository: &Repository, event: Event) -> Result<(), HookError> {
-    let key = format!("hook.{}.command", name(event));
-    check_config(local(repository, &key).as_deref(), &key)?;
-    let hook = Directory::of(repository)?.hook(event);
-    match read(&hook)?.as_deref().map(script::whose) {
-        Some(Whose::Changed) => Err(changed(&hook)),
-        _ => Ok(()),
-    }
-}
-
-/// How a hook stands. Changes nothing.
+/// How a hook stands for a tree. Changes nothing.
 ///
 /// # Errors
 /// git's, and of files.
-pub fn status(repository: &Repository, event: Event) -> Result<Standing, HookError> {
-    let directory = Directory::of(repository)?;
-    let (hook, kept) = (directory.hook(event), directory.kept(event));
+pub fn status(repository: &Repository, event: Event, tree: &Path) -> Result<Standing, HookError> {
+    let (directory, entries) = (Directory::of(repository)?, Entries::of(repository)?);
+    let script = Script::of(&directory, event)?;
     let mut standing = Standing::default();
-    let text = read(&hook)?;
-    match text.as_deref().map(script::whose) {
-        Some(Whose::Ours) => {
-            standing.manner = Some(Manner::Script(hook.clone()));
-            if !is_executable(&hook) {
-                standing.trouble =
-                    Some(format!("{} is not executable, so git does not run it", hook.display()));
-            }
-            standing.others.extend(is_executable(&kept).then(|| kept.display().to_string()));
+    of_script(&script, tree, &mut standing);
+    if let Some(file) = by_hand(repository, &directory, event, tree)? {
+        standing.others.retain(|other| *other != file.display().to_string());
+        if !directory.is_huskys() && !is_executable(&file) {
+            standing.trouble = Some(not_executable(&file));
         }
-        Some(Whose::Changed) => standing.trouble = Some(changed(&hook).to_string()),
-        Some(Whose::Theirs) if is_executable(&hook) => standing.others.push(hook.display().to_string()),
-        Some(Whose::Theirs) | None => {}
+        standing.manner = Some(Manner::Hand(file));
     }
     if can_configure(repository) {
-        of_config(repository, event, &mut standing)?;
+        of_config(&entries, event, tree, &mut standing);
     }
+    standing.trees.sort();
+    standing.trees.dedup();
+    standing.trees.retain(|other| other != tree);
     Ok(standing)
 }
 
-/// What the configuration says of an event, and whether ours is in force.
-fn of_config(repository: &Repository, event: Event, standing: &mut Standing) -> Result<(), HookError> {
-    let own = name(event);
-    let listed = listed(repository, r"^hook\..*\.event$")?;
-    for (key, _) in listed.iter().filter(|(_, value)| value == event.name()) {
-        let named = key.strip_prefix("hook.").and_then(|key| key.strip_suffix(".event")).unwrap_or(key);
-        if named != own {
-            standing.others.push(named.to_owned());
-        } else if local(repository, &format!("hook.{own}.command")).is_some() {
-            standing.manner = Some(Manner::Config(own.clone()));
-        }
+/// Whether what there is of ours is as we wrote it, wherever it is.
+fn check_is_unchanged(
+    entries: &Entries,
+    script: &Script,
+    event: Event,
+    tree: &Path,
+) -> Result<(), HookError> {
+    entries.check(event, tree)?;
+    script.check()
+}
+
+/// The script of the project's, or of more than this repository, that has a line for this tree.
+fn by_hand(
+    repository: &Repository,
+    directory: &Directory,
+    event: Event,
+    tree: &Path,
+) -> Result<Option<PathBuf>, HookError> {
+    let file = directory.written(event);
+    if directory.belongs(repository).is_none() || !file.is_file() {
+        return Ok(None);
     }
-    if let Some(Manner::Config(_)) = standing.manner {
-        let off = |name: &str| {
-            let key = format!("hook.{name}.enabled");
-            let said = repository.ask(&["config", "--type=bool", "--get", &key]);
-            said.filter(|said| said == "false").map(|_| format!("git does not run it: {key} is false"))
-        };
-        standing.trouble = off(&own).or_else(|| off(event.name())).or(standing.trouble.take());
-    }
-    Ok(())
+    let text = fs::read(&file).map_err(HookError::file("read", &file))?;
+    Ok(script::has_line(event, tree, &text).then_some(file))
 }
 
-/// Its name in the configuration; that of an event is not allowed there.
-fn name(event: Event) -> String {
-    format!("devtask-{}", event.name())
-}
-
-fn configure(repository: &Repository, event: Event, call: &Call) -> Result<Done, HookError> {
-    let own = name(event);
-    let manner = Manner::Config(own.clone());
-    let (command_key, event_key) = (format!("hook.{own}.command"), format!("hook.{own}.event"));
-    let wanted = script::config(event, call);
-    let found = local(repository, &command_key);
-    let is_off = local(repository, &format!("hook.{own}.enabled")).is_some();
-    let is_for_event = local(repository, &event_key).is_some_and(|value| value == event.name());
-    if found.as_ref() == Some(&wanted) && is_for_event && !is_off {
-        return Ok(Done::WasThere(manner));
-    }
-    // In this order: git refuses to work where an event has no command.
-    set(repository, &command_key, &wanted)?;
-    set(repository, &event_key, OsStr::new(event.name()))?;
-    if is_off {
-        repository.read(&["config", "--local", "--unset-all", &format!("hook.{own}.enabled")])?;
-    }
-    Ok(Done::Installed(manner))
-}
-
-fn remove_config(repository: &Repository, event: Event) -> Result<Done, HookError> {
-    let section = format!("hook.{}", name(event));
-    let keys = listed(repository, &format!(r"^{}\.", section.replace('.', r"\.")))?;
-    let key = format!("{section}.command");
-    let found = local(repository, &key);
-    // Named elsewhere it is not for us to take away.
-    if found.is_none() && local(repository, &format!("{section}.event")).is_none() || keys.is_empty() {
-        return Ok(Done::WasNotThere);
-    }
-    repository.read(&["config", "--local", "--remove-section", &section])?;
-    Ok(Done::Removed { restored: None })
-}
-
-fn check_config(found: Option<&OsStr>, key: &str) -> Result<(), HookError> {
-    match found.map(script::whose_config) {
-        Some(Whose::Changed | Whose::Theirs) => Err(HookError::Changed { what: format!("`{key}`") }),
-        Some(Whose::Ours) | None => Ok(()),
-    }
-}
-
-fn set(repository: &Repository, key: &str, value: &OsStr) -> Result<(), HookError> {
-    let words = [OsStr::new("config"), "--local".as_ref(), "--replace-all".as_ref(), key.as_ref(), value];
-    Ok(repository.read(&words).map(|_| ())?)
-}
-
-/// The last value of a key in the repository's own configuration.
-fn local(repository: &Repository, key: &str) -> Option<OsString> {
-    let said = repository.read(&["config", "--local", "--null", "--get", key]).ok()?;
-    Some(OsString::from_vec(said.strip_suffix(b"\0").unwrap_or(&said).to_vec()))
-}
-
-/// All keys that match, with their values.
-fn listed(repository: &Repository, pattern: &str) -> Result<Vec<(String, OsString)>, HookError> {
-    // It fails where nothing matches.
-    let Ok(said) = repository.read(&["config", "--null", "--get-regexp", pattern]) else {
-        return Ok(Vec::new());
-    };
-    let one = |entry: &[u8]| {
-        let at = entry.iter().position(|byte| *byte == b'\n')?;
-        let key = String::from_utf8_lossy(&entry[..at]).into_owned();
-        Some((key, OsStr::from_bytes(&entry[at + 1..]).to_owned()))
-    };
-    Ok(said.split(|byte| *byte == 0).filter_map(one).collect())
-}
-
-fn write_script(repository: &Repository, event: Event, call: &Call) -> Result<Done, HookError> {
-    let directory = Directory::of(repository)?;
-    directory.check_is_own(repository, event, call)?;
-    let (hook, kept) = (directory.hook(event), directory.kept(event));
-    let manner = Manner::Script(hook.clone());
-    let wanted = script::script(event, call);
-    let found = read(&hook)?;
-    let is_ours = match found.as_deref().map(script::whose) {
-        Some(Whose::Ours) if found.as_ref() == Some(&wanted) && is_executable(&hook) => {
-            return Ok(Done::WasThere(manner));
-        }
-        Some(Whose::Ours) | None => true,
-        Some(Whose::Theirs | Whose::Changed) => false,
-    };
-    fs::create_dir_all(&directory.path).map_err(HookError::file("create", &directory.path))?;
-    if !is_ours {
-        keep(&hook, &kept)?;
-    }
-    replace(&hook, &wanted).map_err(HookError::file("write", &hook))?;
-    Ok(Done::Installed(manner))
-}
-
-/// Gives a hook a second name. It keeps the first until ours takes its place, so that there is one at any time.
-fn keep(hook: &Path, kept: &Path) -> Result<(), HookError> {
-    let identity = |path: &Path| fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    match fs::hard_link(hook, kept) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Left by an install that was killed just here.
-            match identity(hook) == identity(kept) {
-                true => Ok(()),
-                false => Err(HookError::KeptTwice(kept.to_owned())),
+fn of_script(script: &Script, tree: &Path, standing: &mut Standing) {
+    let hook = &script.path;
+    match script.whose() {
+        Some(Whose::Ours) => {
+            let trees = script.calls().map(|(_, trees)| trees);
+            let is_known = trees.is_some();
+            standing.trees = trees.unwrap_or_else(|| vec![tree.to_owned()]);
+            if standing.trees.iter().any(|known| known == tree) {
+                standing.manner = Some(Manner::Script(hook.clone()));
             }
+            if !is_executable(hook) {
+                standing.trouble = Some(not_executable(hook));
+            } else if !is_known {
+                let again = "`devtask hooks install` brings it up to date";
+                standing.trouble = Some(format!("another version of devtask wrote it: {again}"));
+            }
+            standing.others.extend(is_executable(&script.kept).then(|| script.kept.display().to_string()));
         }
-        // Not every file system has links; nobody else writes here at the same time.
-        Err(_) if identity(kept).is_none() => fs::rename(hook, kept).map_err(HookError::file("rename", hook)),
-        Err(_) => Err(HookError::KeptTwice(kept.to_owned())),
+        Some(Whose::Changed) => standing.trouble = script.check().err().map(|error| error.to_string()),
+        Some(Whose::Theirs) if is_executable(hook) => standing.others.push(hook.display().to_string()),
+        Some(Whose::Theirs) | None => {}
     }
 }
 
-/// Puts a script in its place, as a whole.
-fn replace(hook: &Path, text: &[u8]) -> io::Result<()> {
-    let aside = hook.with_extension("devtask-new");
-    match fs::remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+fn not_executable(hook: &Path) -> String {
+    format!("{} is not executable, so git does not run it", hook.display())
+}
+
+/// What the configuration says of an event, and whether ours is in force.
+fn of_config(entries: &Entries, event: Event, tree: &Path, standing: &mut Standing) {
+    let trees = entries.trees(event);
+    let ours: Vec<String> = trees.iter().map(|tree| entries::name(event, tree)).collect();
+    let own = entries::name(event, tree);
+    let named = entries.named(event);
+    let others = named.iter().filter(|name| **name != own && !ours.iter().any(|ours| ours == **name));
+    standing.others.extend(others.map(|name| (*name).to_owned()));
+    standing.trees.extend(trees.into_iter().filter(|tree| entries.has(event, tree)));
+    if entries.has(event, tree) {
+        standing.manner = Some(Manner::Config(own));
+        let off = entries.off(event, tree).map(|key| format!("git does not run it: {key} is false"));
+        standing.trouble = off.or(standing.trouble.take());
     }
-    let mut file = File::options().write(true).create_new(true).open(&aside)?;
-    file.write_all(text)?;
-    file.set_permissions(Permissions::from_mode(0o755))?;
-    drop(file);
-    fs::rename(&aside, hook)
-}
-
-fn remove_script(repository: &Repository, event: Event) -> Result<Done, HookError> {
-    let directory = Directory::of(repository)?;
-    let (hook, kept) = (directory.hook(event), directory.kept(event));
-    let has_kept = fs::symlink_metadata(&kept).is_ok();
-    match read(&hook)?.as_deref().map(script::whose) {
-        Some(Whose::Theirs | Whose::Changed) => Ok(Done::WasNotThere),
-        // Somebody took ours away and left what it had kept.
-        None if !has_kept => Ok(Done::WasNotThere),
-        Some(Whose::Ours) | None if has_kept => {
-            fs::rename(&kept, &hook).map_err(HookError::file("rename", &kept))?;
-            Ok(Done::Removed { restored: Some(hook) })
-        }
-        Some(Whose::Ours) | None => {
-            fs::remove_file(&hook).map_err(HookError::file("remove", &hook))?;
-            Ok(Done::Removed { restored: None })
-        }
-    }
-}
-
-fn changed(hook: &Path) -> HookError {
-    HookError::Changed { what: hook.display().to_string() }
-}
-
-/// The text of a hook. A directory or what else cannot be a script of ours has none of it; a link that leads nowhere is
-/// somebody's all the same.
-fn read(hook: &Path) -> Result<Option<Vec<u8>>, HookError> {
-    match fs::symlink_metadata(hook) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(HookError::file("read", hook)(error)),
-        Ok(meta) if meta.is_file() => fs::read(hook).map(Some).map_err(HookError::file("read", hook)),
-        Ok(_) => Ok(Some(Vec::new())),
-    }
-}
-
-fn is_executable(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }

@@ -2,17 +2,22 @@
 //!
 //! From git 2.54 on a hook stands in the repository's configuration, beside whatever else runs. Before, there is one script for
 //! each event: what was there is kept under another name and run first, and put back byte for byte at the end. What is not
-//! ours, or was changed since we wrote it, is never touched.
+//! ours, or was changed since we wrote it, is never touched. Several trees of tasks in one repository share its hooks: each has
+//! an entry of its own in the configuration, or a line of its own in the script.
 //!
 //! | file | story |
 //! |---|---|
-//! | `script` | the text of a hook, and telling whether it is still that (pure) |
+//! | `script` | the text of a hook, whether it is still that, and whom it calls (pure) |
 //! | `place` | where git looks for hooks |
+//! | `entries` | hooks in the configuration |
+//! | `file` | the hook that is a script |
 //! | `install` | installing, taking away, and how things stand |
 //! | `push` | what is pushed, and since when it is new |
 //!
 //! Floor 8, synchronous. The room knows what to call, and not what that does.
 
+mod entries;
+mod file;
 mod install;
 mod place;
 mod push;
@@ -25,53 +30,57 @@ use std::{ffi::OsString, io, path::PathBuf};
 pub use install::{Done, Manner, Standing, install, status, uninstall};
 pub use push::{Pushed, Range, ranges, read_pushed};
 
-use crate::git::GitError;
+use crate::git::{GitError, Version};
+
+/// From this version on git runs the hooks its configuration names.
+pub const CONFIGURED: Version = Version(2, 54);
 
 /// When git calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// Before a commit is made.
     PreCommit,
+    /// Before a merge without conflicts is committed, where git does not ask for `pre-commit`.
+    PreMergeCommit,
     /// Before anything is pushed.
     PrePush,
 }
 
 impl Event {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::PreCommit, Self::PrePush];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::PreCommit, Self::PreMergeCommit, Self::PrePush];
 
     /// What git calls it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::PreCommit => "pre-commit",
+            Self::PreMergeCommit => "pre-merge-commit",
             Self::PrePush => "pre-push",
         }
     }
 
-    /// What devtask is called with.
+    /// How to do without it once.
     #[must_use]
-    pub const fn words(self) -> &'static str {
+    pub const fn way_round(self) -> &'static str {
         match self {
-            Self::PreCommit => "check --staged",
-            Self::PrePush => "hooks run pre-push",
+            Self::PreCommit => "git commit --no-verify",
+            Self::PreMergeCommit => "git merge --no-verify",
+            Self::PrePush => "git push --no-verify",
         }
     }
 
     /// How what git gives to the hook is passed on, if it gives anything.
     const fn arguments(self) -> &'static str {
         match self {
-            Self::PreCommit => "",
+            Self::PreCommit | Self::PreMergeCommit => "",
             Self::PrePush => " \"$@\"",
         }
     }
 
-    /// How to do without it once.
-    const fn way_round(self) -> &'static str {
-        match self {
-            Self::PreCommit => "git commit --no-verify",
-            Self::PrePush => "git push --no-verify",
-        }
+    /// Whether git says something on stdin, which everything that is called wants to read.
+    const fn is_told(self) -> bool {
+        matches!(self, Self::PrePush)
     }
 }
 
@@ -117,6 +126,8 @@ pub enum HookError {
         dir: PathBuf,
         /// The rest of the sentence.
         why: &'static str,
+        /// The file of it that people write.
+        file: PathBuf,
         /// The line that does there what our hook would.
         line: OsString,
     },

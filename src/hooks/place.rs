@@ -6,11 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Call, Event, HookError, script};
-use crate::git::{Repository, Version};
-
-/// From this version on git runs what its configuration names.
-const CONFIGURED: Version = Version(2, 54);
+use super::{CONFIGURED, Event, HookError, script};
+use crate::git::Repository;
 
 /// Whether hooks can stand in the configuration.
 pub(super) fn can_configure(repository: &Repository) -> bool {
@@ -48,21 +45,24 @@ impl Directory {
         self.path.join(format!("{}{}", event.name(), script::KEPT))
     }
 
-    /// Whether it is this repository's own, so that we may write to it.
-    pub(super) fn check_is_own(
-        &self,
-        repository: &Repository,
-        event: Event,
-        call: &Call,
-    ) -> Result<(), HookError> {
-        let why = if self.is_shared {
-            "other repositories have as well"
-        } else if self.is_in_work_tree(repository) {
-            "is a part of the project"
+    /// Why it is not this repository's own, so that we may not write to it.
+    pub(super) fn belongs(&self, repository: &Repository) -> Option<&'static str> {
+        if self.is_shared {
+            Some("other repositories have as well")
         } else {
-            return Ok(());
-        };
-        Err(HookError::NotOurs { dir: self.path.clone(), why, line: script::line(event, call) })
+            self.is_in_work_tree(repository).then_some("is a part of the project")
+        }
+    }
+
+    /// Whether husky writes what git runs, which calls what people write one directory above.
+    pub(super) fn is_huskys(&self) -> bool {
+        self.path.file_name() == Some(OsStr::new("_"))
+    }
+
+    /// The file of a hook that people write.
+    pub(super) fn written(&self, event: Event) -> PathBuf {
+        let above = self.path.parent().filter(|_| self.is_huskys());
+        above.unwrap_or(&self.path).join(event.name())
     }
 
     fn is_in_work_tree(&self, repository: &Repository) -> bool {

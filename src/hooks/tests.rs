@@ -3,13 +3,13 @@
 use std::{
     ffi::OsStr,
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use super::{
     Call, Event, Pushed, read_pushed,
-    script::{Whose, config, line, script, whose, whose_config},
+    script::{Whose, config, config_tree, has_line, line, read, script, whose, whose_config},
 };
 
 fn call(directory: &[u8]) -> Call {
@@ -20,7 +20,8 @@ fn call(directory: &[u8]) -> Call {
 fn a_text_is_ours_until_one_byte_is_another() {
     for event in Event::ALL {
         for directory in [&b""[..], b"web", b"it's \xff\n\"$HOME\""] {
-            let text = script(event, &call(directory));
+            let Call { program, directory: tree } = call(directory);
+            let text = script(event, &program, &[tree]);
             assert_eq!(whose(&text), Whose::Ours);
             let line = config(event, &call(directory));
             assert_eq!(whose_config(&line), Whose::Ours);
@@ -54,32 +55,75 @@ fn a_shell_calls_what_was_meant() {
     let write = r#"printf '#!/bin/sh\nprintf "<%%s>" "$@"\ncat\n' > "$1" && chmod 755 "$1""#;
     assert!(Command::new("sh").args(["-c", write, "sh"]).arg(&program).status().unwrap().success());
     for (event, directory, expected) in [
-        (Event::PreCommit, &b""[..], &b"<check><--staged>"[..]),
-        (Event::PreCommit, b"it's \xff \"$HOME\"", b"<-C><it's \xff \"$HOME\"><check><--staged>"),
-        (Event::PrePush, b"web", b"<-C><web><hooks><run><pre-push><origin><a  b>"),
+        (Event::PreCommit, &b""[..], &b"<hooks><run><pre-commit>"[..]),
+        (Event::PreMergeCommit, b"", b"<hooks><run><pre-merge-commit>"),
+        (Event::PreCommit, b"it's \xff \"$HOME\"", b"<hooks><run><--in><it's \xff \"$HOME\"><pre-commit>"),
+        (Event::PrePush, b"web", b"<hooks><run><--in><web><pre-push><origin><a  b>said\n"),
     ] {
         let call = Call { program: program.clone(), ..call(directory) };
         let arguments: &[&str] = if event == Event::PrePush { &["origin", "a  b"] } else { &[] };
-        let hook = dir.path().join("hook");
-        std::fs::write(&hook, script(event, &call)).unwrap();
-        let as_script = Command::new("sh").arg(&hook).args(arguments).output().unwrap();
-        assert_eq!(as_script.stdout, expected, "{}", String::from_utf8_lossy(&as_script.stderr));
+        let (hook, said) = (dir.path().join("hook"), dir.path().join("said"));
+        std::fs::write(&said, if event == Event::PrePush { "said\n" } else { "" }).unwrap();
+        let said = || std::fs::File::open(&said).unwrap();
+        // Each tree is called for, and hears all that git says.
+        std::fs::write(&hook, script(event, &program, &[call.directory.clone(), "x".into()])).unwrap();
+        let as_script = Command::new("sh").arg(&hook).args(arguments).stdin(said()).output().unwrap();
+        let other = match event {
+            Event::PrePush => "<hooks><run><--in><x><pre-push><origin><a  b>said\n".to_owned(),
+            event => format!("<hooks><run><--in><x><{}>", event.name()),
+        };
+        let both = [expected, other.as_bytes()].concat();
+        assert_eq!(as_script.stdout, both, "{}", String::from_utf8_lossy(&as_script.stderr));
         // git appends what passes its arguments on.
         let mut line = config(event, &call).into_vec();
         if !arguments.is_empty() {
             line.extend_from_slice(b" \"$@\"");
         }
-        let shell = OsStr::from_bytes(&line);
-        let as_config = Command::new("sh").arg("-c").arg(shell).arg("x").args(arguments).output().unwrap();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(OsStr::from_bytes(&line)).arg("x").args(arguments).stdin(said());
+        let as_config = shell.output().unwrap();
         assert_eq!(as_config.stdout, expected, "{}", String::from_utf8_lossy(&as_config.stderr));
     }
 }
 
 #[test]
+fn the_trees_of_a_hook_are_read_back() {
+    let many: Vec<PathBuf> =
+        [&b""[..], b"a b", b"it's \xff\n\"$HOME\"", b"' pre-commit || failed=$?\nexit $failed\n"]
+            .map(|tree| OsStr::from_bytes(tree).into())
+            .into();
+    let program = Path::new("/it's\nfailed=0\ndevtask=");
+    for event in Event::ALL {
+        for trees in [&many[..], &many[1..2], &[]] {
+            let text = script(event, program, trees);
+            assert_eq!(read(event, &text), Some((program.to_owned(), trees.to_vec())));
+            let cut = &text[..text.len() - 1];
+            assert_eq!(read(event, cut), None, "what is not all of it is not known");
+        }
+        for tree in &many {
+            let call = Call { program: program.to_owned(), directory: tree.clone() };
+            assert_eq!(config_tree(event, &config(event, &call)).as_ref(), Some(tree));
+        }
+    }
+    assert_eq!(config_tree(Event::PrePush, &config(Event::PreCommit, &call(b"web"))), None);
+}
+
+#[test]
 fn somebody_elses_script_gets_one_line() {
-    let shown = |event, directory: &[u8]| line(event, &call(directory)).into_string().unwrap();
-    assert_eq!(shown(Event::PreCommit, b""), "devtask check --staged || exit 1");
-    assert_eq!(shown(Event::PrePush, b"a b"), "devtask -C 'a b' hooks run pre-push \"$@\" || exit 1");
+    let shown = |event, tree: &str| line(event, Path::new(tree)).into_string().unwrap();
+    assert_eq!(shown(Event::PreCommit, ""), "devtask hooks run pre-commit || exit 1");
+    assert_eq!(shown(Event::PrePush, "a b"), "devtask hooks run --in 'a b' pre-push \"$@\" || exit 1");
+    for (event, tree, text, expected) in [
+        (Event::PreCommit, "", "#!/bin/sh\nnpm test\n  devtask hooks run pre-commit || exit 1\n", true),
+        (Event::PreCommit, "", "npx devtask check --staged", true),
+        (Event::PreCommit, "", "# devtask hooks run pre-commit || exit 1\n", false),
+        (Event::PreCommit, "web", "devtask hooks run pre-commit\ndevtask check --staged\n", false),
+        (Event::PreCommit, "web", "devtask hooks run --in 'web' pre-commit\n", true),
+        (Event::PrePush, "", "devtask check --staged\n", false),
+        (Event::PrePush, "", "devtask hooks run pre-push \"$@\"\n", true),
+    ] {
+        assert_eq!(has_line(event, Path::new(tree), text.as_bytes()), expected, "{text}");
+    }
 }
 
 #[test]
@@ -110,5 +154,5 @@ fn what_git_says_of_a_push_is_read_or_refused() {
 #[test]
 fn names_are_those_of_git() {
     let names: Vec<PathBuf> = Event::ALL.map(|event| PathBuf::from(event.name())).into();
-    assert_eq!(names, [PathBuf::from("pre-commit"), PathBuf::from("pre-push")]);
+    assert_eq!(names, ["pre-commit", "pre-merge-commit", "pre-push"].map(PathBuf::from));
 }

@@ -75,10 +75,12 @@ fn picture(dir: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
 fn what_is_committed_is_checked_until_it_is_taken_away() {
     let tree = repository();
     let before = picture(&tree.path(".git/hooks"));
-    assert_eq!(tree.expect(1, "hooks status").out, "pre-commit  not installed\n");
+    let none =
+        "pre-commit        not installed\npre-merge-commit  not installed\npre-push          not installed\n";
+    assert_eq!(tree.expect(1, "hooks status").out, none);
     let installed = tree.ok("hooks install");
     assert!(installed.err.starts_with("Installed         pre-commit  as "), "{installed}");
-    assert!(tree.ok("hooks status").out.starts_with("pre-commit  installed as "));
+    assert!(tree.ok("hooks status").out.starts_with("pre-commit        installed as "));
     let after = picture(&tree.path(".git/hooks"));
     assert!(tree.ok("hooks install").err.starts_with("Unchanged         pre-commit  as "));
     assert!(tree.ok("doctor").out.contains("\nok       git hooks            pre-commit\n"));
@@ -97,7 +99,8 @@ fn what_is_committed_is_checked_until_it_is_taken_away() {
     assert!(removed.err.starts_with("Removed           pre-commit"), "{removed}");
     assert_eq!(picture(&tree.path(".git/hooks")), before);
     assert!(commit(&tree, "c.txt", "bad\n").0);
-    assert!(tree.ok("hooks uninstall").err.contains("it was not installed"));
+    assert!(tree.ok("hooks uninstall").err.contains("none was installed for this tree"));
+    assert!(tree.ok("hooks uninstall pre-push").err.contains("it was not installed for this tree"));
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn what_is_not_ours_is_not_touched() {
     let before = picture(&tree.path(".git/hooks"));
     let refused = tree.expect(2, "hooks install");
     assert!(refused.err.contains("pre-commit.devtask-kept is in the way"), "{refused}");
-    assert!(tree.ok("hooks uninstall").err.contains("it was not installed"));
+    assert!(tree.ok("hooks uninstall").err.contains("none was installed for this tree"));
     assert_eq!(picture(&tree.path(".git/hooks")), before);
 
     tree.remove(".git/hooks/pre-commit.devtask-kept");
@@ -186,7 +189,7 @@ fn a_hook_that_cannot_find_devtask_says_so_and_fails() {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let done = git_command(&tree, "").env("PATH", path).args(["commit", "-qm", "more"]).status().unwrap();
     assert!(done.success());
-    assert_eq!(fs::read_to_string(tree.home().join("called")).unwrap(), "check --staged\n");
+    assert_eq!(fs::read_to_string(tree.home().join("called")).unwrap(), "hooks run pre-commit\n");
 
     // Installed again it is where it is now.
     assert!(tree.ok("hooks install").err.starts_with("Installed"));
@@ -215,10 +218,13 @@ fn it_works_from_wherever_it_is_installed() {
     git(&tree, "", "worktree add -q ../other");
     let (is_done, said) = commit(&tree, "../other/it's/in.txt", "bad\n");
     assert!(!is_done && said.contains("exit 1"), "{said}");
-    let status = tree.devtask(["hooks", "status"]).dir("../other").run();
+    let status = tree.devtask(["hooks", "status"]).dir("../other/it's").run();
     assert_eq!(status.code, Some(0), "{status}");
-    assert_eq!(tree.devtask(["hooks", "uninstall"]).dir("../other").run().code, Some(0));
-    tree.expect(1, "hooks status");
+    let elsewhere = tree.devtask(["hooks", "status"]).dir("../other").run();
+    assert!(elsewhere.code == Some(1) && elsewhere.out.contains("another tree: it's\n"), "{elsewhere}");
+    assert_eq!(tree.devtask(["hooks", "uninstall"]).dir("../other/it's").run().code, Some(0));
+    let status = tree.devtask(["hooks", "status"]).dir("it's").run();
+    assert_eq!(status.code, Some(1), "{status}");
 
     // Without tasks of its own a repository has nothing to be checked.
     let none = tree.expect(2, "hooks install");
@@ -260,10 +266,7 @@ fn a_directory_of_hooks_that_others_share_is_left_alone() {
     git(&tree, "", "config core.hooksPath .husky");
     let refused = tree.expect(2, "hooks install");
     assert!(refused.err.contains("which is a part of the project"), "{refused}");
-    assert!(
-        refused.err.contains("add this line to its pre-commit: devtask check --staged || exit 1"),
-        "{refused}"
-    );
+    assert!(refused.err.contains(".husky/pre-commit: devtask hooks run pre-commit || exit 1"), "{refused}");
     assert_eq!(tree.read(".husky/pre-commit"), "npm test\n");
     git(&tree, "", "config --unset core.hooksPath");
 
@@ -403,9 +406,13 @@ fn what_is_pushed_is_checked() {
 
     // What was there before is not looked at again, and of a new branch what it has brought.
     let counted = |said: &str| said.contains("1 file changed from ");
+    let of_nothing = |said: &str| said.contains(" changed from nothing to ");
+    assert!(of_nothing(&said), "{said}");
     assert!(commit(&tree, "b.txt", "good\n").0);
     let (is_done, said) = try_git(&tree, "", "push origin main");
     assert!(is_done && counted(&said), "{said}");
+    let head = git(&tree, "", "rev-parse --short=10 HEAD");
+    assert!(said.contains(&format!(" to {head} with ")), "{said}");
     git(&tree, "", "checkout -q -b topic");
     assert!(commit(&tree, "c.txt", "bad\n").0);
     assert!(!try_git(&tree, "", "push -q origin topic").0);
@@ -446,6 +453,207 @@ fn a_configured_push_hook_is_given_what_git_says() {
     tree.ok("hooks uninstall pre-push");
     tree.ok("hooks status pre-commit");
     tree.expect(1, "hooks status pre-push");
+}
+
+/// Two trees of tasks in one repository.
+fn two_trees() -> Sandbox {
+    let tree = Sandbox::new();
+    git(&tree, "", "init -q -b main");
+    tree.write("tools/web/devtask.toml", CHECKS);
+    tree.write("svc/devtask.toml", CHECKS);
+    git(&tree, "", "add .");
+    git(&tree, "", "commit -qm first");
+    tree
+}
+
+fn hooks_in(tree: &Sandbox, dir: &str, line: &str) -> Output {
+    tree.devtask(["hooks"].into_iter().chain(line.split_whitespace())).dir(dir).run()
+}
+
+#[test]
+fn several_trees_of_one_repository_each_have_theirs() {
+    let tree = two_trees();
+    let theirs = "#!/bin/sh\nexit 0\n";
+    tree.program(".git/hooks/pre-commit", theirs);
+    let before = picture(&tree.path(".git/hooks"));
+    for dir in ["tools/web", "svc"] {
+        assert_eq!(hooks_in(&tree, dir, "install").code, Some(0));
+    }
+    for (dir, other) in [("tools/web", "svc"), ("svc", "tools/web")] {
+        assert!(!commit(&tree, &format!("{dir}/a.txt"), "bad\n").0, "{dir} is checked");
+        git(&tree, "", "reset -q --hard");
+        let status = hooks_in(&tree, dir, "status");
+        let named = status.out.contains(&format!("installed for another tree: {other}\n"));
+        assert!(status.code == Some(0) && named, "{status}");
+        assert!(hooks_in(&tree, dir, "install").err.starts_with("Unchanged"));
+    }
+    assert!(commit(&tree, "svc/b.txt", "good\n").0);
+
+    // Each takes away its own, and the last brings back what was there.
+    assert_eq!(hooks_in(&tree, "tools/web", "uninstall").code, Some(0));
+    assert_eq!(hooks_in(&tree, "tools/web", "status").code, Some(1));
+    assert!(hooks_in(&tree, "tools/web", "uninstall").err.contains("none was installed"));
+    assert!(commit(&tree, "tools/web/c.txt", "bad\n").0);
+    assert!(!commit(&tree, "svc/c.txt", "bad\n").0);
+    git(&tree, "", "reset -q --hard");
+    assert_eq!(hooks_in(&tree, "svc", "status").code, Some(0));
+    assert_eq!(hooks_in(&tree, "svc", "uninstall").code, Some(0));
+    assert_eq!(picture(&tree.path(".git/hooks")), before);
+
+    // Those of a tree that is gone can be taken away from elsewhere.
+    for dir in ["tools/web", "svc"] {
+        assert_eq!(hooks_in(&tree, dir, "install").code, Some(0));
+    }
+    git(&tree, "", "rm -rq tools");
+    let status = hooks_in(&tree, "svc", "status");
+    assert!(status.out.contains("another tree: tools/web\n"), "{status}");
+    assert_eq!(hooks_in(&tree, "svc", "uninstall --all").code, Some(0));
+    assert_eq!(picture(&tree.path(".git/hooks")), before);
+}
+
+#[test]
+fn several_trees_have_entries_of_their_own_in_the_configuration() {
+    let mut tree = two_trees();
+    let config = tree.read(".git/config");
+    assert_eq!(hooks_in(&tree, "tools/web", "install").code, Some(0));
+    // What an older git needed as a script moves for all trees.
+    newer_git(&mut tree);
+    assert_eq!(hooks_in(&tree, "svc", "install").code, Some(0));
+    assert!(!tree.exists(".git/hooks/pre-commit"));
+    let entries = tree.read(".git/config").matches("[hook \"devtask-pre-commit-").count();
+    assert_eq!(entries, 2);
+    for (dir, other) in [("tools/web", "svc"), ("svc", "tools/web")] {
+        let status = hooks_in(&tree, dir, "status");
+        let named = status.out.contains(&format!("installed for another tree: {other}\n"));
+        assert!(status.code == Some(0) && named && !status.out.contains("also runs"), "{status}");
+    }
+    assert_eq!(hooks_in(&tree, "svc", "uninstall").code, Some(0));
+    assert_eq!(hooks_in(&tree, "svc", "status").code, Some(1));
+    assert_eq!(hooks_in(&tree, "tools/web", "status").code, Some(0));
+    assert_eq!(hooks_in(&tree, "tools/web", "uninstall").code, Some(0));
+    assert_eq!(tree.read(".git/config"), config);
+
+    // A file that cannot be read is no missing key.
+    tree.append(".git/config", "[hook \"x\n");
+    let broken = hooks_in(&tree, "svc", "status");
+    assert!(broken.code != Some(0) && broken.code != Some(1), "{broken}");
+}
+
+#[test]
+fn what_has_nothing_to_be_checked_is_committed() {
+    let tree = two_trees();
+    git(&tree, "", "checkout -q -b none");
+    git(&tree, "", "rm -rq tools");
+    git(&tree, "", "commit -qm none");
+    git(&tree, "", "checkout -q main");
+    for event in ["pre-commit", "pre-push"] {
+        assert_eq!(hooks_in(&tree, "tools/web", &format!("install {event}")).code, Some(0));
+    }
+    git(&tree, "", "init -q --bare -b main ../there");
+    // A branch without the directory, one without the task file, and one with a file further up.
+    git(&tree, "", "checkout -q none");
+    let (is_done, said) = commit(&tree, "a.txt", "bad\n");
+    assert!(is_done && said.contains("there is no directory"), "{said}");
+    let (is_done, said) = try_git(&tree, "", "push ../there HEAD:refs/heads/none");
+    assert!(is_done && said.contains("so nothing is checked"), "{said}");
+    assert!(commit(&tree, "devtask.toml", CHECKS).0);
+    let (is_done, said) = commit(&tree, "tools/web/b.txt", "bad\n");
+    assert!(is_done && said.contains("there is no task file in tools/web, so nothing is checked"), "{said}");
+
+    // One with a task file and no check: that is said when it is installed, too.
+    git(&tree, "", "checkout -q main");
+    let (is_done, said) = commit(&tree, "tools/web/devtask.toml", "[tasks.a]\nexec = 'true'\n");
+    assert!(is_done && said.contains("there are no checks in tools/web"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let again = hooks_in(&tree, "tools/web", "install");
+    assert!(again.code == Some(0) && again.err.contains("there are no checks yet"), "{again}");
+
+    // Every other fault is one.
+    let (is_done, said) = commit(&tree, "tools/web/devtask.toml", "broken = ");
+    let last = said.trim_end().lines().last().unwrap();
+    assert!(
+        !is_done && last.contains("the pre-commit hook") && last.contains("git commit --no-verify"),
+        "{said}"
+    );
+    assert_eq!(hooks_in(&tree, "tools/web", "status").code, Some(0), "whatever its files are like");
+    assert_eq!(hooks_in(&tree, "tools/web", "uninstall").code, Some(0));
+    assert!(try_git(&tree, "", "commit -qm broken").0);
+}
+
+#[test]
+fn a_merge_has_a_hook_of_its_own() {
+    let tree = repository();
+    tree.ok("hooks install pre-merge-commit");
+    git(&tree, "", "checkout -q -b side");
+    assert!(commit(&tree, "a.txt", "bad\n").0);
+    git(&tree, "", "checkout -q main");
+    assert!(commit(&tree, "b.txt", "good\n").0);
+    let (is_done, said) = try_git(&tree, "", "merge --no-edit side");
+    assert!(!is_done && said.contains("git merge --no-verify"), "{said}");
+    git(&tree, "", "merge --abort");
+    let status = tree.ok("hooks status");
+    assert!(
+        status.out.contains("pre-commit        not installed\npre-merge-commit  installed as "),
+        "{status}"
+    );
+    tree.ok("hooks uninstall");
+    git(&tree, "", "merge --no-edit side");
+}
+
+#[test]
+fn what_husky_calls_is_named_and_recognised() {
+    let tree = repository();
+    tree.program(".husky/_/pre-commit", "#!/bin/sh\nsh -e \"$(dirname \"$0\")/../pre-commit\"\n");
+    tree.write(".husky/pre-commit", "true\n");
+    git(&tree, "", "config core.hooksPath .husky/_");
+    let refused = tree.expect(2, "hooks install");
+    let line = "devtask hooks run pre-commit || exit 1";
+    assert!(refused.err.contains(&format!(".husky/pre-commit: {line}\n")), "{refused}");
+    tree.expect(1, "hooks status");
+    tree.append(".husky/pre-commit", &format!("{line}\n"));
+    let status = tree.ok("hooks status");
+    assert!(status.out.starts_with("pre-commit        installed by hand in "), "{status}");
+    assert!(tree.ok("hooks install").err.starts_with("Unchanged         pre-commit  by hand in "));
+    let left = tree.ok("hooks uninstall");
+    assert!(left.err.contains(".husky/pre-commit is yours to remove"), "{left}");
+    let path = std::env::var("PATH").unwrap();
+    let bin = tree.home().join("bin");
+    fs::create_dir(&bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_devtask"), bin.join("devtask")).unwrap();
+    tree.write("a.txt", "bad\n");
+    git(&tree, "", "add a.txt");
+    let mut command = git_command(&tree, "");
+    command.env("PATH", format!("{}:{path}", bin.display())).args(["commit", "-qm", "more"]);
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("exit 1"));
+}
+
+#[test]
+fn an_install_that_fails_leaves_everything_as_it_was() {
+    let tree = repository();
+    tree.program(".git/hooks/pre-commit", "#!/bin/sh\n");
+    // What is to be renamed into its place cannot be written.
+    tree.write(".git/hooks/pre-commit.devtask-new/x", "");
+    let before = picture(&tree.path(".git/hooks"));
+    let failed = tree.expect(3, "hooks install");
+    assert!(failed.err.contains("cannot write "), "{failed}");
+    assert_eq!(picture(&tree.path(".git/hooks")), before);
+}
+
+#[test]
+fn what_only_hooks_call_is_offered_to_nobody() {
+    let tree = Sandbox::new();
+    let help = tree.ok("hooks --help").out;
+    assert!(help.contains("  status ") && !help.contains("  run "), "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = tree.ok(&format!("completions {shell}")).out;
+        assert!(!script.contains("What a hook calls") && !script.contains("devtask__hooks__run"), "{shell}");
+        assert!(!script.contains("devtask__subcmd__hooks__subcmd__run"), "{shell}");
+    }
+    let pages = tree.home().join("pages");
+    tree.ok(&format!("man --dir {}", pages.display()));
+    assert!(!pages.join("devtask-hooks-run.1").exists() && pages.join("devtask-hooks.1").exists());
 }
 
 /// What pre-commit wants of a manifest: a list of maps, each with these keys, and no key twice.

@@ -660,6 +660,8 @@ fn bash_completes_task_names() {
         ("apps/web", "devtask logs check:", usual, "web:fmt"),
         (".", "devtask run ch", usual, ""),
         (".", "devtask check we", usual, "web:fmt"),
+        (".", "devtask hooks ", usual, "install uninstall status help"),
+        (".", "devtask hooks --fi", usual, "--file"),
     ] {
         let found = completed(&tree, &script, dir, line, breaks);
         assert_eq!(set(&found.join(" ")), set(expected), "{line} in {dir}");

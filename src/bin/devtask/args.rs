@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use entry::{AllowArgs, ExportArgs, ManArgs, Reader, RevokeArgs, ShellArgs};
-pub(crate) use hooks::{HookArgs, HookEvent, HooksVerb};
+pub(crate) use hooks::{HookArgs, HooksVerb, UninstallArgs};
 pub(crate) use processes::{
     ListProcessesArgs, ProcessLogsArgs, ProcessNames, ProcessStatusArgs, ProcessesVerb, Up, UpArgs, WaitArgs,
 };

@@ -1,6 +1,6 @@
 //! What `devtask hooks` takes.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use devtask::hooks::Event;
@@ -8,16 +8,19 @@ use devtask::hooks::Event;
 /// What to do with git's hooks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HooksVerb {
-    /// Have git call devtask before each commit (`devtask check --staged`), or before each push; what is called now is
-    /// still called, first
+    /// Have git call devtask for this tree: before each commit `devtask check --staged`, before each push `devtask check`
+    /// on what is new for the other side. What git calls now is still called, first
     Install(HookArgs),
-    /// Take them away, and put back what was there before
-    Uninstall(HookArgs),
-    /// Say how they stand; exit code 1 if one is not installed
+    /// Take them away for this tree, and with the last tree put back what was there before
+    Uninstall(UninstallArgs),
+    /// Say how they stand for this tree; exit code 1 if none is installed, if one that is named is not, or if one does not run
     Status(HookArgs),
     /// What a hook calls
     #[command(hide = true)]
     Run {
+        /// The tree, relative to the top of the work tree
+        #[arg(long = "in", value_name = "DIR")]
+        within: Option<PathBuf>,
         /// Which hook calls
         #[arg(value_enum)]
         hook: HookEvent,
@@ -29,17 +32,28 @@ pub(crate) enum HooksVerb {
 
 #[derive(Args, Debug)]
 pub(crate) struct HookArgs {
-    /// Which; default: pre-commit
+    /// Which; default: pre-commit to install, else all
     #[arg(value_enum)]
     pub(crate) hooks: Vec<HookEvent>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UninstallArgs {
+    #[command(flatten)]
+    pub(crate) which: HookArgs,
+    /// For all trees of the repository, also those that are gone
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// When git calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HookEvent {
-    /// Before a commit is made
+    /// Before a commit is made: the files in the index
     PreCommit,
-    /// Before anything is pushed
+    /// Before a merge without conflicts is committed, where git does not ask for pre-commit: the same
+    PreMergeCommit,
+    /// Before anything is pushed: the files that are new for the other side, as they are in what is pushed
     PrePush,
 }
 
@@ -47,17 +61,18 @@ impl From<HookEvent> for Event {
     fn from(event: HookEvent) -> Self {
         match event {
             HookEvent::PreCommit => Self::PreCommit,
+            HookEvent::PreMergeCommit => Self::PreMergeCommit,
             HookEvent::PrePush => Self::PrePush,
         }
     }
 }
 
 impl HookArgs {
-    /// Each once.
-    pub(crate) fn events(&self) -> Vec<Event> {
+    /// Each once; `usual` if none is named.
+    pub(crate) fn events(&self, usual: &[Event]) -> Vec<Event> {
         let mut events: Vec<Event> = self.hooks.iter().map(|event| (*event).into()).collect();
         if events.is_empty() {
-            events.push(Event::PreCommit);
+            events.extend(usual);
         }
         events.sort();
         events.dedup();

@@ -21,7 +21,7 @@ use crate::{
 const BASH: &str = r#"
 _devtask_names() {
     local line="${COMP_LINE:0:COMP_POINT}" typed word verb= of= skip= drop
-    local -a where=()
+    local -a where=() others=()
     typed="${line##*[[:space:]]}"
     for word in "${COMP_WORDS[@]:1}"; do
         if [[ -n $skip ]]; then where+=("$skip" "$word"); skip=; continue; fi
@@ -50,6 +50,11 @@ _devtask_names() {
         return 0
     fi
     _devtask "$@"
+    # Options are many: they come where one is begun, or where there is nothing else.
+    if [[ $typed != -* ]]; then
+        for word in "${COMPREPLY[@]}"; do [[ $word == -* ]] || others+=("$word"); done
+        [[ ${#others[@]} -eq 0 ]] || COMPREPLY=("${others[@]}")
+    fi
 }
 complete -F _devtask_names -o bashdefault -o default devtask
 "#;
@@ -101,11 +106,20 @@ pub(crate) fn script(args: &CompletionsArgs) -> Exit {
 
 /// The command without its hidden verbs: those are for scripts and habits, not for offering.
 fn visible(command: &Command) -> Command {
-    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
-    Command::new("devtask")
-        .version(env!("CARGO_PKG_VERSION"))
-        .args(command.get_arguments().cloned())
-        .subcommands(verbs.cloned())
+    fn without_hidden(verb: &Command) -> Command {
+        if !verb.get_subcommands().any(Command::is_hide_set) {
+            return verb.clone();
+        }
+        let verbs = verb.get_subcommands().filter(|verb| !verb.is_hide_set()).map(without_hidden);
+        // A name has to live as long as the program, which ends when the script is written.
+        let name: &'static str = verb.get_name().to_owned().leak();
+        Command::new(name)
+            .about(verb.get_about().cloned().unwrap_or_default())
+            .subcommand_required(verb.is_subcommand_required_set())
+            .args(verb.get_arguments().cloned())
+            .subcommands(verbs)
+    }
+    without_hidden(command).version(env!("CARGO_PKG_VERSION"))
 }
 
 /// Every option that takes a value, behind its verb, as a pattern of `case`. One letter may take one in one verb only.

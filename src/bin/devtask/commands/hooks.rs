@@ -3,48 +3,83 @@
 use std::{
     env,
     ffi::OsString,
-    io::{Read as _, stdin},
-    os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
 };
 
 use devtask::{
     git::{GitError, Repository},
-    hooks::{Call, Done, Event, HookError, Manner, Range, install, ranges, read_pushed, status, uninstall},
+    hooks::{Call, Done, Event, HookError, Manner, Standing, install, status, uninstall},
+    loader::upward,
 };
 
 use crate::{
-    app::{App, complain, complain_with, internal, misused_with},
-    args::{HookArgs, HookEvent, HooksVerb},
-    commands::{affected::failed, out},
+    app::{App, Tree, complain_with, home, internal, misused_with},
+    args::{HookArgs, HooksVerb, UninstallArgs},
+    commands::{affected::failed, hook::run, out},
     exit::Exit,
     render::text::{chain, shown},
 };
 
-/// More than this git does not say of a push.
-const MOST_SAID: u64 = 16 * 1024 * 1024;
-
 pub(crate) fn hooks(app: &mut App, verb: &HooksVerb) -> Result<Exit, Exit> {
     match verb {
-        HooksVerb::Install(args) => {
-            let repository = repository(app)?;
-            let call = call(app, &repository)?;
-            each(args, |event| install(&repository, event, &call))
+        HooksVerb::Install(args) => put(app, args),
+        HooksVerb::Uninstall(args) => take_away(app, args),
+        HooksVerb::Status(args) => stand(app, args),
+        HooksVerb::Run { within, hook, arguments } => {
+            Ok(run(app, (*hook).into(), within.as_deref(), arguments))
         }
-        HooksVerb::Uninstall(args) => {
-            let repository = repository(app)?;
-            each(args, |event| uninstall(&repository, event))
-        }
-        HooksVerb::Status(args) => stand(&repository(app)?, args),
-        HooksVerb::Run { hook: HookEvent::PreCommit, .. } => {
-            Err(misused_with("nothing is to be run before a commit", "that is `devtask check --staged`"))
-        }
-        HooksVerb::Run { hook: HookEvent::PrePush, arguments } => pre_push(app, arguments),
     }
 }
 
-fn repository(app: &App) -> Result<Repository, Exit> {
+fn put(app: &mut App, args: &HookArgs) -> Result<Exit, Exit> {
+    let repository = repository(app)?;
+    let tree = app.load()?;
+    let call = call(&tree, &repository)?;
+    let mut exit = Exit::Done;
+    for event in args.events(&[Event::PreCommit]) {
+        match install(&repository, event, &call) {
+            Ok(done) => tell(event, &done),
+            Err(error) => exit = refused(&error),
+        }
+    }
+    if exit == Exit::Done && !has_checks(&tree) {
+        let how = "`[checks.<name>]` with `exec` and `files` declares one";
+        eprintln!("{:<17} there are no checks yet, so everything passes; {how}", "Note");
+    }
+    Ok(exit)
+}
+
+/// Whether git has anything to ask for.
+pub(super) fn has_checks(tree: &Tree) -> bool {
+    tree.graph.ids().any(|id| tree.graph.task(id).check.is_some())
+}
+
+fn take_away(app: &mut App, args: &UninstallArgs) -> Result<Exit, Exit> {
+    let repository = repository(app)?;
+    let here = place(app, &repository);
+    let (mut exit, mut told) = (Exit::Done, false);
+    for event in args.which.events(&Event::ALL) {
+        let mut trees = vec![here.clone()];
+        if args.all {
+            let standing = status(&repository, event, &here).map_err(|error| refused(&error))?;
+            trees.extend(standing.trees);
+        }
+        for tree in trees {
+            match uninstall(&repository, event, &tree) {
+                Ok(Done::WasNotThere) if args.which.hooks.is_empty() => continue,
+                Ok(done) => tell(event, &done),
+                Err(error) => exit = refused(&error),
+            }
+            told = true;
+        }
+    }
+    if !told {
+        eprintln!("{:<17} none was installed for this tree", "Unchanged");
+    }
+    Ok(exit)
+}
+
+pub(super) fn repository(app: &App) -> Result<Repository, Exit> {
     let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
     match Repository::around(&app.start_dir, &environment) {
         Ok(Some(repository)) => Ok(repository),
@@ -61,9 +96,9 @@ fn repository(app: &App) -> Result<Repository, Exit> {
 }
 
 /// What the hook is to call.
-fn call(app: &mut App, repository: &Repository) -> Result<Call, Exit> {
-    let root = app.load()?.loaded.root;
-    let root = root.canonicalize().unwrap_or(root);
+fn call(tree: &Tree, repository: &Repository) -> Result<Call, Exit> {
+    let root = &tree.loaded.root;
+    let root = root.canonicalize().unwrap_or_else(|_| root.clone());
     let Ok(directory) = root.strip_prefix(repository.top()) else {
         let (root, top) = (root.display(), repository.top().display());
         let message = format!("the tasks of {root} are outside of the repository {top}");
@@ -77,16 +112,17 @@ fn call(app: &mut App, repository: &Repository) -> Result<Call, Exit> {
     Ok(Call { program, directory: directory.to_owned() })
 }
 
-/// Does it for each event, and says what was done.
-fn each(args: &HookArgs, what: impl Fn(Event) -> Result<Done, HookError>) -> Result<Exit, Exit> {
-    let mut exit = Exit::Done;
-    for event in args.events() {
-        match what(event) {
-            Ok(done) => tell(event, &done),
-            Err(error) => exit = refused(event, &error),
-        }
-    }
-    Ok(exit)
+/// The tree we are in, relative to the top. Its hooks can be looked at and taken away whatever its files are like.
+fn place(app: &mut App, repository: &Repository) -> PathBuf {
+    let root = app.load_quietly().map(|tree| tree.loaded.root).ok();
+    let faulty = || {
+        let dirs = upward(&app.start_dir, home().as_deref());
+        dirs.into_iter()
+            .find(|dir| ["devtask.toml", "devtask.json"].iter().any(|name| dir.join(name).is_file()))
+    };
+    let root = root.or_else(faulty).unwrap_or_else(|| app.start_dir.clone());
+    let root = root.canonicalize().unwrap_or(root);
+    root.strip_prefix(repository.top()).map(Path::to_owned).unwrap_or_default()
 }
 
 fn tell(event: Event, done: &Done) {
@@ -97,7 +133,10 @@ fn tell(event: Event, done: &Done) {
         Done::Removed { restored: Some(path) } => {
             ("Removed", format!("{} is what it was before", shown(&path.display().to_string())))
         }
-        Done::WasNotThere => ("Unchanged", "it was not installed".to_owned()),
+        Done::WasNotThere => ("Unchanged", "it was not installed for this tree".to_owned()),
+        Done::ByHand(path) => {
+            ("Unchanged", format!("its line in {} is yours to remove", shown(&path.display().to_string())))
+        }
     };
     eprintln!("{}", format!("{word:<17} {}  {rest}", event.name()).trim_end());
 }
@@ -106,10 +145,11 @@ fn named(manner: &Manner) -> String {
     match manner {
         Manner::Config(name) => format!("as hook.{name} of the repository's configuration"),
         Manner::Script(path) => format!("as {}", shown(&path.display().to_string())),
+        Manner::Hand(path) => format!("by hand in {}", shown(&path.display().to_string())),
     }
 }
 
-fn refused(event: Event, error: &HookError) -> Exit {
+fn refused(error: &HookError) -> Exit {
     let message = chain(error);
     match error {
         HookError::Changed { .. } => {
@@ -118,9 +158,9 @@ fn refused(event: Event, error: &HookError) -> Exit {
         HookError::KeptTwice(_) => {
             complain_with(&message, "look which of both you need, and remove the other")
         }
-        HookError::NotOurs { line, .. } => {
+        HookError::NotOurs { file, line, .. } => {
             let line = line.to_string_lossy();
-            complain_with(&message, &format!("add this line to its {}: {line}", event.name()));
+            complain_with(&message, &format!("add this line to {}: {line}", file.display()));
         }
         HookError::Git(error) => return failed(error),
         _ => return internal(&message),
@@ -129,68 +169,39 @@ fn refused(event: Event, error: &HookError) -> Exit {
 }
 
 /// Says how they stand.
-fn stand(repository: &Repository, args: &HookArgs) -> Result<Exit, Exit> {
-    let (mut text, mut exit) = (String::new(), Exit::Done);
-    for event in args.events() {
-        let standing = status(repository, event).map_err(|error| refused(event, &error))?;
-        let how = match (&standing.manner, &standing.trouble) {
-            (Some(manner), None) => format!("installed {}", named(manner)),
-            (Some(manner), Some(trouble)) => format!("installed {}, but {}", named(manner), shown(trouble)),
-            (None, Some(trouble)) => format!("not installed: {}", shown(trouble)),
-            (None, None) => "not installed".to_owned(),
-        };
-        if standing.manner.is_none() || standing.trouble.is_some() {
-            exit = Exit::Failed;
-        }
-        text += &format!("{:<11} {how}\n", event.name());
-        for other in &standing.others {
-            text += &format!("{:<11} also runs: {}\n", "", shown(other));
-        }
+fn stand(app: &mut App, args: &HookArgs) -> Result<Exit, Exit> {
+    let repository = repository(app)?;
+    let here = place(app, &repository);
+    let (mut text, mut all, mut any, mut sound) = (String::new(), true, false, true);
+    for event in args.events(&Event::ALL) {
+        let standing = status(&repository, event, &here).map_err(|error| refused(&error))?;
+        any |= standing.manner.is_some();
+        all &= standing.manner.is_some();
+        sound &= standing.trouble.is_none();
+        text += &described(event, &standing);
     }
+    let is_well = sound && if args.hooks.is_empty() { any } else { all };
     match out(&text) {
-        Exit::Done => Ok(exit),
+        Exit::Done => Ok(if is_well { Exit::Done } else { Exit::Failed }),
         failed => Ok(failed),
     }
 }
 
-/// Checks what is new for the other side, each range by itself.
-fn pre_push(app: &App, arguments: &[OsString]) -> Result<Exit, Exit> {
-    let mut said = String::new();
-    let read = stdin().lock().take(MOST_SAID).read_to_string(&mut said);
-    let pushed = read.ok().and_then(|_| read_pushed(&said)).ok_or_else(|| {
-        misused_with("what is on stdin is not what git says to a pre-push hook", "this verb is for that hook")
-    })?;
-    let repository = repository(app)?;
-    let remote = arguments.first().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let ranges = ranges(&repository, &remote, &pushed).map_err(|error| failed(&error))?;
-    let program =
-        env::current_exe().map_err(|error| internal(&format!("cannot tell where devtask is: {error}")))?;
-    let mut worst = Exit::Done;
-    for range in &ranges {
-        let exit = check(app, program.clone(), range)?;
-        if worst == Exit::Done {
-            worst = exit;
-        }
+fn described(event: Event, standing: &Standing) -> String {
+    let how = match (&standing.manner, &standing.trouble) {
+        (Some(manner), None) => format!("installed {}", named(manner)),
+        (Some(manner), Some(trouble)) => format!("installed {}, but {}", named(manner), shown(trouble)),
+        (None, Some(trouble)) => format!("not installed: {}", shown(trouble)),
+        (None, None) => "not installed".to_owned(),
+    };
+    let mut text = format!("{:<17} {how}\n", event.name());
+    for other in &standing.others {
+        text += &format!("{:<17} also runs: {}\n", "", shown(other));
     }
-    Ok(worst)
-}
-
-fn check(app: &App, program: PathBuf, range: &Range) -> Result<Exit, Exit> {
-    let mut command = Command::new(program);
-    command.arg("-C").arg(&app.start_dir).stdin(Stdio::null());
-    let given = [("--file", &app.globals.file), ("--state-dir", &app.globals.state_dir)];
-    for (option, path) in given.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?))) {
-        command.arg(option).arg(app.start_dir.join(path));
+    for tree in &standing.trees {
+        let tree = tree.display().to_string();
+        let tree = if tree.is_empty() { "the top of the repository".to_owned() } else { shown(&tree) };
+        text += &format!("{:<17} installed for another tree: {tree}\n", "");
     }
-    command.args(["check", "--from-ref", &range.from, "--to-ref", &range.to]);
-    let status = command.status().map_err(|error| internal(&format!("cannot start devtask: {error}")))?;
-    Ok(match (status.code(), status.signal()) {
-        (Some(0), _) => Exit::Done,
-        (Some(code), _) => Exit::Task(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => {
-            complain("devtask ended in an unknown way");
-            Exit::Internal
-        }
-    })
+    text
 }

@@ -12,6 +12,7 @@ mod errand;
 mod export;
 mod graph;
 mod guest;
+mod hook;
 mod hooks;
 mod init;
 mod list;
