@@ -48,6 +48,7 @@ pub(crate) struct UninstallArgs {
 
 /// When git calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "git calls them that")]
 pub(crate) enum HookEvent {
     /// Before a commit is made: the files in the index
     PreCommit,
