@@ -610,7 +610,7 @@ fn what_husky_calls_is_named_and_recognised() {
     let line = "devtask hooks run pre-commit || exit 1";
     assert!(refused.err.contains(&format!(".husky/pre-commit: {line}\n")), "{refused}");
     tree.expect(1, "hooks status");
-    tree.append(".husky/pre-commit", &format!("{line}\n"));
+    tree.append(".husky/pre-commit", format!("{line}\n"));
     let status = tree.ok("hooks status");
     assert!(status.out.starts_with("pre-commit        installed by hand in "), "{status}");
     assert!(tree.ok("hooks install").err.starts_with("Unchanged         pre-commit  by hand in "));
