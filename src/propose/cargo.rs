@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     draft::{Draft, Projects, key, project},
+    name::legal,
     package::{self, Graph, Needs},
     paths, sources,
     tree::Tree,
@@ -132,7 +133,20 @@ impl Workspace {
                 ..Draft::default()
             }
         };
-        vec![draft("build", false), draft("test", true)]
+        let target = paths::relative(dir, &paths::join(&self.root, "target"));
+        let mut build = draft("build", false);
+        // What is built may lie elsewhere: the variables and settings of cargo say where.
+        build.exec = Some(format!("cargo build && mkdir -p {}", paths::word(&target)));
+        vec![build.marked(&target, &self.marker(dir)), draft("test", true)]
+    }
+
+    /// The members share one directory.
+    fn marker(&self, dir: &str) -> String {
+        let name = self.manifests.get(dir).and_then(|m| m.get("package")?.get("name")?.as_str());
+        match name {
+            Some(name) if self.manifests.len() > 1 => format!(".devtask-built-{}", legal(name)),
+            _ => ".devtask-built".to_owned(),
+        }
     }
 
     /// Without a lock file the first build would write it, and so change what it is made from.

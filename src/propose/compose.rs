@@ -144,6 +144,12 @@ fn header(projects: &Projects) -> String {
         text.push_str("# \"**\" is every file that git does not ignore: name fewer where a task reads fewer, and leave out\n");
         text.push_str("# what a task makes itself, as in \"!dist/**\".\n");
     }
+    if projects.values().flat_map(|project| &project.drafts).any(|draft| draft.is_marked) {
+        text.push_str("# A .devtask-… file is empty, and made by its task where much else is made (node_modules, target, .venv): when\n");
+        text.push_str(
+            "# that directory was removed, it is gone too, and a missing output makes a task run.\n",
+        );
+    }
     text
 }
 

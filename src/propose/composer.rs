@@ -8,6 +8,7 @@ use super::{
     package, paths, sources,
     tree::Tree,
 };
+use crate::pattern::escape;
 
 const TOOL: &str = "composer";
 const MANIFEST: &str = "composer.json";
@@ -16,26 +17,30 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
     for dir in package::roots(tree, &[MANIFEST]) {
         let Some(package) = tree.json(&paths::join(&dir, MANIFEST)) else { continue };
         let name = package.get("name").and_then(Value::as_str).and_then(|name| name.rsplit('/').next());
-        let mut drafts = vec![install(tree, &dir)];
+        let vendor = package.get("config").and_then(|config| config.get("vendor-dir")?.as_str());
+        let vendor = vendor.and_then(|dir| paths::resolve("", dir)).filter(|dir| !dir.contains("${"));
+        let vendor = vendor.as_deref().filter(|dir| !dir.is_empty()).unwrap_or("vendor");
+        let mut drafts = vec![install(tree, &dir, vendor)];
         let scripts = package.get("scripts").and_then(Value::as_object);
         let is_event = |name: &str| name.starts_with("pre-") || name.starts_with("post-");
         let scripts = scripts.into_iter().flatten().filter(|(name, _)| !is_event(name));
         drafts.extend(scripts.map(|(name, script)| draft(tree, &dir, name, script)));
         let project = project(projects, &dir, name);
         project.drafts.extend(drafts);
-        project.makes(["vendor/**"]);
+        project.makes([format!("{}/**", escape(vendor))]);
     }
 }
 
-fn install(tree: &Tree<'_>, dir: &str) -> Draft {
+fn install(tree: &Tree<'_>, dir: &str, vendor: &str) -> Draft {
     let lock = tree.first_of(dir, &["composer.lock"]);
     Draft {
         key: key(dir, TOOL, "install"),
         tool: TOOL,
         wish: "install".to_owned(),
         origin: [MANIFEST].into_iter().chain(lock).collect::<Vec<_>>().join(" and "),
-        remarks: vec!["After vendor was removed: devtask run install --force".to_owned()],
         inputs: [MANIFEST].into_iter().chain(lock).map(str::to_owned).collect(),
+        // Every installation makes it, and says where it went to.
+        outputs: vec![escape(&paths::join(vendor, "autoload.php"))],
         locks: lock.is_none(),
         exec: Some("composer install --no-interaction".to_owned()),
         ..Draft::default()

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::name::legal;
+use super::{name::legal, paths};
+use crate::pattern::escape;
 
 /// A task or a process, as one file of another tool has it.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub(super) struct Draft {
     /// Further patterns, as its file has them.
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
+    /// Whether one of these is nothing but a sign that the rest is there.
+    pub(super) is_marked: bool,
     /// Whether it writes a lock file that is not there yet.
     pub(super) locks: bool,
     /// None: it only stands for what it is after.
@@ -36,6 +39,21 @@ pub(super) struct Draft {
     pub(super) off: Option<String>,
     /// Whether it is left out where a task of its name was proposed already.
     pub(super) yields: bool,
+}
+
+impl Draft {
+    /// Has it leave an empty file in a directory that is too large to be an output itself: once that is gone, so is the
+    /// file, and the task runs. `within` is the directory as the task sees it.
+    pub(super) fn marked(mut self, within: &str, name: &str) -> Self {
+        let marker = paths::join(within, name);
+        let exec = self.exec.as_deref().unwrap_or_default().trim_end();
+        let joined = if exec.contains('\n') { "\n" } else { " && " };
+        let end = if exec.contains('\n') { "\n" } else { "" };
+        self.exec = Some(format!("{exec}{joined}: > {}{end}", paths::word(&marker)));
+        self.outputs.push(escape(&marker));
+        self.is_marked = true;
+        self
+    }
 }
 
 /// What tells a draft from all others.

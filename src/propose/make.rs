@@ -54,6 +54,7 @@ pub(super) fn parse(text: &str) -> Makefile {
         is_word && !name.starts_with(['.', '-', '_'])
     };
     let (mut entries, mut made) = (Vec::<Entry>::new(), BTreeSet::new());
+    let mut files: BTreeSet<&String> = BTreeSet::new();
     for rule in rules.iter().filter(|rule| !rule.targets.iter().any(|t| t.starts_with('.'))) {
         for target in &rule.targets {
             // A file, as far as one can tell: many forget to say what is none.
@@ -62,6 +63,9 @@ pub(super) fn parse(text: &str) -> Makefile {
                 !is_known && (!phony.is_empty() || rule.needs.iter().any(|need| need.contains('.')));
             if is_file || !is_named(target) {
                 made.extend(pattern(target).filter(|_| rule.has_body || is_file));
+                if is_file && rule.has_body && !target.contains('%') {
+                    files.insert(target);
+                }
                 continue;
             }
             let known = entries.iter_mut().find(|entry| entry.name == *target);
@@ -83,6 +87,10 @@ pub(super) fn parse(text: &str) -> Makefile {
     }
     let names: BTreeSet<String> = entries.iter().map(|entry| entry.name.clone()).collect();
     for entry in &mut entries {
+        if nature::of(&entry.name) == Nature::Build {
+            let made = entry.needs.iter().filter(|need| files.contains(need));
+            entry.outputs = made.filter_map(|need| pattern(need)).collect();
+        }
         // What is needed beside them is made by make, and is a reason to call it.
         entry.has_body |= entry.needs.iter().any(|need| !names.contains(need));
         entry.needs.retain(|need| names.contains(need));

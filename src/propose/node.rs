@@ -106,17 +106,22 @@ impl<'t> Workspace<'t> {
             &[".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml"],
         ));
         let origin = [MANIFEST].into_iter().chain(lock).collect::<Vec<_>>().join(" and ");
-        Some(Draft {
+        let install = Draft {
             key: self.install_key(),
             tool: self.manager.program,
             wish: "install".to_owned(),
             origin,
-            remarks: vec!["After node_modules was removed: devtask run install --force".to_owned()],
             inputs,
             locks: lock.is_none(),
             exec: Some(self.manager.install.to_owned()),
             ..Draft::default()
-        })
+        };
+        if !self.manager.fills_node_modules {
+            return Some(install);
+        }
+        // Where nothing is needed, nothing is made.
+        let exec = format!("{} && mkdir -p node_modules", self.manager.install);
+        Some(Draft { exec: Some(exec), ..install }.marked("node_modules", ".devtask-installed"))
     }
 
     /// Whether a pattern of manifests means one that is there.

@@ -17,6 +17,7 @@ pub enum Interest {
 const READ: &[&str] = &[
     ".gitignore",
     ".pre-commit-config.yaml",
+    ".yarnrc.yml",
     "Cargo.toml",
     "GNUmakefile",
     "Justfile",
@@ -61,7 +62,6 @@ const KNOW: &[&str] = &[
     ".python-version",
     ".stylelintrc.json",
     ".swcrc",
-    ".yarnrc.yml",
     "Cargo.lock",
     "bun.lock",
     "bun.lockb",
@@ -92,7 +92,7 @@ pub fn interest(name: &str) -> Option<Interest> {
     // What tools of JavaScript are set up with at the root counts in every member.
     let is_set_up = || name.contains(".config.") || name.starts_with("tsconfig") && name.ends_with(".json");
     match () {
-        () if READ.contains(&name) => Some(Interest::Read),
+        () if READ.contains(&name) || name.starts_with("vite.config.") => Some(Interest::Read),
         () if KNOW.contains(&name) || is_set_up() => Some(Interest::Know),
         () => None,
     }

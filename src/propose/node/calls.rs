@@ -104,6 +104,11 @@ impl<'p> Scripts<'p> {
         self.0.contains_key(name)
     }
 
+    /// What a script says.
+    pub(crate) fn text(&self, name: &str) -> &'p str {
+        self.0.get(name).map_or("", |script| script.text)
+    }
+
     /// Which other scripts one calls.
     pub(crate) fn calls(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], |script| &script.calls)

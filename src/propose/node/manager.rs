@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::propose::tree::Tree;
+use crate::propose::{paths, tree::Tree};
 
 /// A package manager, as it is called here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) struct Manager {
     pub(crate) lock: Option<&'static str>,
     /// How packages are installed: as the lock file has them, if there is one.
     pub(crate) install: &'static str,
+    /// Whether they come to lie in `node_modules`.
+    pub(crate) fills_node_modules: bool,
 }
 
 /// Lock files, and whose they are.
@@ -53,7 +55,15 @@ impl Manager {
             ("bun", false) => "bun install",
             _ => "npm install",
         };
-        Self { program, lock, install }
+        let linker = tree.text(&paths::join(root, ".yarnrc.yml")).and_then(|text| {
+            text.lines()
+                .find_map(|line| line.strip_prefix("nodeLinker:").map(|linker| linker.trim().to_owned()))
+        });
+        // Newer yarns put nothing there if not told to.
+        let fills_node_modules = program != "yarn"
+            || is_old_yarn
+            || linker.is_some_and(|linker| linker.contains("node-modules") || linker == "pnpm");
+        Self { program, lock, install, fills_node_modules }
     }
 
     /// The lock file that is there, or that installing makes.

@@ -117,6 +117,7 @@ pub(super) fn made(workspace: &Workspace<'_>, dir: &str, package: &Value) -> BTr
     let mut made: BTreeSet<String> = handed_on.into_iter().filter_map(made_dir).map(str::to_owned).collect();
     made.insert("node_modules".to_owned());
     made.extend(out_dir(workspace, dir));
+    made.extend(packed(package));
     let scripts = package.get("scripts").and_then(Value::as_object);
     for text in scripts.into_iter().flat_map(|scripts| scripts.values()).filter_map(Value::as_str) {
         let words = text.split(|c: char| c.is_whitespace() || "\"'=;,()>".contains(c));
@@ -153,15 +154,22 @@ fn handed_on(package: &Value) -> Vec<&str> {
     paths.into_iter().map(|path| path.trim_start_matches("./")).collect()
 }
 
+fn first_dir(path: &str) -> Option<&str> {
+    path.split_once('/').map(|(first, _)| first)
+}
+
 /// The directory among [`MADE`] that a path lies in.
 fn made_dir(path: &str) -> Option<&str> {
-    path.split_once('/').map(|(first, _)| first).filter(|first| MADE.contains(first))
+    first_dir(path).filter(|first| MADE.contains(first))
 }
 
 /// Whether others import nothing but what its `build` makes, which their edge to it tells of.
 pub(super) fn hides_sources(workspace: &Workspace<'_>, dir: &str, package: &Value) -> bool {
-    let is_known = |path: &&str| *path == MANIFEST || made_dir(path).is_some();
-    !outputs(workspace, dir, package).is_empty() && handed_on(package).iter().all(is_known)
+    let outputs = outputs(workspace, dir, package);
+    let is_made = |path: &str| first_dir(path).is_some_and(|first| outputs.contains(&format!("{first}/**")));
+    let handed_on = handed_on(package);
+    handed_on.iter().any(|path| is_made(path))
+        && handed_on.iter().all(|path| *path == MANIFEST || is_made(path))
 }
 
 fn strings<'v>(value: &'v Value, depth: usize, found: &mut Vec<&'v str>) {
@@ -173,7 +181,7 @@ fn strings<'v>(value: &'v Value, depth: usize, found: &mut Vec<&'v str>) {
     }
 }
 
-/// What `build` makes for others, where that is sure: what they import lies there.
+/// What `build` makes, where that is sure: a declared output that is not made is a failure.
 fn outputs(workspace: &Workspace<'_>, dir: &str, package: &Value) -> Vec<String> {
     let scripts = Scripts::of(package);
     let is_built =
@@ -181,6 +189,61 @@ fn outputs(workspace: &Workspace<'_>, dir: &str, package: &Value) -> Vec<String>
     if !is_built || dir == workspace.root && workspace.packages.len() > 1 {
         return Vec::new();
     }
-    let made: BTreeSet<&str> = handed_on(package).into_iter().filter_map(made_dir).collect();
-    made.into_iter().map(|dir| format!("{dir}/**")).collect()
+    let mut made: BTreeSet<String> = BTreeSet::new();
+    let is_ignored = |first: &str| first != "node_modules" && workspace.tree.ignores(dir, first);
+    let firsts = handed_on(package).into_iter().filter_map(first_dir);
+    made.extend(firsts.filter(|first| MADE.contains(first) || is_ignored(first)).map(str::to_owned));
+    made.extend(packed(package));
+    made.extend(written(workspace, dir, scripts.text("build")));
+    // Two that fill one directory would each find what the other made.
+    let parts = scripts.parts();
+    let others: Vec<String> = scripts
+        .names()
+        .filter(|name| *name != "build" && scripts.nature(name) == Nature::Build && !scripts.is_list(name))
+        .filter(|name| !scripts.is_variant(name) && !parts.contains_key(*name))
+        .flat_map(|name| written(workspace, dir, scripts.text(name)))
+        .collect();
+    let made = made.into_iter().filter(|dir| !others.contains(dir));
+    made.map(|dir| format!("{dir}/**")).collect()
+}
+
+/// The directories that are published and could only have been made.
+fn packed(package: &Value) -> Vec<String> {
+    let files = sources::json_strings(package.get("files"));
+    let firsts = files.iter().filter_map(|path| path.trim_start_matches("./").split('/').next());
+    firsts.filter(|first| MADE.contains(first)).map(str::to_owned).collect()
+}
+
+/// The directories that a command is seen to write to.
+fn written(workspace: &Workspace<'_>, dir: &str, command: &str) -> Vec<String> {
+    let mut written = Vec::new();
+    for part in command.split(['&', ';', '|']) {
+        let words: Vec<&str> = part
+            .split(|c: char| c.is_whitespace() || "\"'=,()>".contains(c))
+            .filter(|w| !w.is_empty())
+            .collect();
+        let is_about = |name: &str| words.contains(&name);
+        if is_about("rm") || is_about("rimraf") || is_about("del-cli") {
+            continue;
+        }
+        let firsts =
+            words.iter().map(|word| word.trim_start_matches("./").split('/').next().unwrap_or_default());
+        written.extend(firsts.filter(|first| ["dist", "out"].contains(first)).map(str::to_owned));
+        if is_about("tsc") && !part.contains("noEmit") {
+            written.extend(out_dir(workspace, dir));
+        }
+        if part.contains("vite build") && !part.contains("outDir") && vite_is_plain(workspace, dir) {
+            written.push("dist".to_owned());
+        }
+    }
+    written
+}
+
+/// Whether Vite is not told to put what it makes elsewhere.
+fn vite_is_plain(workspace: &Workspace<'_>, dir: &str) -> bool {
+    let mut settings = workspace.tree.names_in(dir).filter(|name| name.starts_with("vite.config."));
+    settings.all(|name| {
+        let text = workspace.tree.text(&paths::join(dir, name));
+        text.is_some_and(|text| !text.contains("outDir") && !text.contains("root"))
+    })
 }

@@ -204,3 +204,46 @@ fn much_of_everything_takes_no_time() {
     let files = files.into_iter().map(|(path, text)| (path, Content::Text(text))).collect();
     assert_eq!(propose(&Found { name: "here".to_owned(), files }).files.len(), 122);
 }
+
+#[test]
+fn outputs_are_named_where_they_are_sure() {
+    let built = |more: &str, build: &str| format!(r#"{{"scripts": {{"build": "{build}"}}{more}}}"#);
+    let out_dir = ("tsconfig.json", r#"{"compilerOptions": {"outDir": "./made"}}"#);
+    let plain_vite = ("vite.config.ts", "export default {}");
+    let odd_vite = ("vite.config.ts", "export default { build: { outDir: 'web' } }");
+    let ignored = (".gitignore", "/lib\n");
+    for (package, file, outputs) in [
+        (built("", "x"), out_dir, &[][..]),
+        (built("", "tsc -p ."), out_dir, &["made/**"]),
+        (built("", "tsc --noEmit"), out_dir, &[]),
+        (built("", "tsc && vite build"), plain_vite, &["dist/**"]),
+        (built("", "vite build"), odd_vite, &[]),
+        (built("", "vite build --outDir web"), plain_vite, &[]),
+        (built("", "rimraf dist && x"), plain_vite, &[]),
+        (built("", "esbuild --outdir=./dist/js"), plain_vite, &["dist/**"]),
+        (built(r#", "main": "lib/x.js""#, "x"), ignored, &["lib/**"]),
+        (built(r#", "main": "lib/x.js""#, "x"), plain_vite, &[]),
+        (
+            built(r#", "files": ["dist", "src"], "exports": {".": "./esm/x.js"}"#, "x"),
+            ignored,
+            &["dist/**", "esm/**"],
+        ),
+        (r#"{"scripts": {"build": "x -o dist", "bundle": "y -o dist"}}"#.to_owned(), ignored, &[]),
+        (r#"{"scripts": {"build": "x -o dist", "test": "y dist"}}"#.to_owned(), ignored, &["dist/**"]),
+    ] {
+        let proposal = of(&[("package.json", &package), file]);
+        let table = table(&proposal, "devtask.toml");
+        let list = table["tasks"]["build"].get("outputs").and_then(toml::Value::as_array);
+        let list: Vec<&str> = list.into_iter().flatten().filter_map(toml::Value::as_str).collect();
+        assert_eq!(list, outputs, "{package} {file:?}");
+    }
+    let made = |text: &str| {
+        let proposal = of(&[
+            ("package.json", r#"{"dependencies": {"x": "1"}}"#),
+            ("yarn.lock", ""),
+            (".yarnrc.yml", text),
+        ]);
+        table(&proposal, "devtask.toml")["tasks"]["install"].get("outputs").is_some()
+    };
+    assert!(!made("x: y\n") && made("nodeLinker: node-modules\n"));
+}

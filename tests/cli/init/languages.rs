@@ -119,7 +119,7 @@ fn a_lock_file_says_how_packages_are_installed() {
         tree.write("package.json", package.replace('@', named).replace(r#""packageManager": "", "#, ""));
         tree.write(lock, "");
         let proposed = adopt(&tree).out;
-        assert!(proposed.contains(&format!("exec = \"{install}\"\n")), "{lock}\n{proposed}");
+        assert!(proposed.contains(&format!("exec = \"{install}")), "{lock}\n{proposed}");
         assert!(proposed.contains(&format!("exec = \"{program} run lint\"\n")), "{lock}\n{proposed}");
         assert_eq!(
             proposed.contains(&format!("\"package.json\", \"{lock}\"]")),

@@ -1,6 +1,7 @@
 //! `devtask init` in trees as people have them: what it proposes loads and runs, and a second run executes nothing.
 
 mod languages;
+mod removed;
 mod runners;
 mod trouble;
 
