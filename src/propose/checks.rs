@@ -2,7 +2,7 @@
 
 use super::{
     draft::{Projects, project},
-    name, package, paths, quote,
+    name, package, paths, python, quote,
     tree::Tree,
 };
 
@@ -13,6 +13,8 @@ pub(super) struct Check {
     exec: String,
     files: Vec<String>,
     fix: Option<String>,
+    /// An ignored directory it cannot do without.
+    link: Option<String>,
 }
 
 impl Check {
@@ -22,7 +24,12 @@ impl Check {
             exec: exec.to_owned(),
             files: files.iter().map(|glob| (*glob).to_owned()).collect(),
             fix: fix.map(str::to_owned),
+            link: None,
         }
+    }
+
+    fn with_node_modules(self) -> Self {
+        Self { link: Some("node_modules".to_owned()), ..self }
     }
 
     /// A local hook of pre-commit, which gets the names of all files.
@@ -61,24 +68,19 @@ fn known(tree: &Tree<'_>) -> Vec<(Check, String)> {
         if has("prettier") {
             let files = ["**/*.{js,jsx,ts,tsx,css,json,md}"];
             let (exec, fix) = ("npx prettier --check \"$@\"", "npx prettier --write \"$@\"");
-            checks.push((Check::new("prettier", &files, exec, Some(fix)), place()));
+            let check = Check::new("prettier", &files, exec, Some(fix));
+            checks.push((check.with_node_modules(), place()));
         }
         if has("eslint") {
-            checks.push((
-                Check::new("eslint", &scripts, "npx eslint \"$@\"", Some("npx eslint --fix \"$@\"")),
-                place(),
-            ));
+            let (exec, fix) = ("npx eslint \"$@\"", "npx eslint --fix \"$@\"");
+            let check = Check::new("eslint", &scripts, exec, Some(fix));
+            checks.push((check.with_node_modules(), place()));
         }
     }
-    if let Some(manifest) =
-        tree.toml("pyproject.toml").filter(|m| m.get("tool").is_some_and(|t| t.get("ruff").is_some()))
-    {
-        drop(manifest);
-        let (exec, fix) = ("ruff check \"$@\"", "ruff check --fix \"$@\"");
-        checks.push((
-            Check::new("ruff", &["**/*.py"], exec, Some(fix)),
-            "pyproject.toml, tool.ruff".to_owned(),
-        ));
+    if let Some((ruff, link, place)) = python::ruff(tree) {
+        let (exec, fix) = (format!("{ruff} check \"$@\""), format!("{ruff} check --fix \"$@\""));
+        let check = Check::new("ruff", &["**/*.py"], &exec, Some(&fix));
+        checks.push((Check { link: link.map(str::to_owned), ..check }, place));
     }
     if let Some(dir) = package::roots(tree, &["go.work", "go.mod"]).first() {
         let (exec, fix) = ("test -z \"$(gofmt -l \"$@\" | tee /dev/stderr)\"", "gofmt -w \"$@\"");
@@ -96,6 +98,9 @@ pub(super) fn table(check: &Check, origin: &str) -> String {
         quote::list(&check.files),
         quote::string(&check.exec),
     );
+    if let Some(link) = &check.link {
+        text.push_str(&format!("link = {}\n", quote::list(std::slice::from_ref(link))));
+    }
     if let Some(fix) = &check.fix {
         text.push_str(&format!("fix = {}\n", quote::string(fix)));
     }

@@ -77,6 +77,7 @@ fn task_names(projects: &mut Projects, names: &BTreeMap<String, String>) -> BTre
     for (dir, project) in projects {
         let (mut tasks, mut processes) = (Names::default(), Names::default());
         let mut first: BTreeMap<(String, bool), (String, String)> = BTreeMap::new();
+        give_way(&mut project.drafts);
         for draft in project.drafts.iter_mut().filter(|draft| draft.off.is_none()) {
             let wish = (legal(&draft.wish), draft.is_process);
             if let Some((local, origin)) = first.get(&wish).filter(|_| draft.yields) {
@@ -97,6 +98,17 @@ fn task_names(projects: &mut Projects, names: &BTreeMap<String, String>) -> BTre
         }
     }
     named
+}
+
+/// A guess is left out where somebody wrote down how it is done.
+fn give_way(drafts: &mut [Draft]) {
+    let is_written = |draft: &&Draft| draft.off.is_none() && !draft.is_process && draft.yields;
+    let written: BTreeMap<String, String> =
+        drafts.iter().filter(is_written).map(|draft| (legal(&draft.wish), draft.origin.clone())).collect();
+    for draft in drafts.iter_mut().filter(|draft| draft.is_guess && draft.off.is_none()) {
+        let better = written.get(&legal(&draft.wish));
+        draft.off = better.map(|origin| format!("{origin} does it, and what this needs is declared nowhere"));
+    }
 }
 
 /// What reads a whole directory begins once the lock files are there that are written beneath it: they would change

@@ -37,6 +37,8 @@ pub(super) struct Draft {
     pub(super) exec: Option<String>,
     /// Why it is commented out.
     pub(super) off: Option<String>,
+    /// Whether it may need something that is not there: one of its name that another file has is the better one.
+    pub(super) is_guess: bool,
     /// Whether it is left out where a task of its name was proposed already.
     pub(super) yields: bool,
 }
@@ -89,7 +91,10 @@ pub(super) type Projects = BTreeMap<String, Project>;
 /// The names that are given in a directory so far.
 pub(super) fn taken(projects: &Projects, dir: &str) -> BTreeSet<String> {
     let drafts = projects.get(dir).into_iter().flat_map(|project| &project.drafts);
-    drafts.filter(|draft| draft.off.is_none() && !draft.is_process).map(|draft| legal(&draft.wish)).collect()
+    drafts
+        .filter(|draft| draft.off.is_none() && !draft.is_process && !draft.is_guess)
+        .map(|draft| legal(&draft.wish))
+        .collect()
 }
 
 /// The project of a directory, which calls itself so.

@@ -1,5 +1,8 @@
 //! `pyproject.toml`: packages are installed, and what is set up to look at the sources becomes tasks.
 
+mod installer;
+mod needs;
+
 use toml::{Table, Value};
 
 use super::{
@@ -8,20 +11,13 @@ use super::{
     tree::Tree,
 };
 
+use installer::Installer;
+use needs::Needs;
+
 const MANIFEST: &str = "pyproject.toml";
 const TOOL: &str = "python";
 /// What Python and its installers leave among the sources.
 const MADE: &[&str] = &["**/__pycache__/**", "**/*.egg-info/**"];
-
-/// How packages get here, and how their programs are started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Installer {
-    /// None: nothing is installed.
-    pub(super) install: Option<&'static str>,
-    pub(super) lock: Option<&'static str>,
-    /// In front of the name of a program.
-    pub(super) run: &'static str,
-}
 
 pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
     for root in package::roots(tree, &[MANIFEST]) {
@@ -36,11 +32,25 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
         add_package(
             tree,
             projects,
-            &Package { dir: &root, root: &root, members: &members, manifest: &own, installer },
+            &Package {
+                dir: &root,
+                root: &root,
+                members: &members,
+                manifest: &own,
+                of_root: &own,
+                installer: &installer,
+            },
         );
         for dir in &members {
             let Some(manifest) = tree.toml(&paths::join(dir, MANIFEST)) else { continue };
-            let package = Package { dir, root: &root, members: &members, manifest: &manifest, installer };
+            let package = Package {
+                dir,
+                root: &root,
+                members: &members,
+                manifest: &manifest,
+                of_root: &own,
+                installer: &installer,
+            };
             add_package(tree, projects, &package);
         }
     }
@@ -51,7 +61,8 @@ struct Package<'a> {
     root: &'a str,
     members: &'a [String],
     manifest: &'a Table,
-    installer: Installer,
+    of_root: &'a Table,
+    installer: &'a Installer,
 }
 
 fn lookup<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
@@ -60,72 +71,53 @@ fn lookup<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
     names.try_fold(first, |value, name| value.get(name))
 }
 
-impl Installer {
-    /// As the lock file says, else what the manifest is written for.
-    pub(super) fn of(tree: &Tree<'_>, dir: &str, manifest: &Table) -> Self {
-        let backend =
-            lookup(manifest, "build-system.build-backend").and_then(Value::as_str).unwrap_or_default();
-        let has = |name: &str| tree.has(&paths::join(dir, name));
-        let is_poetry = lookup(manifest, "tool.poetry").is_some() || backend.starts_with("poetry");
-        let is_uv = lookup(manifest, "tool.uv").is_some() || backend.starts_with("uv_build");
-        let (uv, poetry) = (has("uv.lock"), has("poetry.lock"));
-        if uv || is_uv && !poetry {
-            let install = if uv { "uv sync --locked" } else { "uv sync" };
-            return Self { install: Some(install), lock: uv.then_some("uv.lock"), run: "uv run " };
-        }
-        if poetry || is_poetry {
-            let lock = poetry.then_some("poetry.lock");
-            return Self { install: Some("poetry install --no-interaction"), lock, run: "poetry run " };
-        }
-        let is_package = manifest.contains_key("project") || manifest.contains_key("build-system");
-        let install = match (is_package, has("requirements.txt")) {
-            (true, true) => "python3 -m venv .venv\n.venv/bin/pip install -r requirements.txt -e .\n",
-            (true, false) => "python3 -m venv .venv\n.venv/bin/pip install -e .\n",
-            (false, true) => "python3 -m venv .venv\n.venv/bin/pip install -r requirements.txt\n",
-            (false, false) => return Self { install: None, lock: None, run: "python3 -m " },
-        };
-        let lock = has("requirements.txt").then_some("requirements.txt");
-        Self { install: Some(install), lock, run: ".venv/bin/python -m " }
-    }
-}
-
 fn add_package(tree: &Tree<'_>, projects: &mut Projects, package: &Package<'_>) {
-    let Package { dir, root, members, manifest, installer } = *package;
+    let Package { dir, root, manifest, .. } = *package;
     let name =
         ["project.name", "tool.poetry.name"].into_iter().find_map(|path| lookup(manifest, path)?.as_str());
-    let mut drafts = Vec::new();
-    if let Some(install) = installer.install.filter(|_| dir == root) {
-        let mut inputs = vec![MANIFEST.to_owned()];
-        inputs.extend(members.iter().map(|dir| paths::literal(root, &paths::join(dir, MANIFEST))));
-        inputs.extend(installer.lock.map(str::to_owned));
-        drafts.push(Draft {
-            key: key(dir, TOOL, "install"),
-            tool: TOOL,
-            wish: "install".to_owned(),
-            origin: [MANIFEST].into_iter().chain(installer.lock).collect::<Vec<_>>().join(" and "),
-            inputs,
-            locks: installer.lock.is_none(),
-            exec: Some(install.to_owned()),
-            ..Draft::default()
-        });
-    }
-    for (tool, place) in tools(tree, dir, root, manifest) {
-        drafts.push(task(tree, package, tool, &place));
-    }
+    let tools = tools(tree, dir, manifest, dir == root);
+    let install = if dir == root { install(tree, package, &tools) } else { None };
+    let mut drafts: Vec<Draft> = install.into_iter().collect();
+    drafts.extend(tools.into_iter().map(|(tool, place)| task(tree, package, tool, &place)));
     let project = project(projects, dir, name);
     project.drafts.extend(drafts);
     project.makes(MADE.iter().copied());
 }
 
-/// A tool: how its task is called, and what is started.
-type Tool = (&'static str, &'static str);
+/// The task that installs, at the root.
+fn install(tree: &Tree<'_>, package: &Package<'_>, tools: &[(Tool, String)]) -> Option<Draft> {
+    let Package { dir, root, members, manifest, installer, .. } = *package;
+    let mut inputs = vec![MANIFEST.to_owned()];
+    inputs.extend(members.iter().map(|dir| paths::literal(root, &paths::join(dir, MANIFEST))));
+    inputs.extend(installer.files.iter().map(|file| (*file).to_owned()));
+    let draft = Draft {
+        key: key(dir, TOOL, "install"),
+        tool: TOOL,
+        wish: "install".to_owned(),
+        origin: installer.origin(),
+        inputs,
+        locks: !installer.is_locked,
+        ..Draft::default()
+    };
+    let programs: Vec<&str> = tools.iter().map(|(tool, _)| tool.program).collect();
+    let needs = Needs::of(tree, dir, manifest, installer.lists(), &programs);
+    installer.install(draft, &needs, !members.is_empty())
+}
 
-const PYTEST: Tool = ("test", "pytest");
-const RUFF: Tool = ("lint", "ruff check");
-const MYPY: Tool = ("typecheck", "mypy .");
+/// A tool: how its task is called, its program, and what is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Tool {
+    name: &'static str,
+    program: &'static str,
+    command: &'static str,
+}
 
-/// The tools that are set up, and where that is said.
-fn tools(tree: &Tree<'_>, dir: &str, root: &str, manifest: &Table) -> Vec<(Tool, String)> {
+const PYTEST: Tool = Tool { name: "test", program: "pytest", command: "pytest" };
+const RUFF: Tool = Tool { name: "lint", program: "ruff", command: "ruff check" };
+const MYPY: Tool = Tool { name: "typecheck", program: "mypy", command: "mypy ." };
+
+/// The tools that are set up, and where that is said; of those of the root also the ones that are only declared.
+fn tools(tree: &Tree<'_>, dir: &str, manifest: &Table, is_root: bool) -> Vec<(Tool, String)> {
     let in_manifest = |path: &str| lookup(manifest, path).map(|_| format!("{MANIFEST}, {path}"));
     let in_file = |names: &[&str]| tree.first_of(dir, names).map(str::to_owned);
     let in_section = |file: &'static str, section: &str| {
@@ -140,49 +132,45 @@ fn tools(tree: &Tree<'_>, dir: &str, root: &str, manifest: &Table) -> Vec<(Tool,
     let mypy = in_manifest("tool.mypy")
         .or_else(|| in_file(&["mypy.ini"]))
         .or_else(|| in_section("setup.cfg", "[mypy]"));
-    let found = [(PYTEST, pytest), (RUFF, ruff), (MYPY, mypy)];
-    let mut found: Vec<(Tool, String)> =
-        found.into_iter().filter_map(|(tool, place)| Some((tool, place?))).collect();
-    // Nothing is said, but somebody needs it.
-    let needs = |tool: Tool| {
-        let word = tool.1.split(' ').next().unwrap_or_default();
-        let asked = [
-            "dependency-groups.dev",
-            "project.optional-dependencies.dev",
-            "project.optional-dependencies.test",
-            "dependency-groups.test",
-        ];
-        let listed = asked.iter().any(|path| {
-            let list = sources::toml_strings(lookup(manifest, path));
-            list.iter().any(|need| need.split(|c: char| !c.is_ascii_alphanumeric()).next() == Some(word))
-        });
-        listed || lookup(manifest, &format!("tool.poetry.group.dev.dependencies.{word}")).is_some()
+    let declared = |tool: Tool| {
+        (is_root && needs::is_declared(tree, dir, manifest, &[], tool.program)).then(|| MANIFEST.to_owned())
     };
-    for tool in [PYTEST, RUFF, MYPY] {
-        if dir == root && needs(tool) && !found.iter().any(|(known, _)| *known == tool) {
-            found.push((tool, MANIFEST.to_owned()));
-        }
-    }
-    found
+    let found = [(PYTEST, pytest), (RUFF, ruff), (MYPY, mypy)].into_iter();
+    found.filter_map(|(tool, place)| Some((tool, place.or_else(|| declared(tool))?))).collect()
 }
 
-fn task(tree: &Tree<'_>, package: &Package<'_>, (name, command): Tool, place: &str) -> Draft {
-    let Package { dir, root, members, installer, .. } = *package;
+fn task(tree: &Tree<'_>, package: &Package<'_>, tool: Tool, place: &str) -> Draft {
+    let Package { dir, root, members, manifest, installer, .. } = *package;
     let (mut reads, mut inputs) = (vec![dir.to_owned()], Vec::new());
     if dir != root {
         // Members import one another without saying so in one form.
         reads.extend(members.iter().filter(|other| *other != dir).cloned());
         inputs.extend(sources::there(tree, dir, root, &[MANIFEST, "uv.lock"]));
     }
+    let is_declared = needs::is_declared(tree, dir, manifest, installer.lists(), tool.program)
+        || needs::is_declared(tree, root, package.of_root, installer.lists(), tool.program);
+    let remark = (!is_declared).then(|| format!("Nothing here declares {}.", tool.program));
     Draft {
-        key: key(dir, TOOL, name),
+        key: key(dir, TOOL, tool.name),
         tool: TOOL,
-        wish: name.to_owned(),
+        wish: tool.name.to_owned(),
         origin: place.to_owned(),
+        remarks: remark.into_iter().collect(),
+        is_guess: !is_declared,
         after: vec![key(root, TOOL, "install")],
         reads,
         inputs,
-        exec: Some(format!("{}{command}", installer.run)),
+        exec: Some(installer.command(tool.program, tool.command, is_declared)),
         ..Draft::default()
     }
+}
+
+/// How a check starts ruff, where it is set up, and the directory it needs for that.
+pub(super) fn ruff(tree: &Tree<'_>) -> Option<(String, Option<&'static str>, String)> {
+    let manifest = tree.toml(MANIFEST)?;
+    let installer = Installer::of(tree, "", &manifest);
+    let (_, place) = tools(tree, "", &manifest, true).into_iter().find(|(tool, _)| *tool == RUFF)?;
+    let is_declared = needs::is_declared(tree, "", &manifest, installer.lists(), RUFF.program);
+    let (command, link) = installer.checking(RUFF.program, is_declared);
+    Some((command, link, place))
 }

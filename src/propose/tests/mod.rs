@@ -1,6 +1,7 @@
 //! Tables for each reader, and what whole proposals hold to.
 
 mod proposals;
+mod python;
 mod readers;
 mod text;
 

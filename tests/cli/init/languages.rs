@@ -159,7 +159,8 @@ esac"#;
     fake(&mut tree, "uv", uv);
     tree.write(
         "pyproject.toml",
-        "[project]\nname = 'the.app'\n[tool.pytest.ini_options]\n[tool.ruff]\n[tool.mypy]\n",
+        "[project]\nname = 'the.app'\n[tool.pytest.ini_options]\n[tool.ruff]\n[tool.mypy]\n[dependency-groups]\n\
+         dev = ['pytest>8', 'ruff', 'mypy']\n",
     );
     tree.write("uv.lock", "");
     tree.write("app/__init__.py", "");
@@ -194,7 +195,7 @@ fn pip_and_poetry_are_told_apart() {
         ),
         (
             &["uv.lock", "requirements.txt"],
-            "[project]\nname = 'a'\n[tool.pytest]\n",
+            "[project]\nname = 'a'\ndependencies = ['pytest']\n[tool.pytest]\n",
             "uv sync --locked",
             "uv run pytest",
         ),
