@@ -1,6 +1,6 @@
 //! `Cargo.toml`: each package of a workspace is built and tested after those it depends on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
@@ -35,6 +35,19 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
         root.drafts.splice(0..0, fetch);
         root.makes(["target/**"]);
     }
+}
+
+/// The editions of the packages of a workspace, by the names cargo has for them.
+pub(super) fn editions(tree: &Tree<'_>, root: &str) -> BTreeSet<String> {
+    let Some(workspace) = Workspace::read(tree, root.to_owned()) else { return BTreeSet::new() };
+    let shared =
+        workspace.manifests.get(root).and_then(|own| own.get("workspace")?.get("package")?.get("edition"));
+    let packages = workspace.manifests.values().filter_map(|manifest| manifest.get("package"));
+    let edition = |package: &Value| match package.get("edition") {
+        Some(Value::Table(_)) => shared?.as_str().map(str::to_owned),
+        own => Some(own.and_then(Value::as_str).unwrap_or("2015").to_owned()),
+    };
+    packages.filter_map(edition).collect()
 }
 
 impl Workspace {

@@ -1,6 +1,7 @@
 //! `[checks.<name>]`: tools that look at single files.
 
 use super::{
+    cargo,
     draft::{Projects, project},
     name, package, paths, python, quote,
     tree::Tree,
@@ -13,6 +14,8 @@ pub(super) struct Check {
     exec: String,
     files: Vec<String>,
     fix: Option<String>,
+    /// Whether it is not given the names of the files.
+    looks_around: bool,
     /// An ignored directory it cannot do without.
     link: Option<String>,
 }
@@ -24,6 +27,7 @@ impl Check {
             exec: exec.to_owned(),
             files: files.iter().map(|glob| (*glob).to_owned()).collect(),
             fix: fix.map(str::to_owned),
+            looks_around: false,
             link: None,
         }
     }
@@ -32,9 +36,10 @@ impl Check {
         Self { link: Some("node_modules".to_owned()), ..self }
     }
 
-    /// A local hook of pre-commit, which gets the names of all files.
-    pub(super) fn of_hook(id: &str, entry: &str) -> Self {
-        Self::new(id, &["**"], &format!("{entry} \"$@\""), None)
+    /// A hook of pre-commit that is a command of the project's own.
+    pub(super) fn of_hook(id: &str, files: Vec<String>, entry: &str, is_given: bool) -> Self {
+        let exec = if is_given { format!("{entry} \"$@\"") } else { entry.to_owned() };
+        Self { files, looks_around: !is_given, ..Self::new(id, &[], &exec, None) }
     }
 }
 
@@ -48,18 +53,11 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
 /// Well-known tools, and what says that they are used.
 fn known(tree: &Tree<'_>) -> Vec<(Check, String)> {
     let mut checks = Vec::new();
-    if let Some(dir) = package::roots(tree, &["Cargo.toml"]).first() {
-        let place = paths::join(dir, "Cargo.toml");
-        let edition = tree.toml(&place).and_then(|manifest| {
-            let edition = |table: &str| manifest.get(table)?.get("edition")?.as_str().map(str::to_owned);
-            let inherited =
-                manifest.get("workspace").and_then(|w| w.get("package")?.get("edition")?.as_str());
-            edition("package").or_else(|| inherited.map(str::to_owned))
-        });
-        let edition = paths::word(edition.as_deref().unwrap_or("2015"));
-        let exec = format!("rustfmt --check --edition {edition} \"$@\"");
-        let fix = format!("rustfmt --edition {edition} \"$@\"");
-        checks.push((Check::new("rustfmt", &["**/*.rs"], &exec, Some(&fix)), place));
+    let roots = package::roots(tree, &["Cargo.toml"]);
+    for dir in &roots {
+        let name = if roots.len() > 1 { format!("rustfmt-{dir}") } else { "rustfmt".to_owned() };
+        let check = rustfmt(tree, dir, &name);
+        checks.extend(check.map(|check| (check, paths::join(dir, "Cargo.toml"))));
     }
     if let Some(package) = tree.json("package.json") {
         let has = |name: &str| package.get("devDependencies").is_some_and(|needs| needs.get(name).is_some());
@@ -89,13 +87,36 @@ fn known(tree: &Tree<'_>) -> Vec<(Check, String)> {
     checks
 }
 
+/// A file does not say of which edition it is. Where there are several, cargo knows.
+fn rustfmt(tree: &Tree<'_>, dir: &str, name: &str) -> Option<Check> {
+    let editions: Vec<String> = cargo::editions(tree, dir).into_iter().collect();
+    let files = [paths::join(&paths::literal("", dir), "**/*.rs")];
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    match editions.as_slice() {
+        [] => None,
+        [edition] => {
+            let edition = paths::word(edition);
+            let exec = format!("rustfmt --check --edition {edition} \"$@\"");
+            let fix = format!("rustfmt --edition {edition} \"$@\"");
+            Some(Check::new(name, &files, &exec, Some(&fix)))
+        }
+        _ => {
+            let manifest = paths::word(&paths::join(dir, "Cargo.toml"));
+            let fix = format!("cargo fmt --all --manifest-path {manifest}");
+            let exec = format!("{fix} --check");
+            Some(Check { looks_around: true, ..Check::new(name, &files, &exec, Some(&fix)) })
+        }
+    }
+}
+
 /// The table as text.
 pub(super) fn table(check: &Check, origin: &str) -> String {
     let mut text = format!(
-        "{}\n[checks.{}]\nfiles = {}\npass_files = true\nexec = {}\n",
+        "{}\n[checks.{}]\nfiles = {}\n{}exec = {}\n",
         quote::comment(&format!("from {origin}")),
         name::legal(&check.name),
         quote::list(&check.files),
+        if check.looks_around { "" } else { "pass_files = true\n" },
         quote::string(&check.exec),
     );
     if let Some(link) = &check.link {

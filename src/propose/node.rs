@@ -2,6 +2,7 @@
 
 pub(super) mod calls;
 mod manager;
+pub(super) mod members;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -34,7 +34,8 @@ fn draft(dir: &str, name: &str, command: &str) -> Draft {
         () if is_ours(command) => Some("devtask would put something in the place of its `${…}`"),
         () => None,
     };
-    let mut remarks = Vec::new();
+    // A Procfile is a list of what is to be up.
+    let mut remarks = vec!["devtask up starts it.".to_owned()];
     if command.contains("$PORT") || command.contains("${PORT}") {
         remarks.push(
             "$PORT has to be set: ports.http.allocate = 5000 and env.PORT = \"${ports.http}\" do it"
@@ -56,7 +57,7 @@ fn draft(dir: &str, name: &str, command: &str) -> Draft {
 }
 
 /// Whether a text has a reference that devtask substitutes. In a text that is not ours it means something else.
-fn is_ours(text: &str) -> bool {
+pub(super) fn is_ours(text: &str) -> bool {
     let ours = ["root", "project", "git", "ports", "config"];
     text.split("${").skip(1).any(|rest| {
         let first = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();

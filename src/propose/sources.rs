@@ -33,7 +33,11 @@ impl Made {
         let own = own.filter(|made| !anywhere.contains(&format!("**/{made}")));
         let but: BTreeSet<&String> = own.chain(&anywhere).collect();
         let place = paths::literal(from, dir);
-        let but = but.into_iter().map(|made| format!("!{}", paths::join(&place, made)));
+        // What it says of a task counts anyway.
+        let own_file =
+            if self.0.keys().any(|other| is_nested(&other)) { "**/devtask.toml" } else { "devtask.toml" };
+        let but = but.into_iter().map(String::as_str).chain([own_file]);
+        let but = but.map(|made| format!("!{}", paths::join(&place, made)));
         [paths::join(&place, "**")].into_iter().chain(but).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{MANIFEST, Workspace, calls::Scripts};
+use super::{MANIFEST, Workspace, calls::Scripts, members};
 use crate::propose::{
     draft::{Draft, key},
     nature::{self, Nature},
@@ -59,13 +59,34 @@ impl Maker<'_> {
             }
             _ => None,
         };
-        if self.scripts.is_list(name) && draft.off.is_none() && nature.is_work() {
+        let of_members = if draft.off.is_none() && nature.is_work() { self.of_members(name) } else { None };
+        if let Some(after) = of_members {
+            draft.off = after.is_empty().then(|| "the tasks of the members do that".to_owned());
+            draft.exec = draft.exec.filter(|_| draft.off.is_some());
+            draft.after = after;
+        } else if self.scripts.is_list(name) && draft.off.is_none() && nature.is_work() {
             draft.after = self.scripts.calls(name).iter().map(|name| self.key(name)).collect();
             draft.exec = None;
         } else if nature.is_work() {
             self.describe(&mut draft, name, nature);
         }
         draft
+    }
+
+    /// Of a script of the root that does nothing but run scripts of all members: their tasks.
+    fn of_members(&self, name: &str) -> Option<Vec<String>> {
+        if self.dir != self.workspace.root || self.workspace.packages.len() < 2 {
+            return None;
+        }
+        let called = members::called(self.scripts.text(name))?;
+        let others = self.workspace.packages.iter().filter(|(dir, _)| *dir != self.dir);
+        let mut keys = Vec::new();
+        for (dir, package) in others {
+            let scripts = Scripts::of(package);
+            let there = called.iter().filter(|name| scripts.has(name) && scripts.nature(name).is_work());
+            keys.extend(there.map(|name| key(dir, "node", name)));
+        }
+        Some(keys)
     }
 
     /// What a task reads, makes, and comes after.

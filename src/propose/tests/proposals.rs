@@ -85,11 +85,11 @@ fn what_git_ignores_is_not_left_out_again() {
     let package = r#"{"main": "dist/x.js", "scripts": {"build": "tsc", "lint": "eslint"}}"#;
     let building = r#"{"scripts": {"build": "tsc -b", "lint": "eslint"}}"#;
     for (package, ignored, patterns) in [
-        (building, "node_modules", &["**", "!**/*.tsbuildinfo"][..]),
-        (building, "node_modules\n*.tsbuildinfo\n", &["**"]),
-        (package, "", &["**", "!dist/**", "!node_modules/**"]),
-        (package, "dist/\n/node_modules\n", &["**"]),
-        (package, "**/node_modules/**\n", &["**", "!dist/**"]),
+        (building, "node_modules", &["**", "!**/*.tsbuildinfo", "!devtask.toml"][..]),
+        (building, "node_modules\n*.tsbuildinfo\n", &["**", "!devtask.toml"]),
+        (package, "", &["**", "!dist/**", "!node_modules/**", "!devtask.toml"]),
+        (package, "dist/\n/node_modules\n", &["**", "!devtask.toml"]),
+        (package, "**/node_modules/**\n", &["**", "!dist/**", "!devtask.toml"]),
     ] {
         let proposal = of(&[("package.json", package), (".gitignore", ignored)]);
         let table = table(&proposal, "devtask.toml");
@@ -246,4 +246,53 @@ fn outputs_are_named_where_they_are_sure() {
         table(&proposal, "devtask.toml")["tasks"]["install"].get("outputs").is_some()
     };
     assert!(!made("x: y\n") && made("nodeLinker: node-modules\n"));
+}
+
+#[test]
+fn what_the_members_do_the_root_does_not_do_again() {
+    let root = r#"{"name": "root", "workspaces": ["*"], "scripts": {"build": "npm run build -ws", "lint": "turbo run lint",
+        "test": "npm run test -ws && node all.js"}}"#;
+    let a = r#"{"name": "a", "scripts": {"build": "x", "test": "x"}}"#;
+    let proposal = of(&[("package.json", root), ("a/package.json", a)]);
+    let table = table(&proposal, "devtask.toml");
+    let build = &table["tasks"]["build"];
+    assert!(build.get("exec").is_none(), "{build:?}");
+    assert_eq!(build["after"].as_array().unwrap()[0].as_str(), Some("a:build"));
+    assert!(table["tasks"].get("lint").is_none(), "no member has it");
+    assert!(proposal.files[0].1.contains("left out: the tasks of the members do that"));
+    assert!(table["tasks"]["test"].get("exec").is_some(), "it does more");
+}
+
+#[test]
+fn rustfmt_is_told_the_edition_of_the_members() {
+    let package = |edition: &str| format!("[package]\nname = 'x'\n{edition}");
+    let virtual_root = "[workspace]\nmembers = ['*']\n[workspace.package]\nedition = '2021'\n";
+    for (root, a, b, exec) in [
+        (virtual_root, "edition = '2024'", "edition = '2024'", "rustfmt --check --edition 2024 \"$@\""),
+        (
+            virtual_root,
+            "edition.workspace = true",
+            "edition = '2021'",
+            "rustfmt --check --edition 2021 \"$@\"",
+        ),
+        (virtual_root, "", "", "rustfmt --check --edition 2015 \"$@\""),
+        (
+            virtual_root,
+            "edition = '2018'",
+            "edition = '2024'",
+            "cargo fmt --all --manifest-path Cargo.toml --check",
+        ),
+    ] {
+        let files = [("Cargo.toml", root), ("a/Cargo.toml", &package(a)), ("b/Cargo.toml", &package(b))];
+        let table = table(&of(&files), "devtask.toml");
+        let check = &table["checks"]["rustfmt"];
+        assert_eq!(check["exec"].as_str(), Some(exec));
+        assert_eq!(check.get("pass_files").is_some(), exec.contains("$@"));
+    }
+    let two =
+        [("one/Cargo.toml", package("edition = '2018'")), ("two/Cargo.toml", package("edition = '2024'"))];
+    let two: Vec<(&str, &str)> = two.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let table = table(&of(&two), "devtask.toml");
+    assert_eq!(table["checks"]["rustfmt-one"]["files"][0].as_str(), Some("one/**/*.rs"));
+    assert!(table["checks"]["rustfmt-two"]["exec"].as_str().unwrap().contains("2024"));
 }

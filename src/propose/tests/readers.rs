@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::propose::{go, hooks, just, make, node, procfile, runner::Entry, taskfile};
+use crate::propose::{checks, go, hooks, just, make, node, procfile, runner::Entry, taskfile};
 
 fn names(entries: &[Entry]) -> Vec<String> {
     let one = |entry: &Entry| {
@@ -177,5 +177,92 @@ fn scripts_that_call_scripts() {
         ("number", false),
     ] {
         assert_eq!(scripts.has(name), is_there, "{name}");
+    }
+}
+
+#[test]
+fn hooks_that_are_commands_become_checks() {
+    for (hook, table) in [
+        (json!({"entry": "x"}), Ok(&["files = [\"**\"]\npass_files = true\nexec = \"x \\\"$@\\\"\"\n"][..])),
+        (
+            json!({"entry": "x", "args": ["-a", "b c"], "pass_filenames": false}),
+            Ok(&["]\nexec = \"x -a 'b c'\"\n"]),
+        ),
+        (json!({"entry": "x", "types": ["python"]}), Ok(&["files = [\"**/*.{py,pyi}\"]"])),
+        (json!({"entry": "x", "types_or": ["rust", "toml"]}), Ok(&["files = [\"**/*.rs\", \"**/*.toml\"]"])),
+        (json!({"entry": "x", "types": ["file", "text"]}), Ok(&["files = [\"**\"]"])),
+        (
+            json!({"entry": "x", "types": ["rust"], "files": "^src/", "exclude": r"^src/gen\.rs$"}),
+            Ok(&["files = [\"src/**/*.rs\", \"!src/gen.rs\"]"]),
+        ),
+        (json!({"entry": "x.sh", "language": "script"}), Ok(&["exec = \"./x.sh "])),
+        (json!({"entry": "TODO.*", "language": "pygrep"}), Err(": no line may match TODO.*")),
+        (json!({"entry": "x", "language": "python"}), Err(" (pre-commit installs it: language python): x")),
+        (json!({"entry": "x", "types": ["binary"]}), Err(" (types binary): x")),
+        (json!({"entry": "x", "types": ["python", "executable"]}), Err(" (types python, executable): x")),
+        (json!({"entry": "x", "files": "(a|b).*"}), Err(" (files (a|b).*): x")),
+        (json!({"entry": "x", "stages": ["commit-msg"]}), Err(" (stages commit-msg): x")),
+        (json!({"entry": "x ${root}"}), Err(" (devtask would")),
+        (json!({}), Err(" (no command)")),
+    ] {
+        let mut own = hook.clone();
+        own["id"] = json!("h");
+        let hook = &hooks::hooks(&json!({"repos": [{"repo": "local", "hooks": [own]}]}))[0];
+        match (hooks::check(hook).map(|check| checks::table(&check, "here")), table) {
+            (Ok(text), Ok(parts)) => assert!(parts.iter().all(|part| text.contains(part)), "{text}"),
+            (Err(remark), Err(begin)) => assert!(remark.starts_with(begin), "{remark}"),
+            (other, _) => panic!("{hook:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn plain_regular_expressions() {
+    for (regex, pattern) in [
+        (r"\.py$", Some("**/*.py")),
+        (r"\.(js|ts)$", Some("**/*.{js,ts}")),
+        (r"\.(?:js|ts)$", Some("**/*.{js,ts}")),
+        ("^src/", Some("src/**")),
+        (r"^a/b\.txt$", Some("a/b.txt")),
+        ("^src", None),
+        ("src/", None),
+        ("^(a|b)/", None),
+        (r"^a\d/", None),
+        ("^.*/", None),
+        ("^/", None),
+        (r".py$", None),
+        ("", None),
+    ] {
+        assert_eq!(hooks::selection::pattern(regex).as_deref(), pattern, "{regex}");
+    }
+}
+
+#[test]
+fn commands_for_all_members() {
+    for (command, names) in [
+        ("npm run build -ws", Some(&["build"][..])),
+        ("npm run build --workspaces --if-present", Some(&["build"])),
+        ("npm test --workspaces", Some(&["test"])),
+        ("npm run build -w a", None),
+        ("npm run build", None),
+        ("pnpm -r build", Some(&["build"])),
+        ("pnpm -r run build", Some(&["build"])),
+        ("pnpm build", None),
+        ("pnpm -r --filter a build", None),
+        ("yarn workspaces foreach -At run build", Some(&["build"])),
+        ("turbo run build lint", Some(&["build", "lint"])),
+        ("npx turbo build", Some(&["build"])),
+        ("turbo prune x", None),
+        ("turbo run build --filter=web", None),
+        ("lerna run build --stream", Some(&["build"])),
+        ("nx run-many -t build test", Some(&["build", "test"])),
+        ("nx run-many --target=build", Some(&["build"])),
+        ("nx affected -t build", None),
+        ("npm run build -ws && x", None),
+        ("npm run build -ws -- --prod", None),
+        ("", None),
+    ] {
+        let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(node::members::called(command), names, "{command}");
     }
 }

@@ -59,3 +59,26 @@ fn what_composer_installed() {
     runs_once(&tree, "b:install");
     after(&tree, |t| t.remove("lib/vendor"), "b:install");
 }
+
+#[test]
+fn the_environment_of_python() {
+    let mut tree = Sandbox::new();
+    fake(&mut tree, "uv", "mkdir -p .venv");
+    fake(
+        &mut tree,
+        "python3",
+        "mkdir -p .venv/bin; printf '#!/bin/sh\\n' | tee .venv/bin/pip > .venv/bin/python; chmod +x .venv/bin/*",
+    );
+    let manifest = "[project]\nname = 'it'\ndependencies = ['pytest']\n[tool.pytest]\n";
+    tree.write("pyproject.toml", manifest);
+    for lock in ["README", "uv.lock"] {
+        tree.write(lock, "");
+        adopt(&tree);
+        runs_once(&tree, "it:install it:test");
+        after(&tree, |t| t.remove(".venv"), "it:install");
+        assert!(tree.exists(".venv/.devtask-installed"));
+        tree.remove("devtask.toml");
+        tree.remove(".devtask");
+        tree.remove(".venv");
+    }
+}

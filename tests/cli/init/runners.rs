@@ -95,6 +95,7 @@ fn processes_of_a_procfile() {
     let proposed = adopt(&tree);
     assert!(proposed.out.contains("# from Procfile, release; left out: it is for deployments"), "{proposed}");
     assert!(proposed.out.contains("# [processes.odd]"), "{proposed}");
+    assert!(proposed.out.contains("# devtask up starts it.\n[processes.worker]\nexec = "), "{proposed}");
     tree.ok("run");
     tree.ok("up -d");
     crate::support::eventually("both are up", || tree.exists("web.txt") && tree.exists("worker.txt"));
@@ -136,4 +137,17 @@ fn hooks_are_told_of() {
     runs_once(&tree, "tree:build");
     tree.ok("check");
     assert_eq!(tree.read(".given"), "Makefile\ncheck.sh\ndevtask.toml\n");
+}
+
+#[test]
+fn a_comment_in_the_task_file_reruns_nothing() {
+    let mut tree = Sandbox::new();
+    fake(&mut tree, "go", "");
+    tree.write("Makefile", ".PHONY: test\ntest:\n\ttrue\n");
+    tree.write("a/go.mod", "module a\n");
+    adopt(&tree);
+    runs_once(&tree, "tree:test a:build a:vet a:test");
+    for file in ["devtask.toml", "a/devtask.toml"] {
+        after(&tree, |t| t.append(file, "# more\n"), "");
+    }
 }
