@@ -119,6 +119,9 @@ impl Workspace {
             inputs.push(paths::literal(dir, &paths::join(&self.root, "Cargo.lock")));
         }
         inputs.extend(sources::there(tree, dir, &self.root, &[".cargo/config.toml"]));
+        if let Some(above) = self.above(tree) {
+            inputs.extend(["Cargo.lock", MANIFEST].map(|name| paths::join(above, name)));
+        }
         if dir != self.root {
             let names = [MANIFEST, "rust-toolchain", "rust-toolchain.toml"];
             inputs.extend(sources::there(tree, dir, &self.root, &names));
@@ -146,11 +149,21 @@ impl Workspace {
                 ..Draft::default()
             }
         };
+        if self.above(tree).is_some() {
+            // What is built comes to lie above, out of our reach.
+            return vec![draft("build", false), draft("test", true)];
+        }
         let target = paths::relative(dir, &paths::join(&self.root, "target"));
         let mut build = draft("build", false);
         // What is built may lie elsewhere: the variables and settings of cargo say where.
         build.exec = Some(format!("cargo build && mkdir -p {}", paths::word(&target)));
         vec![build.marked(&target, &self.marker(dir)), draft("test", true)]
+    }
+
+    /// The root of the workspace it belongs to, where that lies above everything.
+    fn above<'t>(&self, tree: &Tree<'t>) -> Option<&'t str> {
+        let own = self.manifests.get(&self.root)?;
+        tree.cargo_above().filter(|_| self.root.is_empty() && !own.contains_key("workspace"))
     }
 
     /// The members share one directory.
@@ -164,7 +177,7 @@ impl Workspace {
 
     /// Without a lock file the first build would write it, and so change what it is made from.
     fn fetch(&self, tree: &Tree<'_>) -> Option<Draft> {
-        if tree.has(&paths::join(&self.root, "Cargo.lock")) {
+        if tree.has(&paths::join(&self.root, "Cargo.lock")) || self.above(tree).is_some() {
             return None;
         }
         let manifests = self.manifests.keys().map(|dir| paths::join(dir, MANIFEST));

@@ -54,7 +54,8 @@ pub(super) fn add(tree: &Tree<'_>, projects: &mut Projects) {
 fn known(tree: &Tree<'_>) -> Vec<(Check, String)> {
     let mut checks = Vec::new();
     let roots = package::roots(tree, &["Cargo.toml"]);
-    for dir in &roots {
+    // The workspace that a single package belongs to looks at it, too.
+    for dir in roots.iter().filter(|dir| !dir.is_empty() || tree.cargo_above().is_none()) {
         let name = if roots.len() > 1 { format!("rustfmt-{dir}") } else { "rustfmt".to_owned() };
         let check = rustfmt(tree, dir, &name);
         checks.extend(check.map(|check| (check, paths::join(dir, "Cargo.toml"))));

@@ -6,22 +6,33 @@ use super::{
     Found,
     draft::{Draft, Project, Projects},
     edges::{Named, edges},
+    existing::Existing,
     name::{Names, legal},
     paths,
     quote::{comment, list, string},
     sources::Made,
+    tree::Tree,
 };
 
 /// The files, the root's first, and how many tasks and processes are in them.
-pub(super) fn compose(found: &Found, made: &Made, mut projects: Projects) -> (Vec<(String, String)>, usize) {
+pub(super) fn compose(
+    tree: &Tree<'_>,
+    found: &Found,
+    made: &Made,
+    existing: &Existing,
+    mut projects: Projects,
+) -> (Vec<(String, String)>, usize) {
     projects.retain(|dir, project| dir.is_empty() || !project.drafts.is_empty());
-    let names = project_names(found, &projects);
-    let named = task_names(&mut projects, &names);
+    let names = project_names(found, existing, &projects);
+    let named = task_names(&mut projects, existing, &names);
     after_locks(&mut projects);
     let edges = edges(&mut projects, &named);
     let members: Vec<&String> = projects.keys().filter(|dir| !dir.is_empty()).collect();
     let includes = includes(&members);
-    let tasks = projects.values().flat_map(|p| &p.drafts).filter(|draft| draft.off.is_none()).count();
+    let is_new = |dir: &String| existing.get(dir).is_none();
+    let new = projects.iter().filter(|(dir, _)| is_new(dir));
+    existing.tell(tree, &members.iter().copied().filter(|dir| is_new(dir)).collect::<Vec<_>>());
+    let tasks = new.clone().flat_map(|(_, p)| &p.drafts).filter(|draft| draft.off.is_none()).count();
     let text = |(dir, project): (&String, &Project)| {
         let mut file = String::new();
         if dir.is_empty() {
@@ -48,7 +59,7 @@ pub(super) fn compose(found: &Found, made: &Made, mut projects: Projects) -> (Ve
         project.remarks.iter().for_each(|line| file.push_str(&format!("{}\n", remark(line))));
         (paths::join(dir, "devtask.toml"), file)
     };
-    (projects.iter().map(text).collect(), tasks)
+    (new.map(text).collect(), tasks)
 }
 
 /// A remark keeps its indentation.
@@ -58,23 +69,43 @@ fn remark(line: &str) -> String {
 }
 
 /// What projects are called: as their manifests or their directories are, or by their whole paths.
-fn project_names(found: &Found, projects: &Projects) -> BTreeMap<String, String> {
+fn project_names(found: &Found, existing: &Existing, projects: &Projects) -> BTreeMap<String, String> {
     let mut names = Names::default();
     // Tasks of devenv's own names would be taken for its events.
     names.take(&["devenv".to_owned()]);
-    let wishes = |(dir, project): (&String, &Project)| {
-        let own = if dir.is_empty() { &found.name } else { paths::split(dir).1 };
-        let wish = project.wish.as_deref().filter(|wish| legal(wish) != "unnamed").unwrap_or(own);
+    let own = |dir: &String| if dir.is_empty() { found.name.clone() } else { paths::split(dir).1.to_owned() };
+    // Nobody changes a name that is given.
+    let given = projects.keys().filter_map(|dir| {
+        let file = existing.get(dir)?;
+        Some((dir.clone(), file.name.clone().unwrap_or_else(|| own(dir))))
+    });
+    let mut all: BTreeMap<String, String> = given.collect();
+    all.values().for_each(|name| drop(names.take(std::slice::from_ref(name))));
+    for (dir, project) in projects.iter().filter(|(dir, _)| existing.get(dir).is_none()) {
+        let own = own(dir);
+        let wish = project.wish.as_deref().filter(|wish| legal(wish) != "unnamed").unwrap_or(&own);
         let name = names.take(&[legal(wish), legal(&paths::join(dir, ""))]);
-        (dir.clone(), name)
-    };
-    projects.iter().map(wishes).collect()
+        all.insert(dir.clone(), name);
+    }
+    all
 }
 
 /// Names for what is no comment. What yields becomes one where its name is taken.
-fn task_names(projects: &mut Projects, names: &BTreeMap<String, String>) -> BTreeMap<String, Named> {
+fn task_names(
+    projects: &mut Projects,
+    existing: &Existing,
+    names: &BTreeMap<String, String>,
+) -> BTreeMap<String, Named> {
     let mut named = BTreeMap::new();
     for (dir, project) in projects {
+        if let Some(file) = existing.get(dir) {
+            // Of its tasks only those can be named that it has.
+            for draft in project.drafts.iter().filter(|draft| !draft.is_process) {
+                let named_as = |local| Named { project: names[dir].clone(), local, is_process: false };
+                named.extend(file.task(&draft.wish).map(|local| (draft.key.clone(), named_as(local))));
+            }
+            continue;
+        }
         let (mut tasks, mut processes) = (Names::default(), Names::default());
         let mut first: BTreeMap<(String, bool), (String, String)> = BTreeMap::new();
         give_way(&mut project.drafts);

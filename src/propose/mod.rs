@@ -14,6 +14,7 @@ mod compose;
 mod composer;
 mod draft;
 mod edges;
+mod existing;
 mod go;
 mod hooks;
 mod just;
@@ -35,6 +36,7 @@ mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use existing::includes;
 pub use tree::{Interest, interest};
 
 /// What was found in a directory and beneath it.
@@ -44,6 +46,8 @@ pub struct Found {
     pub name: String,
     /// The files whose names are of [`interest`], by their paths from the directory, with `/` between names.
     pub files: BTreeMap<String, Content>,
+    /// The root of a workspace of cargo above, with its lock file, as a path from here: `..` and so on.
+    pub cargo_above: Option<String>,
 }
 
 /// What is known of a file.
@@ -60,7 +64,8 @@ pub enum Content {
 /// What is proposed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proposal {
-    /// The task files, by their paths from the directory, the root's first.
+    /// The task files, by their paths from the directory, the root's first. Where the root has one already, those of
+    /// members that have none.
     pub files: Vec<(String, String)>,
     /// What could not be understood.
     pub notes: Vec<Note>,
@@ -85,7 +90,8 @@ pub fn propose(found: &Found) -> Proposal {
     let tree = tree::Tree::new(found);
     let projects = projects::find(&tree);
     let made = sources::Made::of(&tree, &projects);
-    let (files, tasks) = compose::compose(found, &made, projects);
+    let existing = existing::Existing::of(&tree, &projects);
+    let (files, tasks) = compose::compose(&tree, found, &made, &existing, projects);
     let (notes, wants) = tree.into_parts();
     Proposal { files, notes, wants, tasks }
 }

@@ -35,6 +35,8 @@ const READ: &[&str] = &[
     "pnpm-workspace.yaml",
     "pyproject.toml",
     "dev-requirements.txt",
+    "devtask.json",
+    "devtask.toml",
     "pytest.ini",
     "requirements-dev.txt",
     "requirements-test.txt",
@@ -72,8 +74,6 @@ const KNOW: &[&str] = &[
     "clippy.toml",
     "composer.lock",
     "config.toml",
-    "devtask.json",
-    "devtask.toml",
     "go.sum",
     "mypy.ini",
     "npm-shrinkwrap.json",
@@ -127,6 +127,11 @@ impl<'a> Tree<'a> {
             }
             Content::Unreadable => None,
         }
+    }
+
+    /// Where a workspace of cargo begins that all this belongs to.
+    pub(super) fn cargo_above(&self) -> Option<&'a str> {
+        self.found.cargo_above.as_deref()
     }
 
     /// Whether there is such a file.

@@ -15,7 +15,7 @@ use crate::{
 fn of(files: &[(&str, &str)]) -> Proposal {
     let files = files.iter().filter(|(path, _)| interest(super::paths::split(path).1).is_some());
     let files = files.map(|(path, text)| ((*path).to_owned(), Content::Text((*text).to_owned())));
-    let proposal = propose(&Found { name: "here".to_owned(), files: files.collect() });
+    let proposal = propose(&Found { name: "here".to_owned(), files: files.collect(), ..Found::default() });
     for (path, text) in &proposal.files {
         let source =
             Sources::default().add(Source { name: path.clone(), path: None, text: text.as_str().into() });

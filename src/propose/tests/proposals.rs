@@ -15,7 +15,7 @@ fn only_what_is_wanted_is_read() {
     ];
     let files = paths.into_iter().filter(|path| interest(path.rsplit('/').next().unwrap()).is_some());
     let files = files.map(|path| (path.to_owned(), Content::Unread)).collect();
-    let mut found = Found { name: "here".to_owned(), files };
+    let mut found = Found { name: "here".to_owned(), files, ..Found::default() };
     let wants = propose(&found).wants;
     assert_eq!(wants.into_iter().collect::<Vec<_>>(), ["Makefile", "package.json"]);
     let text = r#"{"workspaces": ["packages/*"]}"#;
@@ -202,7 +202,7 @@ fn much_of_everything_takes_no_time() {
     files.push(("zz/composer.json".to_owned(), format!("{{\"scripts\": {{{}}}}}", scripts.join(", "))));
     files.push(("p0000/package.json".to_owned(), format!("{{\"scripts\": {{{}}}}}", scripts.join(", "))));
     let files = files.into_iter().map(|(path, text)| (path, Content::Text(text))).collect();
-    assert_eq!(propose(&Found { name: "here".to_owned(), files }).files.len(), 122);
+    assert_eq!(propose(&Found { name: "here".to_owned(), files, ..Found::default() }).files.len(), 122);
 }
 
 #[test]

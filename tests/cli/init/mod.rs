@@ -1,5 +1,6 @@
 //! `devtask init` in trees as people have them: what it proposes loads and runs, and a second run executes nothing.
 
+mod beside;
 mod languages;
 mod removed;
 mod runners;

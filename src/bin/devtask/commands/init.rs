@@ -1,5 +1,6 @@
 //! `devtask init`: proposes task files from what other tools have left, and writes them when asked to.
 
+mod above;
 mod walk;
 
 use std::{
@@ -33,14 +34,21 @@ pub(crate) fn init(app: &App, args: &InitArgs) -> Result<Exit, Exit> {
         return Err(misused_with("`init` proposes the devtask.toml of a directory, and takes no file", hint));
     }
     let dir = &app.start_dir;
-    refuse_existing(dir, [String::new()])?;
     let proposal = gather(dir);
+    if proposal.files.is_empty() {
+        // The root has one, and so has every member.
+        refuse_existing(dir, [String::new()])?;
+    }
     for note in &proposal.notes {
         warn(&note.path, &note.message);
     }
     let places =
         proposal.files.iter().map(|(path, _)| path.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned());
     refuse_existing(dir, places)?;
+    if let Some(file) = above::foreign_tree(dir) {
+        let file = shown(&file.display().to_string());
+        eprintln!("{:<17} {file} does not include this directory: it would be a tree of its own", "Note");
+    }
     if proposal.tasks == 0 {
         eprintln!("Nothing was recognised that could run as a task: the file has comments only");
     }
@@ -74,7 +82,8 @@ fn refuse_existing(root: &Path, dirs: impl IntoIterator<Item = String>) -> Resul
 /// Reads what the proposal wants to know, until it wants no more.
 fn gather(dir: &Path) -> Proposal {
     let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut found = Found { name, files: walk::files(dir, &mut |path, message| warn(path, message)) };
+    let files = walk::files(dir, &mut |path, message| warn(path, message));
+    let mut found = Found { name, files, cargo_above: above::cargo_workspace(dir) };
     loop {
         let proposal = propose(&found);
         if proposal.wants.is_empty() {
@@ -104,7 +113,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn print(files: &[(String, String)]) -> Exit {
-    let several = files.len() > 1;
+    let several = files.iter().any(|(path, _)| path != OURS[0]);
     let one = |(path, text): &(String, String)| {
         if several { format!("# ---- {} ----\n{text}", shown(path)) } else { text.clone() }
     };
