@@ -29,8 +29,10 @@ pub struct Range {
 pub fn read_pushed(said: &str) -> Option<Vec<Pushed>> {
     let is_object = |word: &str| word.len() >= 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let one = |line: &str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [local_ref, local, remote_ref, remote] = words[..] else { return None };
+        // What is pushed may be named by anything that means a commit (`HEAD@{1 hour ago}`).
+        let mut words = line.rsplitn(4, ' ');
+        let (remote, remote_ref, local) = (words.next()?, words.next()?, words.next()?);
+        let local_ref = words.next()?;
         let owned = str::to_owned;
         (is_object(local) && is_object(remote)).then(|| Pushed {
             local_ref: owned(local_ref),

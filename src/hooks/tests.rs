@@ -139,6 +139,10 @@ fn what_git_says_of_a_push_is_read_or_refused() {
     let said = |local: &str, remote: &str| format!("refs/heads/a {local} refs/heads/b {remote}\n");
     for (text, expected) in [
         (String::new(), Some(vec![])),
+        (
+            format!("HEAD@{{1 hour ago}} {one} refs/heads/b {zero}\n"),
+            Some(vec![Pushed { local_ref: "HEAD@{1 hour ago}".to_owned(), ..pushed(&one, &zero) }]),
+        ),
         (said(&one, &zero), Some(vec![pushed(&one, &zero)])),
         (said(&long, &long) + "\n", Some(vec![pushed(&long, &long)])),
         (said(&one, &zero) + &said(&zero, &one), Some(vec![pushed(&one, &zero), pushed(&zero, &one)])),
