@@ -387,7 +387,7 @@ fn what_was_not_given_before_the_end_has_not_passed() {
             .start_under("sh", &["-c", "ulimit -s 1024; exec \"$@\"", "sh"])
             .finish()
     };
-    assert_eq!(small(&["check", "-q"]).code, Some(1));
+    assert_eq!(small(&["check", "-q", "-j4"]).code, Some(1));
     let first: usize = given(&tree).parse().unwrap();
     assert!(first < 1500, "only the first portion");
     tree.ok("check many");
