@@ -191,7 +191,10 @@ impl Checkout {
         let Some(within) = within.filter(|found| found.git_dir() == self.dir.join(".git")) else {
             return Err(GitError::Unexpected { command: "rev-parse".to_owned() });
         };
-        let (mut fixed, mut others) = (Vec::new(), within.untracked()?);
+        let carried = self.listed(COPIES);
+        let mut others = within.untracked()?;
+        others.retain(|path| !carried.contains(path));
+        let mut fixed = Vec::new();
         for change in within.unstaged()? {
             let path = self.dir.join(&change.path);
             if change.now != Some(Entry::File) || !path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
@@ -319,16 +322,19 @@ impl Checkout {
     /// Removes the links that are not wanted any more, which git would take for files of its own, and all copies, which
     /// may be of what is not any more.
     fn take_away(&self, wanted: &Beside) -> Result<(), GitError> {
-        let listed = |name: &str| fs::read(self.dir.join(".git").join(name)).unwrap_or_default();
-        let (links, copies) = (listed(LINKS), listed(COPIES));
-        let paths = |list: &[u8]| list.split(|byte| *byte == 0).filter_map(inner).collect::<Vec<_>>();
-        let links = paths(&links).into_iter().filter(|link| !wanted.links.contains(link));
+        let links = self.listed(LINKS).into_iter().filter(|link| !wanted.links.contains(link));
         let links = links.map(|link| self.dir.join(link)).filter(|link| link.is_symlink());
-        let copies = paths(&copies).into_iter().map(|copy| self.dir.join(copy));
+        let copies = self.listed(COPIES).into_iter().map(|copy| self.dir.join(copy));
         for path in links.chain(copies.filter(|copy| copy.is_file() || copy.is_symlink())) {
             fs::remove_file(&path).map_err(GitError::file("remove", &path))?;
         }
         Ok(())
+    }
+
+    /// The paths of a list of ours, each ended by NUL.
+    fn listed(&self, name: &str) -> Vec<PathBuf> {
+        let list = fs::read(self.dir.join(".git").join(name)).unwrap_or_default();
+        list.split(|byte| *byte == 0).filter_map(inner).collect()
     }
 
     /// Copies files of the work tree to where nothing is.

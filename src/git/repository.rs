@@ -192,6 +192,10 @@ fn places(caller: &Caller) -> Result<Option<Places>, GitError> {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         GitError::Failed { command: first_words(&words), said }
     };
+    // One line for each question.
+    if output.stdout.iter().filter(|byte| **byte == b'\n').count() >= words.len() {
+        return Err(GitError::Newline(caller.dir.clone()));
+    }
     let mut lines =
         output.stdout.split(|byte| *byte == b'\n').map(|line| PathBuf::from(OsStr::from_bytes(line)));
     let Some(is_inside) = lines.next().filter(|line| !line.as_os_str().is_empty()) else {

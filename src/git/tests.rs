@@ -610,3 +610,38 @@ fn what_is_no_content_is_told_apart() {
     assert_eq!(fixed.iter().map(|fixed| fixed.path.to_str().unwrap()).collect::<Vec<_>>(), ["a.txt"]);
     assert_eq!(others, ["made.txt", "c.txt", "sub/b.txt"].map(PathBuf::from));
 }
+
+#[test]
+fn what_counts_in_one_work_tree_only_counts_in_its_checkout() {
+    let tree = Tree::new();
+    tree.git(&["config", "extensions.worktreeConfig", "true"]);
+    for (key, value) in [("filter.turn.clean", "tr a-z n-za-m"), ("filter.turn.smudge", "tr a-z n-za-m")] {
+        tree.git(&["config", "--worktree", key, value]);
+    }
+    tree.write(".gitattributes", "*.txt filter=turn\n");
+    tree.write("a.txt", "secret\n");
+    tree.git(&["add", "."]);
+    assert_eq!(tree.git(&["show", ":a.txt"]), "frperg\n");
+    let checkout = tree.checkout();
+    checkout.bring_index(&tree.repository(), &Beside::default()).unwrap();
+    assert_eq!(fs::read_to_string(checkout.dir().join("a.txt")).unwrap(), "secret\n");
+}
+
+#[test]
+fn a_repository_whose_path_git_cannot_say_is_refused() {
+    let tree = Tree::new();
+    let odd = tree.beside("a\nb");
+    fs::rename(tree.root(), &odd).unwrap();
+    assert!(matches!(tree.around(&odd, &[]), Err(GitError::Newline(_))));
+}
+
+#[test]
+fn what_was_carried_along_was_not_made_there() {
+    let tree = Tree::new();
+    tree.write("own.toml", "x");
+    let beside = Beside { copies: [PathBuf::from("own.toml")].into(), ..Beside::default() };
+    let checkout = tree.checkout();
+    checkout.bring_index(&tree.repository(), &beside).unwrap();
+    fs::write(checkout.dir().join("made.txt"), "x").unwrap();
+    assert_eq!(checkout.fixed().unwrap(), (vec![], vec![PathBuf::from("made.txt")]));
+}

@@ -451,6 +451,36 @@ fn a_tree_has_the_same_name_in_a_checkout() {
 }
 
 #[test]
+fn a_project_behind_a_link_has_its_files() {
+    let tree = Sandbox::with("name = 'app'\ninclude = ['proj']\n");
+    tree.write(
+        "real/devtask.toml",
+        "[checks.fmt]\nexec = '! grep -H BAD -- \"$@\"'\nfiles = ['*.txt']\npass_files = true\n",
+    );
+    tree.write("real/a.txt", "a\n");
+    tree.write(".gitignore", ".devtask\n");
+    std::os::unix::fs::symlink("real", tree.path("proj")).unwrap();
+    tree.repository();
+    tree.write("real/a.txt", "BAD\n");
+    tree.git("add -A");
+    tree.expect(1, "check --staged");
+    tree.write("real/a.txt", "mended\n");
+    let aside = tree.expect(1, "check --staged");
+    assert!(aside.err.contains("looking at a checkout"), "{aside}");
+    tree.replace("real/devtask.toml", "pass_files = true", "pass_files = true\nfix = 'echo GOOD > a.txt'");
+    tree.git("add real/devtask.toml");
+    tree.ok("fix --staged");
+    assert_eq!(tree.git("show :real/a.txt"), "GOOD\n");
+    tree.write("real/a.txt", "BAD\n");
+    tree.git("add -A");
+    tree.ok("fix --staged");
+    assert_eq!(
+        (tree.git("show :real/a.txt").as_str(), tree.read("real/a.txt").as_str()),
+        ("GOOD\n", "GOOD\n")
+    );
+}
+
+#[test]
 fn nothing_is_mended_while_the_index_is_locked() {
     let tree = tree();
     tree.repository();

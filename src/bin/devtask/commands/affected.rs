@@ -83,6 +83,22 @@ fn unknown(error: &NoBase) -> Exit {
     misused_with(&error.to_string(), hint)
 }
 
+/// Files by the names the tree has for them, beside those git has: a project may be reached through a link.
+pub(crate) fn named(tree: &Tree, paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let linked = tree.loaded.projects.iter().filter_map(|project| {
+        let real = project.dir.canonicalize().ok()?;
+        (real != project.dir).then_some((real, &project.dir))
+    });
+    let linked: Vec<(PathBuf, &PathBuf)> = linked.collect();
+    let mut named = Vec::new();
+    for path in paths {
+        let others = linked.iter().filter_map(|(real, name)| Some(name.join(path.strip_prefix(real).ok()?)));
+        named.extend(others);
+        named.push(path);
+    }
+    named
+}
+
 /// The run of what a branch affects of what was named; none: that is nothing.
 pub(crate) fn narrow(app: &mut App, mut args: Box<RunArgs>) -> Result<Option<Box<RunArgs>>, Exit> {
     let Some(base) = args.affected.take() else { return Ok(Some(args)) };
@@ -110,8 +126,8 @@ pub(crate) fn among(app: &App, tree: &Tree, tasks: &[TaskId], base: &OsStr) -> R
         let root = tree.loaded.root.display().to_string();
         misused(&format!("{root} is not in a git repository, so nothing tells what a branch changed"))
     })?;
-    let changed: Vec<PathBuf> =
-        changes(&repository, base)?.into_iter().map(|change| repository.top().join(change.path)).collect();
+    let changed = changes(&repository, base)?.into_iter().map(|change| repository.top().join(change.path));
+    let changed = named(tree, changed);
     let files: Vec<(PathBuf, Option<String>)> = tree
         .loaded
         .files

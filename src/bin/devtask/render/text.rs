@@ -85,6 +85,10 @@ fn split_sequence(text: &str) -> (&str, &str) {
             let terminator = text.find("\x1b\\").map(|at| at + 2);
             bell.into_iter().chain(terminator).min()
         }
+        // Intermediate bytes, then one final byte: `tput sgr0` begins by choosing a set of characters (`ESC ( B`).
+        (true, Some((_, ' '..='/'))) => {
+            chars.find(|(_, c)| !(' '..='/').contains(c)).map(|(at, c)| at + c.len_utf8())
+        }
         (true, Some((at, c))) => Some(at + c.len_utf8()),
         _ => text.chars().next().map(char::len_utf8),
     };
@@ -169,6 +173,7 @@ mod tests {
             ("\x1b]52;c;c2VjcmV0\x07x", "x", "x"),
             ("\x1b]0;title\x1b\\x", "x", "x"),
             ("\x1b[2Jx\x1b[10;10H", "x", "x"),
+            ("\x1b(B\x1b[mx\x1b)0y\x1b#8z\x1b(", "xyz", "\x1b[mxyz\x1b[0m"),
             ("50%\r100%", "50%100%", "50%100%"),
             ("\x1b", "", ""),
             ("\x1b[", "", ""),

@@ -216,19 +216,13 @@ fn listed(app: &App, file: &Path) -> Result<Vec<PathBuf>, Exit> {
     Ok(names.map(|name| app.start_dir.join(OsStr::from_bytes(name))).collect())
 }
 
-/// What git calls changed, by the names the tree has for it: a project may be reached through a link.
+/// What git calls changed, by all names there are for it.
 fn candidates(tree: &Tree, repository: &Repository, changes: &[Change]) -> Vec<Candidate> {
-    let linked = tree.loaded.projects.iter().filter_map(|project| {
-        let real = project.dir.canonicalize().ok()?;
-        (real != project.dir).then_some((real, &project.dir))
-    });
-    let linked: Vec<(PathBuf, &PathBuf)> = linked.collect();
     let mut candidates = Vec::new();
     for change in changes {
-        let (path, is_file) = (repository.top().join(&change.path), change.now == Some(Entry::File));
-        let others = linked.iter().filter_map(|(real, name)| Some(name.join(path.strip_prefix(real).ok()?)));
-        candidates.extend(others.map(|path| Candidate { path, is_file }));
-        candidates.push(Candidate { path, is_file });
+        let is_file = change.now == Some(Entry::File);
+        let names = affected::named(tree, [repository.top().join(&change.path)]);
+        candidates.extend(names.into_iter().map(|path| Candidate { path, is_file }));
     }
     candidates
 }

@@ -1,6 +1,9 @@
 //! What becomes of what `devtask fix` has made.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use devtask::{
     git::{Merged, Repository},
@@ -17,6 +20,14 @@ use crate::{
     exit::Exit,
     render::text::shown,
 };
+
+/// The name git has for a file: that of its directory without links.
+fn real(file: &Path) -> PathBuf {
+    match (file.parent().map(Path::canonicalize), file.file_name()) {
+        (Some(Ok(dir)), Some(name)) => dir.join(name),
+        _ => file.to_owned(),
+    }
+}
 
 /// In the work tree it is there already; what was staged is staged again.
 pub(super) fn in_place(
@@ -36,7 +47,8 @@ pub(super) fn in_place(
         complain("not everything could be fixed: what was is in the work tree, and the index is as it was");
         return Ok(());
     }
-    let paths = fixed.iter().filter_map(|file| Some(file.strip_prefix(repository.top()).ok()?.to_owned()));
+    let real = fixed.iter().map(|file| real(file));
+    let paths = real.filter_map(|file| Some(file.strip_prefix(repository.top()).ok()?.to_owned()));
     repository.restage(&paths.collect::<Vec<_>>()).map_err(|error| failed(&error))
 }
 
@@ -47,7 +59,8 @@ pub(super) fn aside(work: &Work<'_>, aside: &Aside, assigned: &[Assigned], done:
         complain("not everything could be fixed: index and work tree are as they were");
         return Ok(());
     }
-    let about: BTreeSet<&PathBuf> = assigned.iter().flat_map(|assigned| &assigned.files).collect();
+    let files = assigned.iter().flat_map(|assigned| &assigned.files);
+    let about: BTreeSet<PathBuf> = files.map(|file| real(file)).collect();
     let (mut fixed, others) = aside.checkout.fixed().map_err(|error| failed(&error))?;
     for path in others {
         let name = shown(&path.display().to_string());

@@ -15,7 +15,7 @@ use super::{Verb, files::AsIn, work::Work};
 use crate::{
     app::{App, Tree, complain_with, internal, is_nested_in},
     args::Globals,
-    commands::affected::failed,
+    commands::affected::{failed, named},
     exit::Exit,
     render::text::shown,
 };
@@ -101,8 +101,8 @@ fn odd(
         return Ok(Some(file.clone()));
     }
     let untracked = untracked.map_err(|error| failed(&error))?;
-    let all: Vec<PathBuf> =
-        changed.into_iter().chain(untracked.into_iter().map(|path| repository.top().join(path))).collect();
+    let untracked = untracked.into_iter().map(|path| repository.top().join(path));
+    let all = named(work.tree, changed.into_iter().chain(untracked));
     Ok(concerned(graph, assigned, &all).cloned())
 }
 
