@@ -76,6 +76,9 @@ pub enum What {
         /// Its last success, if its last execution was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_success: Option<LastSuccess>,
+        /// The earlier success that comes back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        restores: Option<LastSuccess>,
     },
     /// A task begins to execute.
     TaskStarted {
@@ -253,6 +256,10 @@ pub enum Decided {
     WouldRun,
     /// It is fresh: its results are handed on.
     Cached,
+    /// An earlier success had the same key: what it left comes back (spec section 4.5).
+    Restore,
+    /// It would come back (dry run).
+    WouldRestore,
     /// It has no command.
     Skip,
 }
@@ -316,6 +323,9 @@ pub struct Finished {
     /// Whether its failure counts for the run (spec section 2: a failure may be soft).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soft: bool,
+    /// The earlier success that came back instead of its execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<LastSuccess>,
 }
 
 impl Finished {
@@ -339,6 +349,7 @@ impl Finished {
             not_fresh: None,
             leaky: false,
             soft: false,
+            restored: None,
         }
     }
 }

@@ -124,6 +124,7 @@ impl Execution {
             not_fresh,
             leaky: ended.is_some_and(|e| e.leaky),
             soft: false,
+            restored: None,
         }
     }
 

@@ -47,7 +47,14 @@ impl Telling {
         last_success: Option<LastSuccess>,
     ) {
         let task = self.name(id);
-        self.run.emitter.emit(What::Decision { task, action, reasons, compared, last_success });
+        self.run.emitter.emit(What::Decision {
+            task,
+            action,
+            reasons,
+            compared,
+            last_success,
+            restores: None,
+        });
     }
 
     /// Tells that a task is over, and takes its part of the summary.

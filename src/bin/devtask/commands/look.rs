@@ -26,6 +26,8 @@ pub(crate) struct Decision {
     pub(crate) reasons: Vec<Reason>,
     pub(crate) compared: Option<Compared>,
     pub(crate) last_success: Option<LastSuccess>,
+    /// The earlier success that would come back.
+    pub(crate) restores: Option<LastSuccess>,
 }
 
 impl Decision {
@@ -34,6 +36,7 @@ impl Decision {
         match (self.action, self.reasons.as_slice()) {
             (Decided::Cached, _) => "fresh",
             (Decided::Skip, _) => "no command",
+            (Decided::WouldRestore, _) => "restorable",
             (_, [Reason::AlwaysRuns]) => "always runs",
             (_, [Reason::Executing]) => "running",
             (_, [Reason::StatusDecides]) => "asks its status",
@@ -96,8 +99,9 @@ fn collect(events: impl IntoIterator<Item = Event>, warnings: Vec<String>) -> Lo
     let mut look = Look { warnings, ..Look::default() };
     for event in events {
         match event.what {
-            What::Decision { task, action, reasons, compared, last_success } => {
-                look.decisions.insert(task, Decision { action, reasons, compared, last_success });
+            What::Decision { task, action, reasons, compared, last_success, restores } => {
+                let decision = Decision { action, reasons, compared, last_success, restores };
+                look.decisions.insert(task, decision);
             }
             What::Warning { task, message } => {
                 look.warnings.push(task.map_or(message.clone(), |task| format!("{task}: {message}")));

@@ -69,6 +69,13 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
         text.push_str(&format!("called when it last ran: {}\n", called.join(", ")));
     }
     text.push_str(&last_success(decision.last_success.as_ref()));
+    if let Some(from) = &decision.restores {
+        text.push_str(&format!(
+            "it would not run: what run {} left comes back, which saves {}\n",
+            from.run,
+            millis(from.duration_ms)
+        ));
+    }
     Ok(out(&text))
 }
 
@@ -80,6 +87,7 @@ fn as_json(name: &TaskName, decision: &Decision, look: &Look) -> String {
         "compared": decision.compared,
         "called": look.called,
         "lastSuccess": decision.last_success,
+        "restores": decision.restores,
     });
     format!("{value:#}\n")
 }
@@ -89,6 +97,10 @@ fn verdict(tree: &Tree, task: &Task, decision: &Decision) -> String {
     let mut text = match (decision.action, decision.reasons.as_slice()) {
         (Decided::Cached, _) => format!("{name} is fresh\n"),
         (Decided::Skip, _) => format!("{name} has no command: there is nothing to run\n"),
+        (Decided::WouldRestore, reasons) => {
+            let because = count(reasons.len(), "reason", "reasons");
+            format!("{name} is not as it was left: {because}\n")
+        }
         (_, [Reason::AlwaysRuns]) => format!("{name} always runs\n"),
         (_, [Reason::StatusDecides]) => format!("{name} asks its status\n"),
         (_, reasons) => format!("{name} would run: {}\n", count(reasons.len(), "reason", "reasons")),

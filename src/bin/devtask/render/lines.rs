@@ -180,13 +180,16 @@ impl Lines {
         let because = || reasons.iter().map(reason::line);
         match (action, reasons) {
             (Decided::Cached | Decided::Skip, _) => Vec::new(),
-            (Decided::Run, _) if !self.style.explain => Vec::new(),
+            (Decided::Run | Decided::Restore, _) if !self.style.explain => Vec::new(),
             (_, [Reason::AlwaysRuns]) => vec![self.status("Always runs", task.as_str())],
             (_, [Reason::StatusDecides]) => vec![self.status("Asks its status", task.as_str())],
             (Decided::WouldRun, _) => {
                 vec![self.with_reasons("Would run", task, &because().collect::<Vec<_>>())]
             }
-            (Decided::Run, _) => {
+            (Decided::WouldRestore, _) => {
+                vec![self.with_reasons("Would restore", task, &because().collect::<Vec<_>>())]
+            }
+            (Decided::Run | Decided::Restore, _) => {
                 let indent = |line: String| format!("{:COLUMN$} because {line}", "");
                 let mut lines = vec![self.status("Stale", task.as_str())];
                 lines.extend(because().map(indent));

@@ -194,6 +194,7 @@ fn who_asks_is_told_what_ran_why_and_how_it_stands() {
             action: Decided::Run,
             reasons,
             compared: None,
+            restores: None,
             last_success: None,
         };
         watched.of(&event(decided), &style());
