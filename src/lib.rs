@@ -50,6 +50,7 @@
 //! | | | *above: no I/O, no async, no clock; below: doing* | |
 //! | 6 | [`scan`] | walking, the stat cache, hashing | 4.2, 4.4 |
 //! | 6 | [`store`] | what is remembered: redb, the lock, the state directory | 4.3, 4.6 |
+//! | 6 | [`cache`] | what tasks left at their declared outputs: kept by content, put back | 4.5 |
 //! | 6 | [`process`] | child processes, none ever left behind | 3 |
 //! | 6 | [`watch`] | what may have changed, as the system tells it | 5 |
 //! | 6 | [`tsp`] | the Task Server Protocol: messages, connections, a kit for servers | 9 |
@@ -85,6 +86,7 @@
 //!                                  Driver      Event ──▶ the reader of the run · the run's log
 //! ```
 
+pub mod cache;
 pub mod checks;
 pub mod config;
 pub mod diagnostic;

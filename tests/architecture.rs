@@ -28,6 +28,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("schedule", 5),
     ("scan", 6),
     ("store", 6),
+    ("cache", 6),
     ("process", 6),
     ("watch", 6),
     ("tsp", 6),
