@@ -193,6 +193,7 @@ fn storing(tasks: usize, rounds: Rounds) {
         run: "r0".to_owned(),
         at_ms: 1,
         typical_ms: Some(5),
+        streak: None,
     };
     let mut batch = Batch::new();
     for task in 0..tasks {

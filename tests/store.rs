@@ -31,8 +31,11 @@ fn clean(dir: &StateDir) -> Store {
 
 fn record(at_ms: u64) -> TaskRecord {
     TaskRecord {
+        streak: None,
         state: RecordState::ChangedWhileRunning("src/lib.rs".into()),
         success: Some(Success {
+            run: "r1".into(),
+            at_ms,
             key: Digest(u128::MAX - 7),
             output: Some("{\"a\":1}".into()),
             exports: vec![("PATH".into(), vec![0, 255, b'x']), ("EMPTY".into(), Vec::new())],

@@ -28,7 +28,7 @@ pub struct Restored {
 
 impl Cache {
     /// Puts back `wanted`, as the `difference` demands. Directories that become empty go, too, up to and without
-    /// `base`, a directory relative to the root.
+    /// `base`, a directory relative to the root. `go_on` is asked now and then.
     ///
     /// # Errors
     /// [`CacheError`]. Unless something stood in the way, or the system did not let us, nothing was changed; and
@@ -38,6 +38,7 @@ impl Cache {
         wanted: &[KeptFile],
         difference: &Difference,
         base: &[u8],
+        go_on: &dyn Fn() -> bool,
     ) -> Result<Restored, CacheError> {
         check(&self.root, wanted)?;
         let mut restoring = Restoring {
@@ -46,6 +47,7 @@ impl Cache {
             difference,
             names: wanted.iter().map(|file| &*file.path).collect(),
             base,
+            go_on,
             done: Restored::default(),
         };
         let mut todo = Vec::new();
@@ -69,8 +71,9 @@ impl Cache {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let aside =
-            self.copy_out(digest, size)?.map_err(|how| io::Error::new(io::ErrorKind::NotFound, how))?;
+        let aside = self
+            .copy_out(digest, size, &|| true)?
+            .map_err(|how| io::Error::new(io::ErrorKind::NotFound, how))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(dir, flags, Mode::empty())?;
         aside.0.place(rustix::fd::AsFd::as_fd(&dir), name.as_bytes())?;
@@ -82,9 +85,11 @@ impl Cache {
         &self,
         digest: Digest,
         size: u64,
+        go_on: &dyn Fn() -> bool,
     ) -> io::Result<Result<(Aside<'_>, std::fs::File), &'static str>> {
         let Some(mut blob) = self.blobs.get(digest)? else { return Ok(Err("missing")) };
-        match self.blobs.copy_aside(&mut blob, size, &|| true)? {
+        match self.blobs.copy_aside(&mut blob, size, go_on)? {
+            None => Err(io::ErrorKind::Interrupted.into()),
             Some((aside, file, copied)) if copied == (Copied { digest, size }) => Ok(Ok((aside, file))),
             _ => {
                 self.blobs.discard(digest);
@@ -122,12 +127,14 @@ struct Restoring<'a> {
     /// All that is wanted.
     names: BTreeSet<&'a [u8]>,
     base: &'a [u8],
+    go_on: &'a dyn Fn() -> bool,
     done: Restored,
 }
 
 impl<'a> Restoring<'a> {
     /// What has to be put in the place of `file`; none if it is right.
     fn prepare(&mut self, file: &KeptFile) -> Result<Option<Ready<'a>>, CacheError> {
+        self.may_go_on()?;
         let there = self.look(&file.path)?;
         let kind = there.as_ref().map(|stat| FileType::from_raw_mode(stat.st_mode));
         match &file.what {
@@ -153,7 +160,7 @@ impl<'a> Restoring<'a> {
                 if is_right {
                     return Ok(None);
                 }
-                let copy = self.cache.copy_out(*digest, *size);
+                let copy = self.cache.copy_out(*digest, *size, self.go_on);
                 let copy = copy.map_err(|source| error::io("restore", &file.path, source))?;
                 let (aside, copy) = copy.map_err(|how| error::lost(&file.path, how))?;
                 if *mode != 0o600 {
@@ -163,6 +170,10 @@ impl<'a> Restoring<'a> {
                 Ok(Some(Ready::File(aside)))
             }
         }
+    }
+
+    fn may_go_on(&self) -> Result<(), CacheError> {
+        if (self.go_on)() { Ok(()) } else { Err(CacheError::Stopped) }
     }
 
     /// What is at a path; none if nothing is, or something that will be gone.
@@ -247,6 +258,7 @@ impl<'a> Restoring<'a> {
     fn place_all(&mut self, todo: Vec<(&KeptFile, Ready<'a>)>) -> Result<(), CacheError> {
         let mut modes = Vec::new();
         for (file, ready) in todo {
+            self.may_go_on()?;
             let path = &file.path;
             match ready {
                 Ready::Directory(mode) => {

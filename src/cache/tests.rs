@@ -71,7 +71,7 @@ impl Place {
     /// Restores, when `before` is what the last result left.
     fn restore(&self, wanted: &[KeptFile], before: &[FileRow]) -> Result<Restored, String> {
         let difference = difference(wanted, &self.rows(), before);
-        self.cache.restore(wanted, &difference, b"").map_err(|error| error.to_string())
+        self.cache.restore(wanted, &difference, b"", &|| true).map_err(|error| error.to_string())
     }
 
     fn blob(&self, text: &str) -> PathBuf {

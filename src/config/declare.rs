@@ -248,6 +248,7 @@ impl Declarer<'_> {
         task.status = own.status.as_ref().map(|s| Action::Script(resolver.text_of(s, Kind::Started)));
         task.exec_if_modified = resolver.patterns(own.exec_if_modified.as_ref());
         task.outputs = resolver.patterns(own.outputs.as_ref());
+        task.restore = own.restore.as_ref().map_or(own.outputs.is_some(), |r| r.value);
         task.track_env = plain(own.track_env.as_ref());
         task.exports = plain(own.exports.as_ref());
         task.timeout = own.timeout.as_ref().map(|t| t.value.0);

@@ -128,6 +128,7 @@ pub(super) fn only_for_tasks(own: &Task, resolver: &mut Resolver<'_>) {
         ("status", own.status.as_ref().map(|f| &f.span)),
         ("execIfModified", own.exec_if_modified.as_ref().map(|f| &f.span)),
         ("outputs", own.outputs.as_ref().map(|f| &f.span)),
+        ("restore", own.restore.as_ref().map(|f| &f.span)),
         ("trackEnv", own.track_env.as_ref().map(|f| &f.span)),
         ("exports", own.exports.as_ref().map(|f| &f.span)),
         ("timeout", own.timeout.as_ref().map(|f| &f.span)),

@@ -74,8 +74,11 @@ table! {
         "status" => status: String;
         /// Files, directories, globs and `!`negations, relative to `cwd`. It runs only when one of these changed.
         "execIfModified" => exec_if_modified: List<String>;
-        /// Files it produces, relative to `cwd`; when one is missing or was changed, it runs again.
+        /// The files it produces, relative to `cwd`; an empty list: none. They are kept, and put back instead of running it
+        /// again.
         "outputs" => outputs: List<String>;
+        /// Whether what it left may come back instead of running it; `false` where `outputs` are not all it produces.
+        "restore" => restore: bool;
         /// Names, or `PREFIX_*`, of variables of the surrounding environment that count as inputs.
         "trackEnv" => track_env: List<String>;
         /// Shell variables whose values become exports (bash only).

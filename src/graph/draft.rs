@@ -73,10 +73,12 @@ impl TaskDraft {
         self
     }
 
-    /// Files it produces (spec section 4.5).
+    /// The files it produces, all of them: what they were comes back where the task succeeded with the same key before
+    /// (spec section 4.5). If there are more, say so with [`Task::restore`](crate::Task::restore).
     #[must_use]
     pub fn outputs<'a>(mut self, patterns: impl IntoIterator<Item = &'a str>) -> Self {
         self.task.outputs = patterns.into_iter().map(Written::from).collect();
+        self.task.restore = true;
         self
     }
 

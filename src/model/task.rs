@@ -140,6 +140,9 @@ pub struct Task {
     pub pattern_bases: Vec<PathBuf>,
     /// Files it produces, relative to `cwd` (spec section 4.5).
     pub outputs: Vec<Written<String>>,
+    /// Whether `outputs` are all that it produces, so that what it left for the same key may come back instead of its
+    /// execution (spec section 4.5).
+    pub restore: bool,
     /// Names, or `PREFIX_*`, of surrounding variables that count as inputs.
     pub track_env: Vec<String>,
     /// Where it runs: absolute.
@@ -183,6 +186,7 @@ impl Task {
             exec_if_modified: Vec::new(),
             pattern_bases: vec![cwd.to_owned()],
             outputs: Vec::new(),
+            restore: false,
             track_env: Vec::new(),
             cwd: cwd.to_owned(),
             input: None,
@@ -223,5 +227,11 @@ impl Task {
     #[must_use]
     pub fn is_keyed(&self) -> bool {
         self.can_be_fresh() && self.status.is_none()
+    }
+
+    /// Whether what it leaves is kept, and comes back (spec section 4.5).
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.restore && self.is_keyed()
     }
 }

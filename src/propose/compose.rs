@@ -237,6 +237,9 @@ fn block(
         put("after", after.map_or(&[], Vec::as_slice));
         put("execIfModified", inputs);
         put("outputs", &draft.outputs);
+        if draft.is_marked {
+            lines.push_str("restore = false\n");
+        }
     }
     if draft.is_process && !draft.is_enabled {
         lines.push_str("start.enable = false\n");

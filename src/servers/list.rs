@@ -121,6 +121,7 @@ impl Reader<'_> {
             description: object.description,
             action: Action::Served(Arc::clone(self.server), listed.into()),
             exec_if_modified: written(object.exec_if_modified),
+            restore: !object.outputs.is_empty(),
             outputs: written(object.outputs),
             input: object.input.map(Written::plain),
             env: object.env.into_iter().map(|(name, value)| (name, Written::plain(value))).collect(),

@@ -61,6 +61,7 @@ impl Execution {
         }
         self.start.reasons = judged.reasons;
         self.start.changed = judged.changed;
+        self.start.restorable = judged.restorable;
         self.start.snapshot = judged.snapshot;
         Ok(None)
     }

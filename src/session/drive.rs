@@ -29,7 +29,7 @@ use super::{
     run::RunSummary,
     saver::Saver,
     settled::Settling,
-    telling::{Telling, last_success},
+    telling::{Telling, last_success, told_of},
     uses::use_process,
     watching::Stood,
 };
@@ -465,7 +465,12 @@ impl Driver {
             self.records[id.index()] = judged.record;
             return self.scheduler.observe(Observation::Judged(id, Verdict::Stale));
         }
-        let action = if self.run.request.dry_run { Decided::WouldRun } else { Decided::Run };
+        let action = match (self.run.request.dry_run, judged.restorable.is_some()) {
+            (true, false) => Decided::WouldRun,
+            (true, true) => Decided::WouldRestore,
+            (false, false) => Decided::Run,
+            (false, true) => Decided::Restore,
+        };
         self.decide(id, action, Some(&judged));
         self.snapshots.extend(judged.snapshot.as_ref().map(|_| id));
         self.verdicts.insert(id, judged);
@@ -486,7 +491,9 @@ impl Driver {
     fn decide(&self, id: TaskId, action: Decided, judged: Option<&Judged>) {
         let last = judged.and_then(|j| last_success(j.record.as_ref()?));
         let reasons = judged.map(|j| j.reasons.clone()).unwrap_or_default();
-        self.telling.decision(id, action, reasons, judged.and_then(|j| j.compared), last);
+        let restorable = judged.and_then(|j| j.restorable.as_ref());
+        let restores = restorable.map(|restorable| told_of(&restorable.kept.success));
+        self.telling.decision(id, action, reasons, judged.and_then(|j| j.compared), (last, restores));
     }
 
     fn warn_unmatched(&mut self, judged: &Judged) {
@@ -517,6 +524,7 @@ impl Driver {
             reasons: judged.reasons,
             changed: judged.changed,
             snapshot: judged.snapshot,
+            restorable: judged.restorable,
             record: judged.record,
             outputs: self.results.outputs_json(id),
             exports: self.results.exports(id),
@@ -565,6 +573,7 @@ impl Driver {
         }
         if self.orders.halt != Halt::No {
             self.interrupted = true;
+            self.run.shared.keeper.give_up();
             self.scheduler.cancel();
         }
         for running in self.running.values() {

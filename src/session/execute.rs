@@ -27,6 +27,7 @@ use super::{
     judge::{self, InputSnapshot, Question},
     launch::{LISTED, Way},
     memory::NotSaved,
+    restore::{CameBack, Restorable},
     results::HandedOn,
     watching::Looked,
 };
@@ -74,6 +75,8 @@ pub(crate) struct Start {
     pub(crate) changed: Vec<PathBuf>,
     /// Its inputs, if they were looked at just now.
     pub(crate) snapshot: Option<InputSnapshot>,
+    /// What may come back instead.
+    pub(crate) restorable: Option<Restorable>,
     pub(crate) record: Option<TaskRecord>,
     /// `DEVENV_TASKS_OUTPUTS`.
     pub(crate) outputs: Map<String, Value>,
@@ -161,6 +164,8 @@ pub(super) struct Left {
     pub(super) was_skipped: bool,
     /// What its sets held, if somebody looked before it was clear that nothing was to be done.
     pub(super) looked: Option<Looked>,
+    /// An earlier success that came back.
+    pub(super) came_back: Option<Box<CameBack>>,
 }
 
 /// One task being executed.
@@ -236,8 +241,12 @@ impl Execution {
         {
             return Ok(left);
         }
+        if let Some(left) = self.restore().await? {
+            return Ok(left);
+        }
         self.take_snapshot().await?;
         self.say_begun().await?;
+        self.await_keeper().await;
         let retries = self.run.request.retries.unwrap_or(self.task().retries);
         for attempt in 1..=retries {
             match self.attempt().await {
@@ -282,6 +291,15 @@ impl Execution {
             Ok(()) => {}
         }
         Ok(())
+    }
+
+    /// Its last result is still being kept, maybe: not while it makes another.
+    async fn await_keeper(&self) {
+        let (keeper, task) = (Arc::clone(&self.run.shared.keeper), self.task().name.clone());
+        if keeper.has_in_hand(&task) {
+            // A panic there is told by whoever joins the thread.
+            let _ = tokio::task::spawn_blocking(move || keeper.await_task(&task)).await;
+        }
     }
 
     /// A byte in the journal or, where that is not enough, a record of its own. Runs beside this one are told at once.
@@ -452,7 +470,8 @@ impl Execution {
     }
 
     /// Steps 4 and 5, and the event that tells of it all.
-    async fn conclude(mut self, result: Result<Left, Failure>) -> Executed {
+    async fn conclude(mut self, mut result: Result<Left, Failure>) -> Executed {
+        let came_back = result.as_mut().ok().and_then(|left| left.came_back.take());
         let skipped = result.as_ref().is_ok_and(|left| left.was_skipped);
         let (outcome, error, left) = match result {
             Ok(left) if left.was_done => (Outcome::Cached, None, Some(left)),
@@ -473,7 +492,11 @@ impl Execution {
         let before = self.start.snapshot.as_ref().map(|s| s.looked.clone()).unwrap_or_default();
         let found = left.as_ref().and_then(|left| left.looked.clone());
         let looked = found.unwrap_or(Looked { outputs: files, ..before });
-        let record = self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files);
+        let log = self.ended.as_ref().and_then(|ended| Some((ended.log.clone()?, ended.lines)));
+        let record = match &came_back {
+            Some(came_back) => Some(self.record_of(came_back)),
+            None => self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files),
+        };
         let outcome = if skipped { Outcome::Cached } else { outcome };
         let mut executed = Executed {
             id: self.id,
@@ -484,9 +507,16 @@ impl Execution {
             looked,
             is_told: false,
         };
+        if let Some(came_back) = &came_back {
+            came_back.tell(&self.run.shared, &mut executed.finished);
+        }
         if let Some((record, explanation)) = record {
             let explanation = explanation.map(Arc::new);
-            let batch = self.batch(&record, explanation.as_deref());
+            let mut batch = self.batch(&record, explanation.as_deref());
+            match came_back.is_some() {
+                true => self.note_use(&record, &mut batch),
+                false => self.keep(&record, explanation.as_deref(), log),
+            }
             self.run.shared.commons.remember(self.id, record, explanation.clone());
             if self.task().can_be_fresh() {
                 if let Some(ledger) = self.run.known_ledger() {

@@ -18,6 +18,7 @@ use super::{
     calls::Call,
     environment::{self, Ambient, variable},
     memory::Explanation,
+    restore::Restorable,
     results::{HandedOn, Received},
     shared::Shared,
     unmatched::Unmatched,
@@ -79,6 +80,8 @@ pub(crate) struct Judged {
     pub(crate) record: Option<TaskRecord>,
     /// How often it had been executed in this session: once it has been again, this verdict says nothing.
     pub(crate) times: u64,
+    /// What may come back instead of its execution.
+    pub(crate) restorable: Option<Restorable>,
     /// The inputs as they were, for a task that is to run at once.
     pub(crate) snapshot: Option<InputSnapshot>,
     /// Paths that changed, for `DEVTASK_CHANGED_FILES`.
@@ -99,6 +102,7 @@ impl Judged {
             fresh: None,
             compared: None,
             record,
+            restorable: None,
             snapshot: None,
             changed: Vec::new(),
             unmatched: Vec::new(),
@@ -287,6 +291,7 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
         compared: None,
         record,
         times: question.times,
+        restorable: None,
         snapshot: None,
         changed: Vec::new(),
         unmatched: unmatched.unwrap_or_default(),
@@ -304,7 +309,10 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
     judged.compared = question.explain.then(|| count(&cause.explanation().manifest, &snapshot.manifest));
     match judged.reasons.is_empty() {
         true => judged.fresh = judged.record.as_ref().and_then(|r| r.success.clone()),
-        false => judged.snapshot = Some(snapshot),
+        false => {
+            judged.restorable = cause.restorable(judged.record.as_ref(), &snapshot.manifest, seen);
+            judged.snapshot = Some(snapshot);
+        }
     }
     judged
 }
@@ -382,6 +390,36 @@ impl Cause<'_> {
             reasons.push(Reason::UpstreamWouldRun { task: self.shared.graph.name(upstream).clone() });
         }
         (reasons, changed)
+    }
+
+    /// An earlier success with the key of now, if nothing but the outputs, or what the key was in between, speaks
+    /// against it (spec section 4.5).
+    fn restorable(&self, record: Option<&TaskRecord>, now: &Manifest, seen: &Seen) -> Option<Restorable> {
+        let (shared, question) = (self.shared, self.question);
+        let streak = record?.streak?;
+        let outputs_read = seen.outputs.as_ref().is_none_or(|outputs| outputs.problems().is_empty());
+        let may = shared.graph.task(question.id).is_kept()
+            && !question.force
+            && question.not_followed.is_empty()
+            && question.upstream_would_run.is_none()
+            && seen.problems().next().is_none()
+            && outputs_read;
+        let find = |manifest: Manifest, calls: &[Call]| {
+            let kept = shared.keeper.find(shared.graph.name(question.id), manifest.key())?;
+            // What it called then is what was asked about now.
+            let same_calls = kept.success.called.iter().map(|called| shared.graph.id(called.task.as_str()));
+            let is_it = kept.streak == streak && same_calls.eq(calls.iter().map(|call| Some(call.task)));
+            is_it.then(|| Restorable { kept, manifest, looked: seen.looked() })
+        };
+        if !may {
+            return None;
+        }
+        find(now.clone(), &question.called).or_else(|| {
+            // It may not have called anything then.
+            let mut alone = now.clone();
+            alone.set_calls([]);
+            (!question.called.is_empty()).then(|| find(alone, &[])).flatten()
+        })
     }
 
     fn last_run(&self, state: &RecordState) -> Option<Reason> {

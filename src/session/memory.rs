@@ -18,7 +18,7 @@ use crate::{
     model::{Digest, DirRecord},
     scan::Trail,
     store::{
-        self, Access, Batch, GroupWriter, Journal, Notice, Reader, SetAside, Snapshot, StateDir, Store,
+        self, Access, Batch, GroupWriter, Journal, Kept, Notice, Reader, SetAside, Snapshot, StateDir, Store,
         StoreError, Table, TaskRecord,
     },
 };
@@ -146,6 +146,15 @@ impl Memory {
         self.get(Table::Manifests, name.as_bytes())
     }
 
+    pub(crate) fn kept(&self, key: &[u8]) -> Option<Kept> {
+        self.get(Table::Kept, key)
+    }
+
+    /// Whether anything is remembered.
+    pub(crate) fn remembers(&self) -> bool {
+        !matches!(*self.held(), Held::Nothing | Held::Lost(_))
+    }
+
     pub(crate) fn directory(&self, key: &[u8]) -> Option<DirRecord> {
         self.get(Table::Dirs, key)
     }
@@ -176,6 +185,20 @@ impl Memory {
         {
             writer.submit_then(batch, drop);
         }
+    }
+
+    /// Makes a batch durable, and waits for it on this thread. It is of things that only ever cost executing.
+    ///
+    /// # Errors
+    /// Why it is not durable.
+    pub(crate) fn save_waiting(&self, batch: Batch) -> Result<(), String> {
+        self.become_writer().map_err(|fault| fault.why)?;
+        let (answer, answered) = std::sync::mpsc::channel();
+        match &*self.held() {
+            Held::Writing(writer) => writer.submit_then(batch, move |result| drop(answer.send(result))),
+            _ => return Err("nothing is remembered".to_owned()),
+        }
+        answered.recv().map_or_else(|_| Err(StoreError::Closed), |saved| saved).map_err(|e| with_cause(&e))
     }
 
     /// Makes ready for a run in which these tasks may begin. None: each of them has to be saved as begun.

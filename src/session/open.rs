@@ -14,8 +14,10 @@ use tokio::sync::OnceCell;
 use super::{
     Session, SessionError,
     commons::Commons,
+    keeper::Keeper,
     ledger::Ledgers,
     memory::Memory,
+    prune::Limits,
     saver::Savings,
     settled::StoreStamp,
     shared::{Recall, Shared, now_ms},
@@ -66,6 +68,7 @@ pub struct SessionBuilder {
     label: String,
     loaded: Option<Digest>,
     granularity: Duration,
+    kept: Limits,
 }
 
 impl SessionBuilder {
@@ -88,6 +91,7 @@ impl SessionBuilder {
             label: "devtask".to_owned(),
             loaded: None,
             granularity: GRANULARITY,
+            kept: Limits::default(),
         }
     }
 
@@ -203,6 +207,13 @@ impl SessionBuilder {
         self
     }
 
+    /// How much of earlier results is kept, and for how long (spec section 4.5); default: 1 GiB, 30 days.
+    #[must_use]
+    pub fn kept(mut self, limits: Limits) -> Self {
+        self.kept = limits;
+        self
+    }
+
     /// How coarse the stamps of files are at worst: what was written no longer ago than this may be written again
     /// without showing, and is read at every look (hazard A1); default: 2 s, those of FAT.
     #[must_use]
@@ -245,6 +256,7 @@ impl SessionBuilder {
         let table = FileTable::new(&root, recall, options);
         let warden = self.warden(sessions)?;
         let graph = anchored(&self.graph, &root);
+        let keeper = Keeper::new(&root, &state_dir, Arc::clone(&memory), self.kept);
         let shared = Shared {
             patterns: graph.ids().map(|_| OnceLock::new()).collect(),
             graph,
@@ -272,6 +284,7 @@ impl SessionBuilder {
             commons: Commons::new(self.jobs),
             ledgers: Ledgers::default(),
             savings: Savings::default(),
+            keeper,
             read_only: self.read_only,
             lock: lock.map(Arc::new),
         };

@@ -15,7 +15,7 @@ use crate::{
     model::{Action, Digest, Outcome, Reason},
     planted::{self, Fault},
     process::{Ended, Exit},
-    store::{Batch, RecordState, Success, Table, TaskRecord},
+    store::{Batch, RecordState, Streak, Success, Table, TaskRecord},
 };
 
 impl Execution {
@@ -57,6 +57,8 @@ impl Execution {
             outputs,
             called: self.called.clone(),
             duration_ms: self.millis(),
+            run: self.run.id.clone(),
+            at_ms: now_ms(),
         }
     }
 
@@ -76,7 +78,13 @@ impl Execution {
             Some(_) => success.or_else(|| earlier.and_then(|r| r.success.clone())),
             None => success,
         };
-        TaskRecord { state, success, run: self.run.id.clone(), at_ms: now_ms(), typical_ms }
+        let streak = match &state {
+            RecordState::Fresh | RecordState::ChangedWhileRunning(_) => {
+                Some(earlier.and_then(|r| r.streak).unwrap_or_else(Streak::new))
+            }
+            RecordState::Begun | RecordState::Failed => None,
+        };
+        TaskRecord { state, success, run: self.run.id.clone(), at_ms: now_ms(), typical_ms, streak }
     }
 
     /// A record as it is stored, with what explains it.

@@ -78,6 +78,7 @@ impl Session {
             commons: Commons::new(old.jobs),
             ledgers: Ledgers::default(),
             savings: Savings::default(),
+            keeper: Arc::clone(&old.keeper),
             read_only: old.read_only,
             lock: old.lock.clone(),
         };

@@ -204,7 +204,7 @@ impl Settled {
         let handed = HandedOn { output, exports: Vec::new(), messages };
         let (action, outcome) =
             if has_command { (Decided::Cached, Outcome::Cached) } else { (Decided::Skip, Outcome::Skipped) };
-        telling.decision(id, action, Vec::new(), None, last);
+        telling.decision(id, action, Vec::new(), None, (last, None));
         telling.finished(Finished::without_execution(telling.name(id), outcome), &handed);
     }
 }

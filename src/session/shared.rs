@@ -15,6 +15,7 @@ use super::{
     commons::Commons,
     context::log_name,
     environment::{Ambient, variable},
+    keeper::Keeper,
     ledger::Ledgers,
     memory::{Explanation, Memory},
     private::Private,
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) commons: Arc<Commons>,
     pub(crate) ledgers: Ledgers,
     pub(crate) savings: Savings,
+    /// What keeps what tasks left.
+    pub(crate) keeper: Arc<Keeper>,
     /// Opened for looking only.
     pub(crate) read_only: bool,
     pub(crate) lock: Option<Arc<Lock>>,
@@ -271,6 +274,7 @@ impl Shared {
 
     /// Closes the store, and says what the user should know of it.
     pub(crate) fn close_memory(&self) -> Result<Vec<String>, String> {
+        self.keeper.finish();
         self.memory.forget_unseen(|name| self.graph.id(name).is_some());
         self.forget_trails();
         self.memory.close()

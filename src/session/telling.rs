@@ -7,7 +7,7 @@ use crate::{
     event::{Decided, Finished, LastSuccess, RunStatus, What},
     model::{Compared, Outcome, Reason, TaskId, TaskName},
     plan::Plan,
-    store::TaskRecord,
+    store::{Success, TaskRecord},
 };
 
 /// Tells of one run.
@@ -44,17 +44,10 @@ impl Telling {
         action: Decided,
         reasons: Vec<Reason>,
         compared: Option<Compared>,
-        last_success: Option<LastSuccess>,
+        (last_success, restores): (Option<LastSuccess>, Option<LastSuccess>),
     ) {
         let task = self.name(id);
-        self.run.emitter.emit(What::Decision {
-            task,
-            action,
-            reasons,
-            compared,
-            last_success,
-            restores: None,
-        });
+        self.run.emitter.emit(What::Decision { task, action, reasons, compared, last_success, restores });
     }
 
     /// Tells that a task is over, and takes its part of the summary.
@@ -115,5 +108,10 @@ impl Telling {
 /// What events say of the last execution of a task, if it was a success.
 pub(crate) fn last_success(record: &TaskRecord) -> Option<LastSuccess> {
     let success = record.success.as_ref()?;
-    Some(LastSuccess { at_ms: record.at_ms, duration_ms: success.duration_ms, run: record.run.clone() })
+    Some(told_of(success))
+}
+
+/// What events say of a success.
+pub(crate) fn told_of(success: &Success) -> LastSuccess {
+    LastSuccess { at_ms: success.at_ms, duration_ms: success.duration_ms, run: success.run.clone() }
 }

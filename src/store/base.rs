@@ -33,7 +33,7 @@ const NEW: &str = "state.redb.new";
 
 /// The number of the format of everything in the file. Any change of a record's type raises it (hazard D5).
 /// 5: a success says which tasks were called.
-pub(super) const SCHEMA: u64 = 5;
+pub(super) const SCHEMA: u64 = 6;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";

@@ -19,12 +19,16 @@ pub enum Table {
     Trails = 3,
     /// The run under way, if there is one: which tasks may have begun.
     Progress = 4,
+    /// One [`Kept`](super::Kept) a task and key.
+    Kept = 5,
+    /// When each of these was last made or put back: milliseconds since the epoch.
+    Uses = 6,
 }
 
 impl Table {
     /// All tables.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Tasks, Self::Manifests, Self::Dirs, Self::Trails, Self::Progress];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Tasks, Self::Manifests, Self::Dirs, Self::Trails, Self::Progress, Self::Kept, Self::Uses];
 
     /// Its name in the file.
     pub(super) const fn name(self) -> &'static str {
@@ -34,6 +38,8 @@ impl Table {
             Self::Dirs => "dirs",
             Self::Trails => "trails",
             Self::Progress => "progress",
+            Self::Kept => "kept",
+            Self::Uses => "uses",
         }
     }
 }

@@ -26,7 +26,7 @@ const GITIGNORE_ASIDE: &str = ".gitignore.new";
 const IGNORE_ALL: &str = "*\n";
 
 /// What is in the directory besides the files of the base, whose names begin with [`super::base::FILE`].
-const OURS: [&str; 16] = [
+const OURS: [&str; 17] = [
     GITIGNORE,
     GITIGNORE_ASIDE,
     JOURNAL,
@@ -35,6 +35,7 @@ const OURS: [&str; 16] = [
     "loaded",
     "lock",
     "log",
+    "outputs",
     "passed",
     "runs",
     "sessions",

@@ -53,7 +53,7 @@ pub use journal::Journal;
 pub use lock::{Attempt, Lock, Owner, OwnerInfo};
 pub use private::{prune_private, read_private, write_private};
 pub use reader::{Notice, Reader, Snapshot};
-pub use record::{Called, RecordState, Success, TaskRecord, now_ms};
+pub use record::{Called, Kept, KeptLog, RecordState, Streak, Success, TaskRecord, now_ms};
 pub use shield::quiet_panics;
 pub use state::{Access, Opened, Store};
 #[doc(hidden)]

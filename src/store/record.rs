@@ -1,10 +1,13 @@
 //! What is remembered of a task.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, TaskName};
+use crate::model::{Digest, KeptFile, KeptKind, TaskName};
 
 /// The clock of records: milliseconds since the epoch.
 #[must_use]
@@ -20,19 +23,35 @@ pub struct TaskRecord {
     pub state: RecordState,
     /// Results of the last success, if the last execution was one.
     pub success: Option<Success>,
-    /// The run of the last execution.
+    /// The run that wrote this: of the last execution, or of what came back since.
     pub run: String,
-    /// When the last execution ended (or began, if it never ended): milliseconds since the epoch.
+    /// When (of an execution that never ended, when it began): milliseconds since the epoch.
     pub at_ms: u64,
     /// How long the last success executed, in milliseconds: the scheduler's estimate. Outlives failures.
     pub typical_ms: Option<u64>,
+    /// Which unbroken row of successes the last execution belongs to; none if it was no success. What was kept of another
+    /// row does not come back (spec section 4.5).
+    pub streak: Option<Streak>,
+}
+
+/// A row of successes of one task without a failure or a kill in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Streak(u64);
+
+impl Streak {
+    /// Another one than any before.
+    #[must_use]
+    pub fn new() -> Self {
+        // The hasher of the standard library begins with numbers drawn at random.
+        Self(RandomState::new().hash_one(now_ms()))
+    }
 }
 
 impl TaskRecord {
     /// The record of a task that begins now.
     #[must_use]
     pub fn begun(run: String, typical_ms: Option<u64>) -> Self {
-        Self { state: RecordState::Begun, success: None, run, at_ms: now_ms(), typical_ms }
+        Self { state: RecordState::Begun, success: None, run, at_ms: now_ms(), typical_ms, streak: None }
     }
 }
 
@@ -66,6 +85,59 @@ pub struct Success {
     pub called: Vec<Called>,
     /// How long it executed, in milliseconds.
     pub duration_ms: u64,
+    /// The run in which it executed.
+    pub run: String,
+    /// When it ended: milliseconds since the epoch.
+    pub at_ms: u64,
+}
+
+/// What is kept of a success beside what it handed on (spec section 4.5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The row of successes it belongs to.
+    pub streak: Streak,
+    /// What it handed on.
+    pub success: Success,
+    /// The files it left.
+    pub files: Vec<KeptFile>,
+    /// What it wrote, if anything.
+    pub log: Option<KeptLog>,
+    /// What the contents come to, in bytes.
+    pub size: u64,
+}
+
+/// A log that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptLog {
+    /// Of its content.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// How many lines the task wrote.
+    pub lines: u64,
+}
+
+impl Kept {
+    /// The key of what is kept of a task's success with this key.
+    #[must_use]
+    pub fn key(task: &TaskName, key: Digest) -> Vec<u8> {
+        [task.as_str().as_bytes(), b"\0", &key.0.to_le_bytes()].concat()
+    }
+
+    /// The task that what is kept under a key is of.
+    #[must_use]
+    pub fn task_of(key: &[u8]) -> &[u8] {
+        key.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// The contents it consists of.
+    pub fn contents(&self) -> impl Iterator<Item = Digest> {
+        let files = self.files.iter().filter_map(|file| match file.what {
+            KeptKind::File { digest, .. } => Some(digest),
+            KeptKind::Directory { .. } | KeptKind::Link(_) => None,
+        });
+        files.chain(self.log.iter().map(|log| log.digest))
+    }
 }
 
 /// A task that another one called.

@@ -1,0 +1,251 @@
+//! What tasks left, taken into the cache while the runs go on (spec section 4.5).
+//!
+//! One thread does it, one result after the other, and is there only while there is something to do. Nobody waits for
+//! it but who is about to execute the same task again, who wants to know whether its earlier results come back, and who
+//! closes the session. Whatever goes wrong here costs executing.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use super::{context::RunContext, memory::Memory, prune};
+use crate::{
+    cache::{Cache, CacheError},
+    fingerprint::FileRow,
+    model::{Digest, TaskId, TaskName},
+    store::{Batch, Kept, KeptLog, StateDir, Streak, Success, Table, now_ms},
+};
+
+/// Where contents lie, in the state directory.
+pub(super) const DIR: &str = "outputs";
+
+/// A result that is to be kept.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) task: TaskName,
+    pub(crate) id: TaskId,
+    /// Who is told what the user should know.
+    pub(crate) run: Weak<RunContext>,
+    pub(crate) streak: Streak,
+    pub(crate) success: Success,
+    /// What was found at its declared outputs when it ended.
+    pub(crate) rows: Vec<FileRow>,
+    /// What it wrote, and how many lines.
+    pub(crate) log: Option<(PathBuf, u64)>,
+}
+
+/// Keeps results.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    root: PathBuf,
+    state_dir: PathBuf,
+    memory: Arc<Memory>,
+    pub(super) limits: prune::Limits,
+    cache: OnceLock<Option<Cache>>,
+    work: Mutex<Work>,
+    changed: Condvar,
+    /// The result under way is not wanted any more.
+    is_halted: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    waiting: VecDeque<Leaving>,
+    /// The task of the result under way.
+    current: Option<TaskName>,
+    /// Whether there is a thread.
+    runs: bool,
+    /// Results that may not be readable in the store yet.
+    recent: HashMap<Vec<u8>, Arc<Kept>>,
+    /// What was new to the cache since its size was last noted, in bytes.
+    added: u64,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        root: &Path,
+        state_dir: &Path,
+        memory: Arc<Memory>,
+        limits: prune::Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            root: root.to_owned(),
+            state_dir: state_dir.to_owned(),
+            memory,
+            limits,
+            cache: OnceLock::new(),
+            work: Mutex::default(),
+            changed: Condvar::new(),
+            is_halted: AtomicBool::new(false),
+        })
+    }
+
+    /// Every change is made at once: what a panic of another thread left is as good as before.
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cache, made when it is first needed. None where there can be none.
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        let open = || {
+            let dir = StateDir::open(&self.state_dir).ok().flatten()?.subdir(DIR).ok()?;
+            Cache::open(&dir, &self.root).ok()
+        };
+        self.cache.get_or_init(open).as_ref()
+    }
+
+    pub(super) const fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// Where the contents lie.
+    pub(super) fn dir(&self) -> PathBuf {
+        self.state_dir.join(DIR)
+    }
+
+    /// Has a result kept.
+    pub(crate) fn keep(self: &Arc<Self>, leaving: Leaving) {
+        if !self.memory.remembers() {
+            return;
+        }
+        let mut work = self.work();
+        work.waiting.push_back(leaving);
+        if !work.runs {
+            let me = Arc::clone(self);
+            // Without a thread nothing is kept.
+            work.runs = thread::Builder::new().name("keeper".to_owned()).spawn(move || me.run()).is_ok();
+            if !work.runs {
+                work.waiting.clear();
+            }
+        }
+    }
+
+    fn run(&self) {
+        // Whatever happens on this thread: nobody waits for it for ever.
+        let _over = Over(self);
+        while let Some(leaving) = self.next() {
+            if let Some(cache) = self.cache() {
+                self.one(cache, leaving);
+            }
+        }
+    }
+
+    /// The next result; none: the thread is over.
+    fn next(&self) -> Option<Leaving> {
+        loop {
+            let mut work = self.work();
+            work.current = None;
+            self.changed.notify_all();
+            if let Some(leaving) = work.waiting.pop_front() {
+                self.is_halted.store(false, Ordering::Relaxed);
+                work.current = Some(leaving.task.clone());
+                return Some(leaving);
+            }
+            let added = std::mem::take(&mut work.added);
+            if added == 0 {
+                work.runs = false;
+                return None;
+            }
+            drop(work);
+            prune::after_keeping(self, added);
+        }
+    }
+
+    fn one(&self, cache: &Cache, leaving: Leaving) {
+        let go_on = || !self.is_halted.load(Ordering::Relaxed);
+        let kept = match cache.keep(&leaving.rows, &go_on) {
+            Ok(kept) => kept,
+            Err(CacheError::Changed { .. } | CacheError::Stopped) => return,
+            Err(error) => {
+                if let Some(run) = leaving.run.upgrade() {
+                    run.warn(leaving.id, &format!("what it left is not kept: {error}"));
+                }
+                return;
+            }
+        };
+        let log = leaving.log.as_ref().and_then(|(path, lines)| {
+            let (digest, size) = cache.keep_other(path).ok()?;
+            Some(KeptLog { digest, size, lines: *lines })
+        });
+        let log_size = log.as_ref().map_or(0, |log| log.size);
+        let key = Kept::key(&leaving.task, leaving.success.key);
+        let size = kept.size + log_size;
+        let row = Kept { streak: leaving.streak, success: leaving.success, files: kept.files, log, size };
+        let mut batch = Batch::new();
+        if batch.put(Table::Kept, &key, &row).is_err() || batch.put(Table::Uses, &key, &now_ms()).is_err() {
+            return;
+        }
+        let mut work = self.work();
+        work.added += kept.added + log_size;
+        work.recent.insert(key, Arc::new(row));
+        drop(work);
+        self.memory.put_away(batch);
+    }
+
+    /// What is kept of a success with this key, once nothing of the task is under way.
+    pub(crate) fn find(&self, task: &TaskName, key: Digest) -> Option<Arc<Kept>> {
+        self.await_task(task);
+        let key = Kept::key(task, key);
+        let recent = self.work().recent.get(&key).map(Arc::clone);
+        recent.or_else(|| self.memory.kept(&key).map(Arc::new))
+    }
+
+    /// Whether somebody who changes its files would spoil a result of a task.
+    pub(crate) fn has_in_hand(&self, task: &TaskName) -> bool {
+        self.work().has_in_hand(task)
+    }
+
+    /// Waits until no result of the task is under way.
+    pub(crate) fn await_task(&self, task: &TaskName) {
+        self.wait_while(|work| work.has_in_hand(task));
+    }
+
+    /// Waits until nothing is to be done.
+    pub(crate) fn finish(&self) {
+        self.wait_while(|work| work.runs);
+    }
+
+    fn wait_while(&self, condition: impl Fn(&Work) -> bool) {
+        let work = self.changed.wait_while(self.work(), |work| condition(work));
+        drop(work.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Keeps nothing more of what waits: somebody is in a hurry.
+    pub(crate) fn give_up(&self) {
+        self.work().waiting.clear();
+        self.is_halted.store(true, Ordering::Relaxed);
+    }
+
+    /// What was kept lately is in the store by now, or never will be.
+    pub(crate) fn forget_recent(&self) {
+        self.work().recent.clear();
+    }
+}
+
+impl Work {
+    fn has_in_hand(&self, task: &TaskName) -> bool {
+        self.current.as_ref() == Some(task) || self.waiting.iter().any(|leaving| leaving.task == *task)
+    }
+}
+
+/// The end of the thread, however it comes.
+struct Over<'a>(&'a Keeper);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        let mut work = self.0.work();
+        work.current = None;
+        if thread::panicking() {
+            work.runs = false;
+            work.waiting.clear();
+        }
+        drop(work);
+        self.0.changed.notify_all();
+    }
+}
