@@ -255,6 +255,7 @@ pub(super) fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> Result<File, Err
 }
 
 /// Permission bits alone.
+#[cfg_attr(target_os = "linux", expect(clippy::useless_conversion, reason = "elsewhere it is shorter"))]
 pub(super) fn permissions(mode: RawMode) -> u32 {
     u32::from(mode) & 0o777
 }

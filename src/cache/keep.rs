@@ -133,7 +133,7 @@ fn file(
     if row.kind != (FileKind::File { executable: mode & 0o100 != 0 }) {
         return Err(error::changed(&row.path));
     }
-    if u32::from(stat.st_mode) & 0o7000 != 0 {
+    if stat.st_mode & 0o7000 != 0 {
         return Err(error::refused(
             &row.path,
             "has a mode that others could misuse (setuid, setgid or sticky)",

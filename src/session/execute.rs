@@ -9,6 +9,7 @@
 //! Everything that can go wrong on the way is a [`Failure`] of the task, never an error of the library.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::PathBuf,
     sync::Arc,
@@ -26,7 +27,8 @@ use super::{
     harvest::{harvest, last_of_each},
     judge::{self, InputSnapshot, Question},
     launch::{LISTED, Way},
-    memory::NotSaved,
+    memory::{Explanation, NotSaved},
+    ownership,
     restore::{CameBack, Restorable},
     results::HandedOn,
     watching::Looked,
@@ -177,6 +179,8 @@ pub(super) struct Execution {
     pub(super) heard: mpsc::UnboundedSender<Observation>,
     /// Nobody else executes it as long as this is held.
     pub(super) claim: Claim,
+    /// What explains its last success, if that left outputs.
+    earlier: Arc<Explanation>,
     /// The tasks it called.
     pub(super) called: Vec<Called>,
     pub(super) begun_at: Instant,
@@ -215,6 +219,7 @@ pub(crate) async fn execute(
         orders,
         heard,
         claim,
+        earlier: Arc::default(),
         called: Vec::new(),
         begun_at: Instant::now(),
         executed: false,
@@ -271,6 +276,12 @@ impl Execution {
             let (run, question) = (Arc::clone(&self.run), self.start.question.clone());
             let taken = self.aside(move || judge::snapshot(&run.shared, &question)).await?;
             self.start.snapshot = Some(taken);
+        }
+        let finds_outputs = |snapshot: &InputSnapshot| {
+            snapshot.outputs.as_ref().is_some_and(|outputs| !outputs.entries.is_empty())
+        };
+        if self.start.snapshot.as_ref().is_some_and(finds_outputs) {
+            self.earlier = self.run.shared.explanation(self.id);
         }
         if let (Some(watching), Some(snapshot)) = (self.run.shared.watching.get(), &self.start.snapshot) {
             watching.begin(self.id, &snapshot.looked);
@@ -488,6 +499,7 @@ impl Execution {
         };
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());
         let rows = outputs.map(|set| judge::rows(&self.run.shared, set));
+        let foreign = outputs.map(|set| self.foreign(set)).unwrap_or_default();
         let files = rows.as_deref().map(judge::digest_of_rows);
         let before = self.start.snapshot.as_ref().map(|s| s.looked.clone()).unwrap_or_default();
         let found = left.as_ref().and_then(|left| left.looked.clone());
@@ -495,7 +507,10 @@ impl Execution {
         let log = self.ended.as_ref().and_then(|ended| Some((ended.log.clone()?, ended.lines)));
         let record = match &came_back {
             Some(came_back) => Some(self.record_of(came_back)),
-            None => self.record(outcome, left.as_ref(), not_fresh.as_ref(), rows.unwrap_or_default(), files),
+            None => {
+                let outputs = (rows.unwrap_or_default(), foreign);
+                self.record(outcome, left.as_ref(), not_fresh.as_ref(), outputs, files)
+            }
         };
         let outcome = if skipped { Outcome::Cached } else { outcome };
         let mut executed = Executed {
@@ -542,6 +557,12 @@ impl Execution {
             )]);
         }
         executed
+    }
+
+    /// The paths among its declared outputs that it has not made.
+    fn foreign(&self, after: &FileSet) -> BTreeSet<Vec<u8>> {
+        let before = self.start.snapshot.as_ref().and_then(|snapshot| snapshot.outputs.as_deref());
+        ownership::foreign(&self.run.shared.root, before, after, &self.earlier)
     }
 
     /// Step 4: an input whose stat identity changed while the task ran (other than a declared output)

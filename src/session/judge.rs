@@ -124,6 +124,8 @@ pub(crate) struct InputSnapshot {
     moment: Option<Moment>,
     /// What its sets held then.
     pub(crate) looked: Looked,
+    /// What was at its declared outputs.
+    pub(crate) outputs: Option<Arc<FileSet>>,
 }
 
 impl InputSnapshot {
@@ -139,6 +141,7 @@ impl InputSnapshot {
             command,
             moment: seen.moment,
             looked: seen.looked(),
+            outputs: seen.outputs.as_ref().map(|sight| shared.files(id, PatternKind::Outputs, sight)),
         }
     }
 }

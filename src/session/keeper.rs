@@ -36,6 +36,8 @@ pub(crate) struct Leaving {
     pub(crate) success: Success,
     /// What was found at its declared outputs when it ended.
     pub(crate) rows: Vec<FileRow>,
+    /// What lay there beside it.
+    pub(crate) others: Vec<FileRow>,
     /// What it wrote, and how many lines.
     pub(crate) log: Option<(PathBuf, u64)>,
 }
@@ -176,7 +178,8 @@ impl Keeper {
         let log_size = log.as_ref().map_or(0, |log| log.size);
         let key = Kept::key(&leaving.task, leaving.success.key);
         let size = kept.size + log_size;
-        let row = Kept { streak: leaving.streak, success: leaving.success, files: kept.files, log, size };
+        let Leaving { streak, success, others, .. } = leaving;
+        let row = Kept { streak, success, files: kept.files, others, log, size };
         let mut batch = Batch::new();
         if batch.put(Table::Kept, &key, &row).is_err() || batch.put(Table::Uses, &key, &now_ms()).is_err() {
             return;

@@ -2,7 +2,7 @@
 //! and given up, never trusted, once it cannot be written.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     error::Error as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -42,6 +42,8 @@ pub(crate) struct Explanation {
     pub(crate) manifest: Manifest,
     /// The files it declared as outputs, as it left them.
     pub(crate) outputs: Vec<FileRow>,
+    /// The paths among these that it has not made.
+    pub(crate) foreign: BTreeSet<Vec<u8>>,
 }
 
 /// The store of a session.
@@ -198,7 +200,7 @@ impl Memory {
             Held::Writing(writer) => writer.submit_then(batch, move |result| drop(answer.send(result))),
             _ => return Err("nothing is remembered".to_owned()),
         }
-        answered.recv().map_or_else(|_| Err(StoreError::Closed), |saved| saved).map_err(|e| with_cause(&e))
+        answered.recv().unwrap_or(Err(StoreError::Closed)).map_err(|e| with_cause(&e))
     }
 
     /// Makes ready for a run in which these tasks may begin. None: each of them has to be saved as begun.

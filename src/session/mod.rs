@@ -52,6 +52,7 @@ mod launch;
 mod ledger;
 mod memory;
 mod open;
+mod ownership;
 mod private;
 mod processes;
 mod prune;

@@ -1,6 +1,9 @@
 //! What is remembered and told of an execution (spec section 4.3).
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+};
 
 use serde_json::Value;
 
@@ -25,7 +28,7 @@ impl Execution {
         outcome: Outcome,
         left: Option<&Left>,
         not_fresh: Option<&Reason>,
-        rows: Vec<FileRow>,
+        (outputs, foreign): (Vec<FileRow>, BTreeSet<Vec<u8>>),
         files: Option<Digest>,
     ) -> Option<(TaskRecord, Option<Explanation>)> {
         let state = match (outcome, not_fresh) {
@@ -42,7 +45,7 @@ impl Execution {
         let counts = self.task().can_be_fresh() && state != RecordState::Begun;
         let success = left.filter(|_| counts).map(|left| self.success(left, files));
         let snapshot = self.start.snapshot.take();
-        let explanation = snapshot.map(|s| Explanation { manifest: s.manifest, outputs: rows });
+        let explanation = snapshot.map(|s| Explanation { manifest: s.manifest, outputs, foreign });
         Some((self.in_state(state, success), explanation))
     }
 
@@ -80,7 +83,7 @@ impl Execution {
         };
         let streak = match &state {
             RecordState::Fresh | RecordState::ChangedWhileRunning(_) => {
-                Some(earlier.and_then(|r| r.streak).unwrap_or_else(Streak::new))
+                Some(earlier.and_then(|r| r.streak).unwrap_or_else(Streak::another))
             }
             RecordState::Begun | RecordState::Failed => None,
         };

@@ -5,6 +5,7 @@
 //! not be announced in the store: a kill half-way leaves outputs that are nobody's result.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -17,6 +18,7 @@ use super::{
     judge,
     keeper::Leaving,
     memory::Explanation,
+    ownership,
     results::HandedOn,
     shared::Shared,
     telling::told_of,
@@ -49,6 +51,8 @@ pub(super) struct CameBack {
     manifest: Manifest,
     /// What is at the declared outputs now.
     rows: Vec<FileRow>,
+    /// The paths among these that the task has not made.
+    foreign: BTreeSet<Vec<u8>>,
     /// Its log, and how many lines it has.
     log: Option<(PathBuf, u64)>,
 }
@@ -91,7 +95,10 @@ impl Execution {
                 let handed = HandedOn::from_record(&success);
                 let looked = Looked { outputs: content, ..looked };
                 let log = log.zip(kept.log.as_ref().map(|log| log.lines));
-                let came_back = Some(Box::new(CameBack { success, manifest, rows, log }));
+                let own: BTreeSet<&[u8]> = kept.files.iter().map(|file| &*file.path).collect();
+                let is_foreign = |row: &&FileRow| !own.contains(&*row.path);
+                let foreign = rows.iter().filter(is_foreign).map(|row| row.path.clone()).collect();
+                let came_back = Some(Box::new(CameBack { success, manifest, rows, foreign, log }));
                 Ok(Some(Left { handed, was_done: true, looked: Some(looked), came_back, ..Left::default() }))
             }
             Ok(Err(CacheError::Stopped)) => Err(Failure::cancelled()),
@@ -122,8 +129,9 @@ impl Execution {
             run: self.run.id.clone(),
             at_ms: now_ms(),
         };
-        let outputs = came_back.rows.clone();
-        (record, Some(Explanation { manifest: came_back.manifest.clone(), outputs }))
+        let (manifest, outputs) = (came_back.manifest.clone(), came_back.rows.clone());
+        let foreign = came_back.foreign.clone();
+        (record, Some(Explanation { manifest, outputs, foreign }))
     }
 
     /// Has kept what a success left, if it may come back.
@@ -145,7 +153,8 @@ impl Execution {
                 run: Arc::downgrade(&self.run),
                 streak,
                 success: success.clone(),
-                rows: explanation.map(|explanation| explanation.outputs.clone()).unwrap_or_default(),
+                rows: explanation.map(|all| ownership::own(all).cloned().collect()).unwrap_or_default(),
+                others: explanation.map(|all| ownership::others(all).cloned().collect()).unwrap_or_default(),
                 log,
             });
         }
@@ -203,8 +212,12 @@ fn put_files_back(
 ) -> Result<Vec<FileRow>, CacheError> {
     check(shared, id, &kept.files)?;
     let present = look(shared, id)?;
-    let before = shared.explanation(id);
-    let difference = cache::difference(&kept.files, &present, &before.outputs);
+    if let Some(other) = kept.others.iter().find(|other| row_of(&other.path, &present) != Some(other)) {
+        let why = "is not as it was then, and the task has not made it";
+        return Err(CacheError::Refused { path: path_of(&other.path), why });
+    }
+    let before: Vec<FileRow> = ownership::own(&shared.explanation(id)).cloned().collect();
+    let difference = cache::difference(&kept.files, &present, &before);
     let base = relative_name(&shared.root, &shared.graph.task(id).cwd);
     let done = cache.restore(&kept.files, &difference, &base, go_on)?;
     let rows = if done.written + done.removed == 0 { present } else { look(shared, id)? };
@@ -240,7 +253,7 @@ fn look(shared: &Shared, id: TaskId) -> Result<Vec<FileRow>, CacheError> {
 
 /// Whether a file is among what was found, with its content. What a link leads to is not its own.
 fn is_there(file: &KeptFile, rows: &[FileRow]) -> bool {
-    let found = rows.binary_search_by(|row| row.path.cmp(&file.path)).ok().map(|at| &rows[at]);
+    let found = row_of(&file.path, rows);
     match &file.what {
         KeptKind::File { digest, .. } => found.is_some_and(|row| row.digest == *digest),
         KeptKind::Directory { .. } => found.is_some_and(|row| row.kind == FileKind::Directory),
@@ -251,6 +264,11 @@ fn is_there(file: &KeptFile, rows: &[FileRow]) -> bool {
 /// Without its log a result is as good.
 fn put_log_back(cache: &cache::Cache, kept: &KeptLog, to: &Path) -> bool {
     cache.restore_other(kept.digest, kept.size, to).is_ok()
+}
+
+/// The row of a path, among rows sorted by path.
+fn row_of<'a>(path: &[u8], rows: &'a [FileRow]) -> Option<&'a FileRow> {
+    rows.binary_search_by(|row| (*row.path).cmp(path)).ok().map(|at| &rows[at])
 }
 
 fn path_of(name: &[u8]) -> PathBuf {

@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, KeptFile, KeptKind, TaskName};
+use crate::{
+    fingerprint::FileRow,
+    model::{Digest, KeptFile, KeptKind, TaskName},
+};
 
 /// The clock of records: milliseconds since the epoch.
 #[must_use]
@@ -41,7 +44,7 @@ pub struct Streak(u64);
 impl Streak {
     /// Another one than any before.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn another() -> Self {
         // The hasher of the standard library begins with numbers drawn at random.
         Self(RandomState::new().hash_one(now_ms()))
     }
@@ -100,6 +103,8 @@ pub struct Kept {
     pub success: Success,
     /// The files it left.
     pub files: Vec<KeptFile>,
+    /// What lay beside them at its declared outputs and was not its own: it has to be as it was then.
+    pub others: Vec<FileRow>,
     /// What it wrote, if anything.
     pub log: Option<KeptLog>,
     /// What the contents come to, in bytes.

@@ -89,7 +89,7 @@ fn what_cannot_be_used_is_set_aside_with_one_notice() {
         ("truncated", |p| open_rw(p).set_len(5000).unwrap(), ""),
         ("directory", |p| (fs::remove_file(p).unwrap(), fs::create_dir(p).unwrap()).1, "no regular file"),
         ("link", |p| (fs::remove_file(p).unwrap(), symlink("/dev/null", p).unwrap()).1, "no regular file"),
-        ("format", |p| schema(p, Some(SCHEMA + 1)), "its format is 6"),
+        ("format", |p| schema(p, Some(SCHEMA + 1)), "its format is 7"),
         ("no format", |p| schema(p, None), "does not say"),
         ("foreign", foreign, "another program"),
     ];
