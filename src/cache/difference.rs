@@ -12,18 +12,17 @@ use crate::{
 pub struct Difference {
     /// Files whose content is right, by path.
     pub(super) right: BTreeSet<Vec<u8>>,
-    /// What another result left and this one did not, deepest first: it has to go.
+    /// What other results left and this one did not, deepest first: it has to go.
     pub(super) extra: Vec<Vec<u8>>,
 }
 
-/// What is wanted against what is `present` at the declared outputs. `before` is what the last result left there: of
-/// what the wanted one does not have, only that goes, and only if it is as that result left it. Whatever else lies
-/// there is somebody's own.
+/// What is wanted against what is `present` at the declared outputs. `before` is what earlier results left there: of
+/// what the wanted one does not have, only that goes, and only if it is as one of them left it. Whatever else lies there
+/// is somebody's own.
 #[must_use]
 pub fn difference(wanted: &[KeptFile], present: &[FileRow], before: &[FileRow]) -> Difference {
     let wanted: BTreeMap<&[u8], &KeptKind> = wanted.iter().map(|file| (&*file.path, &file.what)).collect();
-    let before: BTreeMap<&[u8], (FileKind, Digest)> =
-        before.iter().map(|row| (&*row.path, (row.kind, row.digest))).collect();
+    let before: BTreeSet<(&[u8], FileKind, Digest)> = before.iter().map(told).collect();
     let mut difference = Difference::default();
     for row in present {
         let path = &*row.path;
@@ -39,13 +38,19 @@ pub fn difference(wanted: &[KeptFile], present: &[FileRow], before: &[FileRow]) 
             Some(KeptKind::Directory { .. }) => is_directory,
             None => false,
         };
-        if !stays && before.get(path) == Some(&(row.kind, row.digest)) {
+        if !stays && before.contains(&told(row)) {
             difference.extra.push(row.path.clone());
         }
     }
     // What lies in a directory comes after it in the order of the bytes.
     difference.extra.sort_unstable_by(|a, b| b.cmp(a));
     difference
+}
+
+/// What tells it from others: of a directory its path alone.
+fn told(row: &FileRow) -> (&[u8], FileKind, Digest) {
+    let digest = if row.kind == FileKind::Directory { Digest::default() } else { row.digest };
+    (&row.path, row.kind, digest)
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn install(tree: &Tree<'_>, dir: &str, vendor: &str) -> Draft {
         origin: [MANIFEST].into_iter().chain(lock).collect::<Vec<_>>().join(" and "),
         inputs: [MANIFEST].into_iter().chain(lock).map(str::to_owned).collect(),
         // Every installation makes it, and says where it went to.
+        is_marked: true,
         outputs: vec![escape(&paths::join(vendor, "autoload.php"))],
         locks: lock.is_none(),
         exec: Some("composer install --no-interaction".to_owned()),

@@ -25,6 +25,7 @@ use super::{
     cycle::Following,
     execute::{Executed, Halt, Orders, Start, execute},
     judge::{self, Judged, Question},
+    prune,
     results::{HandedOn, Results, TaskResult},
     run::RunSummary,
     saver::Saver,
@@ -621,6 +622,10 @@ impl Driver {
         };
         self.saver.finish(last).await;
         drop(leaving);
+        if run.shared.keeper.is_due() {
+            // Nobody waits for it.
+            drop(tokio::task::spawn_blocking(move || prune::prune_if_due(&run.shared)));
+        }
         self.answer().await;
         self.hand_on();
         self.tell_end()

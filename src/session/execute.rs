@@ -528,11 +528,13 @@ impl Execution {
         if let Some((record, explanation)) = record {
             let explanation = explanation.map(Arc::new);
             let mut batch = self.batch(&record, explanation.as_deref());
-            match came_back.is_some() {
-                true => self.note_use(&record, &mut batch),
-                false => self.keep(&record, explanation.as_deref(), log),
+            if came_back.is_some() {
+                self.note_use(&record, &mut batch);
             }
-            self.run.shared.commons.remember(self.id, record, explanation.clone());
+            self.run.shared.commons.remember(self.id, record.clone(), explanation.clone());
+            if came_back.is_none() {
+                self.keep(&record, explanation.as_deref(), log);
+            }
             if self.task().can_be_fresh() {
                 if let Some(ledger) = self.run.known_ledger() {
                     ledger.note(&batch, self.begun);

@@ -25,6 +25,9 @@ use crate::{
 /// Where contents lie, in the state directory.
 pub(super) const DIR: &str = "outputs";
 
+/// So many results are put into the store together, at most.
+const TOGETHER: usize = 64;
+
 /// A result that is to be kept.
 #[derive(Debug)]
 pub(crate) struct Leaving {
@@ -54,6 +57,10 @@ pub(crate) struct Keeper {
     changed: Condvar,
     /// The result under way is not wanted any more.
     is_halted: AtomicBool,
+    /// It may be too much by now.
+    is_due: AtomicBool,
+    /// Held by who takes in contents until the store refers to them, and by who removes what it does not refer to.
+    turn: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +70,8 @@ struct Work {
     current: Option<TaskName>,
     /// Whether there is a thread.
     runs: bool,
-    /// Results that may not be readable in the store yet.
+    /// What is not in the store yet.
+    unsaved: Batch,
     recent: HashMap<Vec<u8>, Arc<Kept>>,
     /// What was new to the cache since its size was last noted, in bytes.
     added: u64,
@@ -85,6 +93,8 @@ impl Keeper {
             work: Mutex::default(),
             changed: Condvar::new(),
             is_halted: AtomicBool::new(false),
+            is_due: AtomicBool::new(false),
+            turn: Mutex::default(),
         })
     }
 
@@ -131,6 +141,7 @@ impl Keeper {
     fn run(&self) {
         // Whatever happens on this thread: nobody waits for it for ever.
         let _over = Over(self);
+        let _turn = self.turn();
         while let Some(leaving) = self.next() {
             if let Some(cache) = self.cache() {
                 self.one(cache, leaving);
@@ -144,19 +155,49 @@ impl Keeper {
             let mut work = self.work();
             work.current = None;
             self.changed.notify_all();
-            if let Some(leaving) = work.waiting.pop_front() {
+            let (waits, is_much) = (!work.waiting.is_empty(), work.recent.len() >= TOGETHER);
+            if waits && !is_much {
                 self.is_halted.store(false, Ordering::Relaxed);
-                work.current = Some(leaving.task.clone());
-                return Some(leaving);
+                work.current = work.waiting.front().map(|leaving| leaving.task.clone());
+                return work.waiting.pop_front();
             }
-            let added = std::mem::take(&mut work.added);
-            if added == 0 {
+            if work.recent.is_empty() {
                 work.runs = false;
                 return None;
             }
             drop(work);
-            prune::after_keeping(self, added);
+            self.save();
         }
+    }
+
+    /// Puts into the store what was kept.
+    fn save(&self) {
+        let mut work = self.work();
+        let (batch, keys) =
+            (std::mem::take(&mut work.unsaved), work.recent.keys().cloned().collect::<Vec<_>>());
+        let added = std::mem::take(&mut work.added);
+        drop(work);
+        // What cannot be saved is not kept.
+        let saved = self.memory.save_waiting(batch);
+        let mut work = self.work();
+        keys.iter().for_each(|key| drop(work.recent.remove(key)));
+        drop(work);
+        if saved.is_ok() && added > 0 {
+            self.is_due.store(prune::note_growth(self, added), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_not_due(&self) {
+        self.is_due.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is time to look for what is too much.
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due.load(Ordering::Relaxed)
     }
 
     fn one(&self, cache: &Cache, leaving: Leaving) {
@@ -186,9 +227,8 @@ impl Keeper {
         }
         let mut work = self.work();
         work.added += kept.added + log_size;
+        work.unsaved.append(batch);
         work.recent.insert(key, Arc::new(row));
-        drop(work);
-        self.memory.put_away(batch);
     }
 
     /// What is kept of a success with this key, once nothing of the task is under way.
@@ -197,6 +237,16 @@ impl Keeper {
         let key = Kept::key(task, key);
         let recent = self.work().recent.get(&key).map(Arc::clone);
         recent.or_else(|| self.memory.kept(&key).map(Arc::new))
+    }
+
+    /// All that is kept of a task.
+    pub(crate) fn all_of(&self, task: &TaskName) -> Vec<Arc<Kept>> {
+        let prefix = Kept::prefix(task);
+        let work = self.work();
+        let of_task = work.recent.iter().filter(|(key, _)| key.starts_with(&prefix));
+        let recent: Vec<Arc<Kept>> = of_task.map(|(_, kept)| Arc::clone(kept)).collect();
+        drop(work);
+        recent.into_iter().chain(self.memory.all_kept(task).into_iter().map(Arc::new)).collect()
     }
 
     /// Whether somebody who changes its files would spoil a result of a task.
@@ -223,11 +273,6 @@ impl Keeper {
     pub(crate) fn give_up(&self) {
         self.work().waiting.clear();
         self.is_halted.store(true, Ordering::Relaxed);
-    }
-
-    /// What was kept lately is in the store by now, or never will be.
-    pub(crate) fn forget_recent(&self) {
-        self.work().recent.clear();
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 use super::shared::now_ms;
 use crate::{
     fingerprint::{FileRow, Manifest},
-    model::{Digest, DirRecord},
+    model::{Digest, DirRecord, TaskName},
     scan::Trail,
     store::{
         self, Access, Batch, GroupWriter, Journal, Kept, Notice, Reader, SetAside, Snapshot, StateDir, Store,
@@ -150,6 +150,12 @@ impl Memory {
 
     pub(crate) fn kept(&self, key: &[u8]) -> Option<Kept> {
         self.get(Table::Kept, key)
+    }
+
+    pub(crate) fn all_kept(&self, task: &TaskName) -> Vec<Kept> {
+        let read = |reader: &Reader| reader.snapshot()?.entries_of(Table::Kept, &Kept::prefix(task));
+        let all: Option<Vec<(Vec<u8>, Kept)>> = self.read(read);
+        all.unwrap_or_default().into_iter().map(|(_, kept)| kept).collect()
     }
 
     /// Whether anything is remembered.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::keeper::Keeper;
+use super::{keeper::Keeper, shared::Shared};
 use crate::{
     cache::Swept,
     model::{Digest, KeptKind},
@@ -80,18 +80,17 @@ fn evicted(mut rows: Vec<Row>, limits: Limits, now_ms: u64) -> (Vec<Row>, Vec<Ro
     })
 }
 
-/// Notes that the cache has grown, and prunes if it is too large, or if nobody did for a day.
-pub(super) fn after_keeping(keeper: &Keeper, added: u64) {
+/// Notes that the cache has grown: whether it is too large now, or nobody has pruned it for a day.
+pub(super) fn note_growth(keeper: &Keeper, added: u64) -> bool {
     let path = keeper.dir().join(NOTE);
     let (size, pruned_ms) =
         store::read_private(&path, 16).and_then(|note| parse(&note)).unwrap_or((u64::MAX, 0));
     let size = size.saturating_add(added);
     let is_due = size > keeper.limits.size || now_ms().saturating_sub(pruned_ms) > DAY_MS;
     if !is_due {
-        return note(keeper, size, pruned_ms);
+        note(keeper, size, pruned_ms);
     }
-    // If it cannot be done now it is tried again.
-    let _ = prune(keeper, keeper.limits, false);
+    is_due
 }
 
 fn parse(note: &[u8]) -> Option<(u64, u64)> {
@@ -105,14 +104,26 @@ fn note(keeper: &Keeper, size: u64, pruned_ms: u64) {
     let _ = store::write_private(&keeper.dir().join(NOTE), &text);
 }
 
+/// Removes what is beyond the limits, if it is time to.
+pub(super) fn prune_if_due(shared: &Shared) {
+    shared.keeper.finish();
+    if shared.keeper.is_due() {
+        // If it cannot be done now it is tried again.
+        let _ = prune(shared, shared.keeper.limits, false);
+    }
+}
+
 /// Removes what is beyond the limits; with `only_look` nothing, and it is only told.
 ///
 /// # Errors
 /// Why it was not done.
-pub(super) fn prune(keeper: &Keeper, limits: Limits, only_look: bool) -> Result<Pruned, String> {
+pub(super) fn prune(shared: &Shared, limits: Limits, only_look: bool) -> Result<Pruned, String> {
+    let keeper = &*shared.keeper;
+    keeper.finish();
+    let _turn = keeper.turn();
     let Some(cache) = keeper.cache() else { return Ok(Pruned::default()) };
     let Some(snapshot) = keeper.memory().snapshot() else { return Ok(Pruned::default()) };
-    let rows = rows(&snapshot).map_err(|error| error.to_string())?;
+    let rows = rows(shared, &snapshot).map_err(|error| error.to_string())?;
     drop(snapshot);
     let (gone, left) = evicted(rows, limits, now_ms());
     if !only_look && !gone.is_empty() {
@@ -123,21 +134,26 @@ pub(super) fn prune(keeper: &Keeper, limits: Limits, only_look: bool) -> Result<
         }
         // First nothing refers to them, then they go.
         keeper.memory().save_waiting(batch)?;
-        keeper.forget_recent();
     }
     let contents = left.iter().flat_map(|row| row.contents.iter().map(|(digest, _)| *digest)).collect();
     let swept = cache.sweep(&contents, only_look).map_err(|error| error.to_string())?;
     if !only_look {
         note(keeper, swept.left, now_ms());
+        keeper.is_not_due();
     }
     Ok(Pruned { results: gone.len(), left: left.len(), swept })
 }
 
-fn rows(snapshot: &Snapshot) -> Result<Vec<Row>, StoreError> {
+fn rows(shared: &Shared, snapshot: &Snapshot) -> Result<Vec<Row>, StoreError> {
     let records = snapshot.entries::<TaskRecord>(Table::Tasks)?;
     let current = |record: TaskRecord| (record.streak, record.success.map(|success| success.key));
-    let records: HashMap<Vec<u8>, (Option<Streak>, Option<Digest>)> =
+    let mut records: HashMap<Vec<u8>, (Option<Streak>, Option<Digest>)> =
         records.into_iter().map(|(name, record)| (name, current(record))).collect();
+    // What is newest may not be in the store yet.
+    for id in shared.graph.ids() {
+        let name = shared.graph.name(id).as_str().as_bytes().to_vec();
+        records.extend(shared.commons.record(id).map(|record| (name, current(record))));
+    }
     let uses: HashMap<Vec<u8>, u64> = snapshot.entries(Table::Uses)?.into_iter().collect();
     let row = |(key, kept): (Vec<u8>, Kept)| {
         let (streak, success) = records.get(Kept::task_of(&key)).copied().unwrap_or_default();

@@ -216,7 +216,7 @@ fn put_files_back(
         let why = "is not as it was then, and the task has not made it";
         return Err(CacheError::Refused { path: path_of(&other.path), why });
     }
-    let before: Vec<FileRow> = ownership::own(&shared.explanation(id)).cloned().collect();
+    let before = left_before(shared, id, kept, &present);
     let difference = cache::difference(&kept.files, &present, &before);
     let base = relative_name(&shared.root, &shared.graph.task(id).cwd);
     let done = cache.restore(&kept.files, &difference, &base, go_on)?;
@@ -225,6 +225,34 @@ fn put_files_back(
         Some(file) => Err(CacheError::Changed { path: path_of(&file.path) }),
         None => Ok(rows),
     }
+}
+
+/// What earlier results of the task left, as far as it matters: where there is nothing that the wanted one does not
+/// have, nobody need know what it was.
+fn left_before(shared: &Shared, id: TaskId, kept: &Kept, present: &[FileRow]) -> Vec<FileRow> {
+    let wanted: BTreeSet<&[u8]> = kept.files.iter().map(|file| &*file.path).collect();
+    let has_other = present.iter().any(|row| !wanted.contains(&*row.path));
+    let changes_kind = |file: &KeptFile| {
+        let is_directory = matches!(file.what, KeptKind::Directory { .. });
+        row_of(&file.path, present).is_some_and(|row| (row.kind == FileKind::Directory) != is_directory)
+    };
+    if !has_other && !kept.files.iter().any(changes_kind) {
+        return Vec::new();
+    }
+    let mut before: Vec<FileRow> = ownership::own(&shared.explanation(id)).cloned().collect();
+    let others = shared.keeper.all_of(shared.graph.name(id));
+    before.extend(others.iter().flat_map(|kept| &kept.files).map(row_of_kept));
+    before
+}
+
+/// A kept file as a look would have found it. What is kept as a link was found as what it led to, which nobody knows.
+fn row_of_kept(file: &KeptFile) -> FileRow {
+    let (kind, digest) = match file.what {
+        KeptKind::File { digest, mode, .. } => (FileKind::File { executable: mode & 0o100 != 0 }, digest),
+        KeptKind::Directory { .. } => (FileKind::Directory, Digest::default()),
+        KeptKind::Link(_) => (FileKind::Special, Digest::default()),
+    };
+    FileRow { path: file.path.clone(), kind, digest }
 }
 
 /// Whatever a list says, only declared outputs are written (hazard E6).

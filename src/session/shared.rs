@@ -20,6 +20,7 @@ use super::{
     memory::{Explanation, Memory},
     private::Private,
     processes::Processes,
+    prune,
     request::Request,
     runlog,
     saver::Savings,
@@ -274,7 +275,7 @@ impl Shared {
 
     /// Closes the store, and says what the user should know of it.
     pub(crate) fn close_memory(&self) -> Result<Vec<String>, String> {
-        self.keeper.finish();
+        prune::prune_if_due(self);
         self.memory.forget_unseen(|name| self.graph.id(name).is_some());
         self.forget_trails();
         self.memory.close()

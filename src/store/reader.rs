@@ -127,6 +127,30 @@ impl Snapshot {
         self.scan(table, |key, stored| Some((key.to_owned(), self.decode(table, key, stored)?)))
     }
 
+    /// The keys and values of `table` whose keys begin with `prefix`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn entries_of<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+        self.look(table, |rows| {
+            let mut found = Vec::new();
+            for entry in rows.range(prefix..).map_err(fault)? {
+                let (key, stored) = entry.map_err(fault)?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                found.extend(
+                    self.decode(table, key.value(), stored.value()).map(|row| (key.value().to_owned(), row)),
+                );
+            }
+            Ok(found)
+        })
+    }
+
     /// What removes the records of tasks that nobody knows any more and that last ran before `before_ms`
     /// (milliseconds since the epoch; hazard D6: 30 days ago).
     ///

@@ -129,6 +129,12 @@ impl Kept {
         [task.as_str().as_bytes(), b"\0", &key.0.to_le_bytes()].concat()
     }
 
+    /// What the keys of all that is kept of a task begin with.
+    #[must_use]
+    pub fn prefix(task: &TaskName) -> Vec<u8> {
+        [task.as_str().as_bytes(), b"\0"].concat()
+    }
+
     /// The task that what is kept under a key is of.
     #[must_use]
     pub fn task_of(key: &[u8]) -> &[u8] {

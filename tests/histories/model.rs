@@ -6,7 +6,7 @@ use crate::{
     glob::{self, Match},
     script::{self, MODULUS, NOTHING},
     tree::{Kind, Node, Walk},
-    world::{Declared, Freshness, How, Json, Task, World, out},
+    world::{Declared, Freshness, How, Json, Task, World, halves, out},
 };
 
 /// The number a file holds.
@@ -86,7 +86,15 @@ pub(crate) fn divergences(world: &World, walk: &Walk) -> Vec<String> {
         let right = matches!(found, Some(Kind::File { content, .. }) if *content == format!("{value}\n"));
         (!right).then(|| format!("t{id} left {found:?}, a clean run leaves {value}"))
     };
-    clean(world, walk).into_iter().filter_map(differs).collect()
+    let clean = clean(world, walk);
+    let half = |(id, value): (&usize, &u32)| {
+        let names = halves(&world.tasks[*id])?;
+        let found = names.map(|name| walk.get(&name).map(Node::number));
+        let expected = [0, 1].map(|half| (value % 2 == half).then_some(*value));
+        (found != expected).then(|| format!("t{id} left the halves {found:?} instead of {expected:?}"))
+    };
+    let halves: Vec<String> = clean.iter().filter_map(half).collect();
+    clean.into_iter().filter_map(differs).chain(halves).collect()
 }
 
 /// The same, of those tasks only that a watch can keep true: they and all they see rest on a key, or on nothing.

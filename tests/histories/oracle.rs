@@ -36,6 +36,22 @@ pub(crate) struct Books {
     past: BTreeMap<usize, Past>,
     /// What each task made when it last succeeded.
     values: BTreeMap<usize, u32>,
+    shelves: BTreeMap<usize, Shelf>,
+}
+
+/// The results of a task that come back: of successes since it last failed or was killed.
+#[derive(Clone, Debug, Default)]
+struct Shelf {
+    /// What it made, by what that rested on; and whether it is certain that it is there.
+    results: BTreeMap<Key, (u32, bool)>,
+    /// Whether there may be others.
+    has_more: bool,
+}
+
+impl Shelf {
+    fn doubt(&mut self) {
+        self.results.values_mut().for_each(|(_, is_certain)| *is_certain = false);
+    }
 }
 
 /// What one task did in a run, by its trace.
@@ -102,7 +118,7 @@ impl Verdict {
 
 impl Books {
     pub(crate) fn new() -> Self {
-        Self { past: BTreeMap::new(), values: BTreeMap::new() }
+        Self { past: BTreeMap::new(), values: BTreeMap::new(), shelves: BTreeMap::new() }
     }
 
     fn past(&self, id: usize) -> &Past {
@@ -111,6 +127,10 @@ impl Books {
 
     /// Enters that the state is gone: everything has to run. Of a damaged one nobody knows what is left.
     pub(crate) fn enter_loss(&mut self, wholly: bool) {
+        match wholly {
+            true => self.shelves.clear(),
+            false => self.enter_harm(),
+        }
         let past = if wholly { Past::Must } else { Past::Open };
         self.past.values_mut().for_each(|known| *known = past.clone());
     }
@@ -119,6 +139,19 @@ impl Books {
     /// before may be gone.
     pub(crate) fn enter_loss_but(&mut self, ran: &BTreeSet<usize>) {
         self.past.iter_mut().filter(|(id, _)| !ran.contains(id)).for_each(|(_, known)| *known = Past::Open);
+        self.enter_harm();
+    }
+
+    /// Enters that something of what was kept may be gone.
+    pub(crate) fn enter_harm(&mut self) {
+        self.shelves.values_mut().for_each(Shelf::doubt);
+    }
+
+    /// What a task made when it last succeeded with this key, and whether that is certain to come back.
+    fn shelved(&self, world: &World, id: usize, key: &Key) -> Option<(Option<u32>, bool)> {
+        let shelf = self.shelves.get(&id).filter(|_| world.is_kept(id))?;
+        let found = shelf.results.get(key).map(|(value, is_certain)| (Some(*value), *is_certain));
+        found.or_else(|| shelf.has_more.then_some((None, false)))
     }
 
     /// Judges a run that ended by itself, and enters it.
@@ -199,7 +232,18 @@ impl Books {
         }
         let came = match (trace.starts, trace.ended) {
             (0, _) if freshness == Freshness::Status => Became::Cached(number(seen.after.get(&out(id)))),
-            (0, _) => Became::Cached(self.values.get(&id).copied().unwrap_or(NOTHING)),
+            (0, _) => {
+                let shelved = self.shelved(world, id, &now).and_then(|(value, _)| value);
+                let last = || match self.past(id) {
+                    Past::Fresh(key, _) if *key != now => None,
+                    _ => self.values.get(&id).copied(),
+                };
+                // What came back that nobody knows of: its file says what it is.
+                let file = || number(seen.after.get(&out(id)));
+                let comes_back = world.is_kept(id);
+                let value = shelved.or_else(last);
+                Became::Cached(value.unwrap_or_else(|| if comes_back { file() } else { NOTHING }))
+            }
             (_, Some(value)) => Became::Ran(value),
             (_, None) => Became::Failed,
         };
@@ -217,8 +261,17 @@ impl Books {
             Became::Cached(_) if freshness == Freshness::Keyed => Past::Fresh(now, outputs),
             _ => return came,
         };
+        match (&past, came) {
+            (_, Became::Failed) => drop(self.shelves.remove(&id)),
+            (Past::Fresh(key, _), Became::Ran(value)) if world.is_kept(id) => {
+                self.shelves.entry(id).or_default().results.insert(key.clone(), (value, true));
+            }
+            // Whether it was disturbed, and with what it was kept if not, nobody knows.
+            (_, Became::Ran(_)) => self.shelves.entry(id).or_default().has_more = true,
+            _ => {}
+        }
         self.past.insert(id, past);
-        if let Became::Ran(value) = came {
+        if let Became::Ran(value) | Became::Cached(value) = came {
             self.values.insert(id, value);
         }
         came
@@ -257,6 +310,9 @@ impl Books {
             }
             Past::Open => (false, true, String::new()),
         };
+        let shelved = self.shelved(world, id, now);
+        let comes_back = matches!((&shelved, self.past(id)), (Some((_, true)), Past::Fresh(..) | Past::Must));
+        let (must, may) = (must && shelved.is_none(), may && !comes_back);
         if must && !ran {
             verdict.say(format!("t{id} did not run: {why}"));
         }
@@ -353,6 +409,9 @@ impl Books {
                 Freshness::Keyed => Past::Fresh(now, outputs(task, after)),
                 _ => Past::Must,
             };
+            let shelf = self.shelves.entry(task.id).or_default();
+            shelf.doubt();
+            shelf.has_more = true;
             self.past.insert(task.id, past);
         }
         wrong
@@ -379,6 +438,15 @@ impl Books {
                 (0, _, Past::Fresh(key, outputs)) => Past::MayBe(key, outputs),
                 (0, _, past) => past,
             };
+            let shelf = self.shelves.entry(id).or_default();
+            match (trace.starts, trace.ended) {
+                (1.., None) => *shelf = Shelf::default(),
+                (1.., Some(_)) => {
+                    shelf.doubt();
+                    shelf.has_more = true;
+                }
+                (0, _) => shelf.doubt(),
+            }
             self.past.insert(id, past);
         }
         wrong

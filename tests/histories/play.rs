@@ -21,7 +21,7 @@ use crate::{
     model,
     oracle::Books,
     script,
-    steps::{Config, End, History, Step, Tamper},
+    steps::{Config, End, Harm, History, Step, Tamper},
     tree::{self, Op, Place, Walk},
     world::{Declared, VALUES, World, out},
 };
@@ -148,6 +148,7 @@ impl Player {
             Step::Tamper(task, how) => self.tamper(*task, *how),
             Step::Move => self.rename_tree(),
             Step::LoseState(damage) => self.lose_state(*damage),
+            Step::Harm(which, how) => self.harm(*which, *how),
             Step::Ask(task) => return self.ask(*task),
             Step::Age => thread::sleep(self.grown()),
             Step::Run(task) => return self.run(*task),
@@ -178,6 +179,7 @@ impl Player {
             Step::Edit(ops) => self.edit(ops, then),
             Step::Tamper(task, how) => self.tamper(*task, *how),
             Step::Age => thread::sleep(self.grown()),
+            Step::Harm(which, how) => self.harm(*which, *how),
             Step::Two(ops) => {
                 self.edit(ops, then);
                 return self.settle_with_guest(None);
@@ -286,6 +288,30 @@ impl Player {
             _ => return,
         };
         self.edit(&[op], &Walk::new());
+    }
+
+    fn harm(&mut self, which: usize, how: Harm) {
+        let list = |dir: &Path| {
+            let entries = fs::read_dir(dir).into_iter().flatten();
+            let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+            paths.sort();
+            paths
+        };
+        let layers = list(&self.place.root.join(".devtask/outputs")).into_iter().filter(|path| path.is_dir());
+        let contents: Vec<PathBuf> = layers.flat_map(|layer| list(&layer)).collect();
+        if contents.is_empty() {
+            return;
+        }
+        let content = &contents[which % contents.len()];
+        match how {
+            Harm::Remove => fs::remove_file(content).unwrap(),
+            Harm::Empty => fs::write(content, "").unwrap(),
+            Harm::Alter => {
+                let altered: Vec<u8> = fs::read(content).unwrap().iter().map(|byte| byte ^ 1).collect();
+                fs::write(content, altered).unwrap();
+            }
+        }
+        self.books.enter_harm();
     }
 
     fn rename_tree(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::world::{Declared, How, Json, Task, Wait, World, out};
+use crate::world::{Declared, How, Json, Task, Wait, World, halves, out};
 
 /// How many values there are.
 pub(crate) const MODULUS: u64 = 1_000_003;
@@ -142,8 +142,14 @@ pub(crate) fn exec(world: &World, task: &Task) -> String {
     text += &value(world, task);
     let out = out(id);
     writeln!(text, "echo half > {out}").unwrap();
+    for half in halves(task).into_iter().flatten() {
+        writeln!(text, "[ ! -e {half} ] || rm {half}").unwrap();
+    }
     text += &gate("late");
     writeln!(text, "[ ! -e \"$CTL/t{id}.fail\" ] || exit 1\necho $v > {out}").unwrap();
+    if halves(task).is_some() {
+        writeln!(text, "echo $v > out/t{id}.s$((v % 2))").unwrap();
+    }
     if let Some(json) = json_text(task) {
         let guard = if task.json == Json::Sometimes { "[ $((v % 2)) = 1 ] || " } else { "" };
         writeln!(text, "{guard}echo \"{json}\" > \"$DEVENV_TASK_OUTPUT_FILE\"").unwrap();

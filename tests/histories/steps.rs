@@ -43,6 +43,14 @@ pub(crate) enum Tamper {
     Add,
 }
 
+/// What is done to a content that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    Remove,
+    Empty,
+    Alter,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Edit(Vec<Op>),
@@ -59,6 +67,8 @@ pub(crate) enum Step {
     Move,
     /// The state directory is lost, or its file damaged at so many thousandths of its length.
     LoseState(Option<u32>),
+    /// Something that was kept of results is lost or damaged: one of these, of all there are.
+    Harm(usize, Harm),
     /// Everything is repaired; those who only look (`list`, `why`, a dry run) are asked, then it is run.
     Ask(usize),
     /// One run, of this task or of all.
@@ -160,9 +170,13 @@ impl Maker<'_> {
         let task = self.task();
         let options: [&[&str]; 4] =
             [&["--mode", "single"], &["--fail-fast"], &["--force"], &["--refresh-task-cache"]];
-        match self.rng.u8(..37) {
+        match self.rng.u8(..38) {
             33..=34 => Step::Ask(task),
             35 => Step::Move,
+            37 => {
+                let all = [Harm::Remove, Harm::Empty, Harm::Alter];
+                Step::Harm(self.rng.usize(..100), all[self.rng.usize(..3)])
+            }
             36 => Step::LoseState(self.rng.bool().then(|| self.rng.u32(..1000))),
             30 => Step::Around(self.rng.u32(..3)),
             31..=32 => Step::RunWith(task, options[self.rng.usize(..4)]),
@@ -339,6 +353,7 @@ impl fmt::Display for Step {
             Self::Move => write!(f, "the tree gets another name"),
             Self::LoseState(None) => write!(f, "the state directory is removed"),
             Self::LoseState(Some(at)) => write!(f, "the state file is damaged at {at} of 1000"),
+            Self::Harm(_, how) => write!(f, "something that is kept: {how:?}"),
             Self::Ask(task) => {
                 write!(f, "all repaired; devtask list; devtask why t{task}; devtask run -n; devtask run")
             }

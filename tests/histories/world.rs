@@ -102,6 +102,8 @@ pub(crate) struct Task {
     pub(crate) export: bool,
     /// Whether it hands on a third of its value only, so that dependents are cut off early.
     pub(crate) coarse: bool,
+    /// Whether it also makes a file whose name depends on its value.
+    pub(crate) splits: bool,
     pub(crate) reads: Vec<(usize, How)>,
 }
 
@@ -142,6 +144,11 @@ impl World {
         // The first stays, so that there is always something to run.
         tasks[0].door = false;
         tasks.iter_mut().skip(1).for_each(|task| task.present = rng.u8(..12) > 0);
+        // What every task makes is declared, in half of them: then whatever succeeded once comes back.
+        if rng.bool() {
+            let all = [Declared::Literal, Declared::Glob];
+            tasks.iter_mut().for_each(|task| task.outputs = all[rng.usize(..2)]);
+        }
         let mut files = Vec::new();
         for dir in DIRS.iter().filter(|dir| !["src/new/x/y", "src/a.txt"].contains(dir)) {
             for name in NAMES {
@@ -236,6 +243,11 @@ impl World {
         }
     }
 
+    /// Whether what a task left comes back.
+    pub(crate) fn is_kept(&self, id: usize) -> bool {
+        self.freshness(id) == Freshness::Keyed && self.tasks[id].outputs != Declared::No
+    }
+
     /// The paths a task looks at, with their numbers in the universe. What git may ignore it reads only
     /// where ignoring does not matter.
     pub(crate) fn candidates(&self, id: usize) -> Vec<(usize, String)> {
@@ -313,6 +325,7 @@ impl Task {
             // What a status hands on it can only export.
             export: rng.bool() && (!status || bash),
             coarse: rng.u8(..4) == 0,
+            splits: rng.bool(),
             reads: reads.into_iter().collect(),
         }
     }
@@ -330,7 +343,12 @@ impl Task {
         let own = if self.bash { "bash" } else { "sh" };
         told += &format!(", {own}, inputs {:?}, outputs {:?}", self.patterns, self.outputs);
         told += &format!(", reads {:?}, JSON {:?}", world.reads(self.id), self.json);
-        let flags = [(self.in_sub, "in sub"), (self.export, "exports"), (self.coarse, "coarse")];
+        let flags = [
+            (self.splits, "splits"),
+            (self.in_sub, "in sub"),
+            (self.export, "exports"),
+            (self.coarse, "coarse"),
+        ];
         let flags =
             flags.into_iter().chain([(self.tracks, "tracks AROUND"), (self.env.is_some(), "has env")]);
         told + &flags.filter(|(on, _)| *on).map(|(_, flag)| format!(", {flag}")).collect::<String>()
@@ -351,4 +369,10 @@ pub(crate) fn random_patterns(rng: &mut Rng) -> Vec<&'static str> {
 /// The file a task writes.
 pub(crate) fn out(id: usize) -> String {
     format!("out/t{id}.o")
+}
+
+/// The files of which it makes one, if it does.
+pub(crate) fn halves(task: &Task) -> Option<[String; 2]> {
+    let does = task.splits && task.outputs == Declared::Glob && !task.status;
+    does.then(|| [0, 1].map(|half| format!("out/t{}.s{half}", task.id)))
 }
