@@ -420,6 +420,7 @@ pub struct Summary {
     run: String,
     status: RunStatus,
     would_run: Vec<TaskName>,
+    would_restore: Vec<TaskName>,
     failed: bool,
     first_exit_code: Option<i32>,
     not_saved: Option<String>,
@@ -435,6 +436,7 @@ impl Summary {
             run: summary.run.clone(),
             status: summary.status,
             would_run: summary.would_run.clone(),
+            would_restore: summary.would_restore.clone(),
             failed: summary.failed,
             first_exit_code: summary.first_exit_code,
             not_saved: summary.not_saved.clone(),
@@ -449,6 +451,7 @@ impl Summary {
         let mut summary = RunSummary::new(self.run);
         summary.status = self.status;
         summary.would_run = self.would_run;
+        summary.would_restore = self.would_restore;
         summary.failed = self.failed;
         summary.first_exit_code = self.first_exit_code;
         summary.not_saved = self.not_saved;

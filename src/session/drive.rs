@@ -24,6 +24,7 @@ use super::{
     context::RunContext,
     cycle::Following,
     execute::{Executed, Halt, Orders, Start, execute},
+    foresee::Foretold,
     judge::{self, Judged, Question},
     prune,
     results::{HandedOn, Results, TaskResult},
@@ -77,6 +78,8 @@ pub(crate) struct Driver {
     held_up: Vec<TaskId>,
     /// Calls of earlier runs, caller first, that cannot be followed.
     pub(super) not_followed: HashSet<(TaskId, TaskId)>,
+    /// In a dry run: what would come back.
+    foretold: Vec<Foretold>,
     /// In a dry run: tasks assumed to hand on what they did before.
     assumed: Arc<TaskSet>,
     work: JoinSet<Done>,
@@ -144,6 +147,7 @@ impl Driver {
             questions: Vec::new(),
             held_up: Vec::new(),
             not_followed,
+            foretold: Vec::new(),
             assumed: Arc::default(),
             work: JoinSet::new(),
             saver: Saver::new(Arc::clone(&run)),
@@ -381,12 +385,23 @@ impl Driver {
             called: Vec::new(),
             not_followed: Vec::new(),
             assumed: Arc::clone(&self.assumed),
+            foretold: self.foretold_for(id),
             upstream_would_run: self.results.upstream_would_run(id),
             explain: request.dry_run,
             record: None,
             times,
             ambient: Arc::clone(&self.run.ambient),
         }
+    }
+
+    /// In a dry run: what would come back upstream of a task.
+    fn foretold_for(&self, id: TaskId) -> Vec<Foretold> {
+        if self.foretold.is_empty() {
+            return Vec::new();
+        }
+        let upstream = Plan::new(&self.run.shared.graph, [id], crate::plan::Mode::Before);
+        let is_upstream = |one: &&Foretold| upstream.scheduled().contains(one.task);
+        self.foretold.iter().filter(is_upstream).cloned().collect()
     }
 
     /// Whether a process may rest on something else than it did when it was started, for all anybody can tell.

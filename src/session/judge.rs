@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::{
     calls::Call,
     environment::{self, Ambient, variable},
+    foresee::{self, Foretold},
     memory::Explanation,
     restore::Restorable,
     results::{HandedOn, Received},
@@ -54,6 +55,8 @@ pub(crate) struct Question {
     pub(crate) not_followed: Vec<TaskName>,
     /// Upstream tasks that a dry run does not execute, assumed to hand on what they did before.
     pub(crate) assumed: Arc<TaskSet>,
+    /// What would come back upstream of it in a dry run.
+    pub(crate) foretold: Vec<Foretold>,
     /// An upstream task that would run in a dry run.
     pub(crate) upstream_would_run: Option<TaskId>,
     /// Whether to count what was compared, for `why`.
@@ -300,13 +303,22 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
         unmatched: unmatched.unwrap_or_default(),
         looked: seen.looked(),
     };
-    let same = cause.is_same(judged.record.as_ref(), &now, seen);
+    let foreseen = (!question.foretold.is_empty() && seen.inputs.is_some()).then(|| {
+        let found = seen.inputs.as_ref().map(|sight| shared.files(question.id, PatternKind::Inputs, sight));
+        let rows = rows(shared, &found.unwrap_or_default());
+        foresee::inputs(shared, question.id, rows, &question.foretold)
+    });
+    let content = foreseen.as_deref().map_or_else(|| seen.content(), digest_of_rows);
+    let same = cause.is_same(judged.record.as_ref(), now.key_with(content), seen);
     if same && command.is_ok() && !question.explain {
         judged.fresh = judged.record.as_ref().and_then(|r| r.success.clone());
         return judged;
     }
     let problem = command.as_ref().err().map(|problem| cause.unreadable(problem));
-    let snapshot = InputSnapshot::of(shared, question.id, now, seen, command.ok().flatten());
+    let mut snapshot = InputSnapshot::of(shared, question.id, now, seen, command.ok().flatten());
+    if let Some(foreseen) = foreseen {
+        snapshot.manifest.files = foreseen;
+    }
     (judged.reasons, judged.changed) = cause.find(judged.record.as_ref(), &snapshot.manifest, seen);
     judged.reasons.extend(problem);
     judged.compared = question.explain.then(|| count(&cause.explanation().manifest, &snapshot.manifest));
@@ -333,8 +345,8 @@ impl Cause<'_> {
         self.explanation.get_or_insert_with(|| shared.explanation(id))
     }
 
-    /// Whether nothing speaks against the last success: `now` without its files.
-    fn is_same(&self, record: Option<&TaskRecord>, now: &Manifest, seen: &Seen) -> bool {
+    /// Whether nothing speaks against the last success, with the key of `now`.
+    fn is_same(&self, record: Option<&TaskRecord>, now: Digest, seen: &Seen) -> bool {
         let Some(TaskRecord { state: RecordState::Fresh, success: Some(success), .. }) = record else {
             return false;
         };
@@ -343,7 +355,7 @@ impl Cause<'_> {
             && self.question.not_followed.is_empty()
             && self.question.upstream_would_run.is_none()
             && seen.problems().next().is_none()
-            && success.key == now.key_with(seen.content())
+            && success.key == now
             && outputs.is_none_or(|o| o.problems().is_empty() && success.outputs == Some(o.content()))
     }
 
@@ -469,7 +481,7 @@ fn parts(shared: &Shared, question: &Question, seen: &Seen, command: Option<&Com
         task: shared.graph.name(*id),
         output: None,
         exports: &[],
-        files: Some(sight.content()),
+        files: Some(foresee::outputs_of(&question.foretold, *id).unwrap_or_else(|| sight.content())),
     }));
     let facts = Facts {
         task,

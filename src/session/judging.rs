@@ -23,7 +23,7 @@ pub struct Judging {
 
 enum State {
     UnderWay(Box<Driver>),
-    Over(RunSummary),
+    Over(Box<RunSummary>),
 }
 
 /// A run that cannot get on without a runtime: something has to be executed, or what was learnt to be saved.
@@ -39,8 +39,8 @@ impl Judging {
     }
 
     /// A run that was over at once.
-    pub(super) const fn over(summary: RunSummary, events: mpsc::UnboundedReceiver<Parcel>) -> Self {
-        Self { state: State::Over(summary), events }
+    pub(super) fn over(summary: RunSummary, events: mpsc::UnboundedReceiver<Parcel>) -> Self {
+        Self { state: State::Over(Box::new(summary)), events }
     }
 
     /// The next event; judges for as long as there is none. None: the run is over, or [`Pending`].
@@ -63,7 +63,7 @@ impl Judging {
         while self.advance() {}
         let Self { state, events } = self;
         match state {
-            State::Over(summary) => Ok(summary),
+            State::Over(summary) => Ok(*summary),
             State::UnderWay(driver) => Err(Pending { driver, events }),
         }
     }
@@ -75,7 +75,7 @@ impl Judging {
         }
         match driver.end_here() {
             Some(summary) => {
-                self.state = State::Over(summary);
+                self.state = State::Over(Box::new(summary));
                 true
             }
             None => false,

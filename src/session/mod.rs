@@ -44,6 +44,7 @@ mod emit;
 mod environment;
 mod execute;
 mod followed;
+mod foresee;
 mod harvest;
 mod judge;
 mod judging;

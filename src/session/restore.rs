@@ -246,7 +246,7 @@ fn left_before(shared: &Shared, id: TaskId, kept: &Kept, present: &[FileRow]) ->
 }
 
 /// A kept file as a look would have found it. What is kept as a link was found as what it led to, which nobody knows.
-fn row_of_kept(file: &KeptFile) -> FileRow {
+pub(super) fn row_of_kept(file: &KeptFile) -> FileRow {
     let (kind, digest) = match file.what {
         KeptKind::File { digest, mode, .. } => (FileKind::File { executable: mode & 0o100 != 0 }, digest),
         KeptKind::Directory { .. } => (FileKind::Directory, Digest::default()),

@@ -115,6 +115,8 @@ pub struct RunSummary {
     /// In a dry run: the tasks that would run, without those that always do and those whose `status`
     /// decides.
     pub would_run: Vec<TaskName>,
+    /// In a dry run: the tasks of which an earlier result would come back.
+    pub would_restore: Vec<TaskName>,
     /// Whether a task failed whose failure counts.
     pub failed: bool,
     /// The exit code of the first task whose failure counts, if it exited.
@@ -137,6 +139,7 @@ impl RunSummary {
             exports: BTreeMap::new(),
             messages: Vec::new(),
             would_run: Vec::new(),
+            would_restore: Vec::new(),
             failed: false,
             first_exit_code: None,
             not_saved: None,

@@ -404,7 +404,7 @@ error[unknown-key]: unknown key `foo` in a task
 2 | foo = 1
   | ^^^ unknown key
   |
-  = help: a task has `exec`, `package`, `binary`, `after`, `before`, `cwd`, `input`, `env`, `description`, `showOutput`, `status`, `execIfModified`, `outputs`, `trackEnv`, `exports`, `type`, `process`, `timeout`, `retries`, `interactive`, `lock`
+  = help: a task has `exec`, `package`, `binary`, `after`, `before`, `cwd`, `input`, `env`, `description`, `showOutput`, `status`, `execIfModified`, `outputs`, `restore`, `trackEnv`, `exports`, `type`, `process`, `timeout`, `retries`, `interactive`, `lock`
 
 error[syntax]: invalid basic string, expected `"`
  --> devtask.toml:3:13

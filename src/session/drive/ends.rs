@@ -12,12 +12,14 @@ use crate::{
         calls::failure,
         crew::Over,
         execute::Executed,
+        foresee::Foretold,
         judge::Judged,
+        restore::Restorable,
         results::{HandedOn, TaskResult},
         telling::last_success,
         watching::{Looked, Stood},
     },
-    store::TaskRecord,
+    store::{Kept, TaskRecord},
 };
 
 impl Driver {
@@ -60,6 +62,9 @@ impl Driver {
     /// A dry run: nothing executes, and what would hand on something else makes others run too.
     pub(super) fn pretend(&mut self, judged: Judged) {
         let id = judged.id;
+        if let Some(Restorable { kept, .. }) = judged.restorable {
+            return self.foretell(id, kept);
+        }
         let counts = !judged.reasons.iter().any(|r| matches!(r, Reason::AlwaysRuns | Reason::StatusDecides));
         if counts {
             self.telling.summary.would_run.push(self.run.shared.graph.name(id).clone());
@@ -77,6 +82,19 @@ impl Driver {
             Arc::make_mut(&mut self.assumed).insert(id);
         }
         self.results.set(id, result);
+        self.pretended(id);
+    }
+
+    /// A dry run: what an earlier success left would come back, so what is downstream of it would find that.
+    fn foretell(&mut self, id: TaskId, kept: Arc<Kept>) {
+        self.telling.summary.would_restore.push(self.run.shared.graph.name(id).clone());
+        let handed = HandedOn::of(Some(&kept.success));
+        self.results.set(id, TaskResult { handed, ..TaskResult::default() });
+        self.foretold.push(Foretold { task: id, kept });
+        self.pretended(id);
+    }
+
+    fn pretended(&mut self, id: TaskId) {
         self.scheduler.observe(Observation::Began(id));
         self.scheduler.observe(Observation::Ready(id));
         self.scheduler.observe(Observation::Ended(id, Outcome::Succeeded));

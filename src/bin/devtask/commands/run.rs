@@ -292,7 +292,7 @@ pub(crate) fn exit_of(ended: &Ended, whose: ExitCodeOf) -> Exit {
             _ => Exit::Failed,
         },
         _ if summary.not_saved.is_some() => Exit::Internal,
-        _ if !summary.would_run.is_empty() => Exit::WouldRun,
+        _ if !summary.would_run.is_empty() || !summary.would_restore.is_empty() => Exit::WouldRun,
         (RunStatus::Succeeded, _) => Exit::Done,
     }
 }

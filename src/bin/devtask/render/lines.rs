@@ -50,6 +50,7 @@ pub(crate) struct Lines {
     dry_run: bool,
     /// Tasks that would run, in a dry run.
     would_run: usize,
+    would_restore: usize,
     /// What a watch has told, if this is one.
     watched: Option<Watched>,
     /// How processes stand.
@@ -85,7 +86,15 @@ impl Style {
 impl Lines {
     pub(crate) const fn new(style: Style) -> Self {
         let words = Words { again: String::new(), logs: String::new() };
-        Self { style, dry_run: false, would_run: 0, watched: None, processes: BTreeMap::new(), words }
+        Self {
+            style,
+            dry_run: false,
+            would_run: 0,
+            would_restore: 0,
+            watched: None,
+            processes: BTreeMap::new(),
+            words,
+        }
     }
 
     /// In other words.
@@ -144,6 +153,7 @@ impl Lines {
             }
             What::Decision { task, action, reasons, .. } => {
                 self.would_run += usize::from(*action == Decided::WouldRun);
+                self.would_restore += usize::from(*action == Decided::WouldRestore);
                 self.decision(task, *action, reasons)
             }
             // Its stages are told.
@@ -191,7 +201,8 @@ impl Lines {
             }
             (Decided::Run | Decided::Restore, _) => {
                 let indent = |line: String| format!("{:COLUMN$} because {line}", "");
-                let mut lines = vec![self.status("Stale", task.as_str())];
+                let word = if action == Decided::Restore { "Restores" } else { "Stale" };
+                let mut lines = vec![self.status(word, task.as_str())];
                 lines.extend(because().map(indent));
                 lines
             }
@@ -258,9 +269,13 @@ impl Lines {
     }
 
     fn with_time(&self, finished: &Finished) -> String {
-        match finished.duration_ms {
-            Some(ms) => format!("{} ({})", finished.task, text::duration(ms)),
-            None => finished.task.to_string(),
+        match (finished.duration_ms, &finished.restored) {
+            (Some(ms), _) => format!("{} ({})", finished.task, text::duration(ms)),
+            (None, Some(from)) => {
+                let saved = text::millis(from.duration_ms);
+                format!("{} (restored, {saved} saved)", finished.task)
+            }
+            (None, None) => finished.task.to_string(),
         }
     }
 
@@ -334,7 +349,8 @@ impl Lines {
         };
         let would_run = (self.would_run > 0).then(|| format!("{} Would Run", self.would_run));
         let ended = Outcome::ALL.into_iter().filter_map(|o| Some(format!("{} {}", counts.get(&o)?, word(o))));
-        let parts: Vec<String> = would_run.into_iter().chain(ended).collect();
+        let would_restore = (self.would_restore > 0).then(|| format!("{} Would Restore", self.would_restore));
+        let parts: Vec<String> = would_run.into_iter().chain(would_restore).chain(ended).collect();
         let parts = if parts.is_empty() { "Nothing to do".to_owned() } else { parts.join(", ") };
         let parts = if self.dry_run { format!("{parts} (dry run)") } else { parts };
         format!("{parts}     {}", text::duration(duration_ms))
