@@ -42,15 +42,15 @@ pub(crate) struct Books {
 /// The results of a task that come back: of successes since it last failed or was killed.
 #[derive(Clone, Debug, Default)]
 struct Shelf {
-    /// What it made, by what that rested on; and whether it is certain that it is there.
-    results: BTreeMap<Key, (u32, bool)>,
+    /// What they rest on, and whether it is certain that they are there.
+    results: BTreeMap<Key, bool>,
     /// Whether there may be others.
     has_more: bool,
 }
 
 impl Shelf {
     fn doubt(&mut self) {
-        self.results.values_mut().for_each(|(_, is_certain)| *is_certain = false);
+        self.results.values_mut().for_each(|is_certain| *is_certain = false);
     }
 }
 
@@ -147,11 +147,10 @@ impl Books {
         self.shelves.values_mut().for_each(Shelf::doubt);
     }
 
-    /// What a task made when it last succeeded with this key, and whether that is certain to come back.
-    fn shelved(&self, world: &World, id: usize, key: &Key) -> Option<(Option<u32>, bool)> {
+    /// Whether a result of a task with this key may come back, and if so, whether that is certain.
+    fn shelved(&self, world: &World, id: usize, key: &Key) -> Option<bool> {
         let shelf = self.shelves.get(&id).filter(|_| world.is_kept(id))?;
-        let found = shelf.results.get(key).map(|(value, is_certain)| (Some(*value), *is_certain));
-        found.or_else(|| shelf.has_more.then_some((None, false)))
+        shelf.results.get(key).copied().or_else(|| shelf.has_more.then_some(false))
     }
 
     /// Judges a run that ended by itself, and enters it.
@@ -232,18 +231,9 @@ impl Books {
         }
         let came = match (trace.starts, trace.ended) {
             (0, _) if freshness == Freshness::Status => Became::Cached(number(seen.after.get(&out(id)))),
-            (0, _) => {
-                let shelved = self.shelved(world, id, &now).and_then(|(value, _)| value);
-                let last = || match self.past(id) {
-                    Past::Fresh(key, _) if *key != now => None,
-                    _ => self.values.get(&id).copied(),
-                };
-                // What came back that nobody knows of: its file says what it is.
-                let file = || number(seen.after.get(&out(id)));
-                let comes_back = world.is_kept(id);
-                let value = shelved.or_else(last);
-                Became::Cached(value.unwrap_or_else(|| if comes_back { file() } else { NOTHING }))
-            }
+            // Which result came back, its file says; whether that is the right one is seen where that is compared.
+            (0, _) if world.is_kept(id) => Became::Cached(number(seen.after.get(&out(id)))),
+            (0, _) => Became::Cached(self.values.get(&id).copied().unwrap_or(NOTHING)),
             (_, Some(value)) => Became::Ran(value),
             (_, None) => Became::Failed,
         };
@@ -263,8 +253,8 @@ impl Books {
         };
         match (&past, came) {
             (_, Became::Failed) => drop(self.shelves.remove(&id)),
-            (Past::Fresh(key, _), Became::Ran(value)) if world.is_kept(id) => {
-                self.shelves.entry(id).or_default().results.insert(key.clone(), (value, true));
+            (Past::Fresh(key, _), Became::Ran(_)) if world.is_kept(id) => {
+                self.shelves.entry(id).or_default().results.insert(key.clone(), true);
             }
             // Whether it was disturbed, and with what it was kept if not, nobody knows.
             (_, Became::Ran(_)) => self.shelves.entry(id).or_default().has_more = true,
@@ -311,7 +301,7 @@ impl Books {
             Past::Open => (false, true, String::new()),
         };
         let shelved = self.shelved(world, id, now);
-        let comes_back = matches!((&shelved, self.past(id)), (Some((_, true)), Past::Fresh(..) | Past::Must));
+        let comes_back = matches!((shelved, self.past(id)), (Some(true), Past::Fresh(..) | Past::Must));
         let (must, may) = (must && shelved.is_none(), may && !comes_back);
         if must && !ran {
             verdict.say(format!("t{id} did not run: {why}"));

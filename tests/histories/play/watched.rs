@@ -243,6 +243,10 @@ impl Player {
     fn judge_watched(&mut self, before: &Walk, is_first: bool) -> Result<(), Divergence> {
         let traces = self.new_traces();
         let after = tree::walk(&self.place.root);
+        if is_first && self.damaged {
+            // One that ended unheard may have found it out.
+            self.books.enter_loss(false);
+        }
         let seen = Seen {
             before,
             after: &after,
