@@ -31,6 +31,12 @@ pub enum Fault {
     RouteBlind,
     /// What is settled is believed whatever became of the records since (hazard 0, point 2).
     SettledBlind,
+    /// Results come back whatever became of the task since (spec section 4.5).
+    StreakForgotten,
+    /// What other results left stays beside what comes back.
+    ExtrasLeft,
+    /// What is kept is believed without being hashed.
+    ContentBelieved,
     /// A watch does not run again what was edited while it ran (hazard C1).
     DisturbedForgotten,
     /// A cycle of a watch is about the tasks whose files changed, and not about those downstream of them.
@@ -43,7 +49,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault with its name.
-    pub const ALL: [(&str, Self); 12] = [
+    pub const ALL: [(&str, Self); 15] = [
         ("record-kept", Self::RecordKept),
         ("no-second-look", Self::NoSecondLook),
         ("stat-cache-blind", Self::StatCacheBlind),
@@ -56,6 +62,9 @@ impl Fault {
         ("trails-blind", Self::TrailsBlind),
         ("route-blind", Self::RouteBlind),
         ("settled-blind", Self::SettledBlind),
+        ("streak-forgotten", Self::StreakForgotten),
+        ("extras-left", Self::ExtrasLeft),
+        ("content-believed", Self::ContentBelieved),
     ];
 
     /// Those of a watch, which only one of them can show.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     fingerprint::FileRow,
     model::{Digest, FileKind, KeptFile, KeptKind},
+    planted::{self, Fault},
 };
 
 /// How what is there differs from what is wanted.
@@ -38,7 +39,7 @@ pub fn difference(wanted: &[KeptFile], present: &[FileRow], before: &[FileRow]) 
             Some(KeptKind::Directory { .. }) => is_directory,
             None => false,
         };
-        if !stays && before.contains(&told(row)) {
+        if !stays && before.contains(&told(row)) && !planted::is(Fault::ExtrasLeft) {
             difference.extra.push(row.path.clone());
         }
     }

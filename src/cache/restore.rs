@@ -13,7 +13,10 @@ use super::{
     blobs::{Aside, Copied, permissions},
     error,
 };
-use crate::model::{Digest, KeptFile, KeptKind};
+use crate::{
+    model::{Digest, KeptFile, KeptKind},
+    planted::{self, Fault},
+};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +65,16 @@ impl Cache {
         Ok(restoring.done)
     }
 
+    /// Removes what is at `path`, and the directories that leaves empty, up to and without `base`; false: it is a
+    /// directory that is not empty.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    pub fn remove(&self, path: &[u8], base: &[u8]) -> Result<bool, CacheError> {
+        let difference = Difference { extra: vec![path.to_owned()], ..Difference::default() };
+        self.restore(&[], &difference, base, &|| true).map(|done| done.removed > 0)
+    }
+
     /// Puts a content that was kept with [`keep_other`](Self::keep_other) into a file of mode 0600 elsewhere, in place
     /// of what is there.
     ///
@@ -90,7 +103,11 @@ impl Cache {
         let Some(mut blob) = self.blobs.get(digest)? else { return Ok(Err("missing")) };
         match self.blobs.copy_aside(&mut blob, size, go_on)? {
             None => Err(io::ErrorKind::Interrupted.into()),
-            Some((aside, file, copied)) if copied == (Copied { digest, size }) => Ok(Ok((aside, file))),
+            Some((aside, file, copied))
+                if copied == (Copied { digest, size }) || planted::is(Fault::ContentBelieved) =>
+            {
+                Ok(Ok((aside, file)))
+            }
             _ => {
                 self.blobs.discard(digest);
                 Ok(Err("damaged"))

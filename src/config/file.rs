@@ -1,7 +1,7 @@
 //! A task file of our own: what can be said of it before its project's name and root are known, and its
 //! declarations once they are.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,10 @@ pub struct Settings {
     pub ui: Option<Ui>,
     /// Whether output is coloured.
     pub color: Option<Color>,
+    /// How much of earlier results is kept, in bytes (spec section 4.5).
+    pub cache_size: Option<u64>,
+    /// For how long one is kept that does not come back.
+    pub cache_age: Option<Duration>,
 }
 
 /// Reads `devtask.toml` (TOML 1.1).
@@ -215,6 +219,8 @@ impl SettingsTable {
             show_output: self.show_output.as_ref().map(|s| s.value),
             ui: self.ui.as_ref().map(|s| s.value),
             color: self.color.as_ref().map(|s| s.value),
+            cache_size: self.cache_size.as_ref().map(|s| s.value.0),
+            cache_age: self.cache_age.as_ref().map(|s| s.value.0),
         }
     }
 }

@@ -33,6 +33,7 @@ pub use dotenv::parse_dotenv;
 pub use file::{Declared, ProjectFile, Scope, Settings, Text, parse_json, parse_toml, schema};
 pub use path::normalise;
 pub use tables::{Color, Ui};
+pub use types::parse_size;
 
 #[cfg(test)]
 mod tests;

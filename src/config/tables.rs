@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::{
     process::{HttpGet, Listen, ProcessFields, Ready, Restart, Shutdown, Start, Watchdog},
     table::{Both, Fields, table},
-    types::{CommandLine, Dict, JsonTable, List, Seconds, words},
+    types::{CommandLine, Dict, JsonTable, List, Seconds, Size, words},
     watch::Watch,
 };
 
@@ -146,6 +146,10 @@ table! {
         "ui" => ui: Ui;
         /// Whether output is coloured.
         "color" => color: Color;
+        /// How much of earlier results is kept, in bytes or as text such as `1GiB`. Default: 1 GiB.
+        "cache_size" => cache_size: Size;
+        /// For how long one is kept that does not come back: seconds, or text such as `30d`. Default: 30 days.
+        "cache_age" => cache_age: Seconds;
     }
 }
 

@@ -122,6 +122,52 @@ impl Decode for Seconds {
     }
 }
 
+/// An amount of bytes: a number, or text such as `1GiB`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size(pub u64);
+
+inline_schema!([] Size, |_generator| {
+    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string" }] })
+});
+
+impl Decode for Size {
+    const EXPECTED: &'static str = "a number of bytes or text such as \"1GiB\"";
+
+    fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
+        let size = match &node.data {
+            Data::Integer(i) => u64::try_from(*i).ok(),
+            Data::Large(u) => Some(*u),
+            Data::String(s) => parse_size(s),
+            _ => return decoder.wrong_type(node),
+        };
+        if size.is_none() {
+            let message = format!("{} is no amount of bytes", decoder.subject());
+            decoder.fault("bad-value", &node.span, message, "write for example \"500MiB\" or \"1GiB\"");
+        }
+        size.map(Self)
+    }
+}
+
+/// The bytes a text such as `500MiB`, `1.5 GB` or `4096` stands for; none if it is no such text. `K`, `M`, `G` and `T`
+/// alone, or followed by `iB`, are powers of 1024, followed by `B` powers of 1000.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = text[digits.len()..].trim().to_ascii_lowercase();
+    let power = |letter: &str| ["k", "m", "g", "t"].iter().position(|known| *known == letter);
+    let factor = match unit.as_str() {
+        "" | "b" => 1.0,
+        unit => match unit.strip_suffix("ib").or_else(|| power(unit).map(|_| unit)) {
+            Some(letter) => 1024_f64.powi(i32::try_from(power(letter)?).ok()? + 1),
+            None => 1000_f64.powi(i32::try_from(power(unit.strip_suffix('b')?)?).ok()? + 1),
+        },
+    };
+    let bytes = digits.trim().parse::<f64>().ok()? * factor;
+    // More than any disk has is no limit.
+    (bytes.is_finite() && bytes >= 0.0).then_some(bytes as u64)
+}
+
 /// A signal, by number or by name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SignalNumber(pub i32);

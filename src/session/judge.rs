@@ -411,7 +411,7 @@ impl Cause<'_> {
     /// against it (spec section 4.5).
     fn restorable(&self, record: Option<&TaskRecord>, now: &Manifest, seen: &Seen) -> Option<Restorable> {
         let (shared, question) = (self.shared, self.question);
-        let streak = record?.streak?;
+        let streak = record?.streak;
         let outputs_read = seen.outputs.as_ref().is_none_or(|outputs| outputs.problems().is_empty());
         let may = shared.graph.task(question.id).is_kept()
             && !question.force
@@ -423,7 +423,8 @@ impl Cause<'_> {
             let kept = shared.keeper.find(shared.graph.name(question.id), manifest.key())?;
             // What it called then is what was asked about now.
             let same_calls = kept.success.called.iter().map(|called| shared.graph.id(called.task.as_str()));
-            let is_it = kept.streak == streak && same_calls.eq(calls.iter().map(|call| Some(call.task)));
+            let is_unbroken = streak == Some(kept.streak) || planted::is(Fault::StreakForgotten);
+            let is_it = is_unbroken && same_calls.eq(calls.iter().map(|call| Some(call.task)));
             is_it.then(|| Restorable { kept, manifest, looked: seen.looked() })
         };
         if !may {

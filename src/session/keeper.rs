@@ -51,7 +51,7 @@ pub(crate) struct Keeper {
     root: PathBuf,
     state_dir: PathBuf,
     memory: Arc<Memory>,
-    pub(super) limits: prune::Limits,
+    pub(super) limits: prune::CacheLimits,
     cache: OnceLock<Option<Cache>>,
     work: Mutex<Work>,
     changed: Condvar,
@@ -82,7 +82,7 @@ impl Keeper {
         root: &Path,
         state_dir: &Path,
         memory: Arc<Memory>,
-        limits: prune::Limits,
+        limits: prune::CacheLimits,
     ) -> Arc<Self> {
         Arc::new(Self {
             root: root.to_owned(),

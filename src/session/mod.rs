@@ -33,6 +33,7 @@
 
 mod admit;
 mod calls;
+mod clean;
 mod commons;
 mod conduct;
 mod context;
@@ -83,13 +84,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub(crate) use environment::tracked;
 #[doc(hidden)]
+pub use clean::Cleaned;
+pub(crate) use environment::tracked;
 pub use harvest::harvested;
 pub use judging::{Judging, Pending};
 pub use open::{SessionBuilder, Wait};
 pub use processes::ProcessControl;
-pub use prune::{Limits, Pruned};
+pub use prune::{CacheLimits, Pruned};
 pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};

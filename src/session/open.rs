@@ -17,7 +17,7 @@ use super::{
     keeper::Keeper,
     ledger::Ledgers,
     memory::Memory,
-    prune::Limits,
+    prune::CacheLimits,
     saver::Savings,
     settled::StoreStamp,
     shared::{Recall, Shared, now_ms},
@@ -68,7 +68,7 @@ pub struct SessionBuilder {
     label: String,
     loaded: Option<Digest>,
     granularity: Duration,
-    kept: Limits,
+    kept: CacheLimits,
 }
 
 impl SessionBuilder {
@@ -91,7 +91,7 @@ impl SessionBuilder {
             label: "devtask".to_owned(),
             loaded: None,
             granularity: GRANULARITY,
-            kept: Limits::default(),
+            kept: CacheLimits::default(),
         }
     }
 
@@ -209,7 +209,7 @@ impl SessionBuilder {
 
     /// How much of earlier results is kept, and for how long (spec section 4.5); default: 1 GiB, 30 days.
     #[must_use]
-    pub fn kept(mut self, limits: Limits) -> Self {
+    pub fn kept(mut self, limits: CacheLimits) -> Self {
         self.kept = limits;
         self
     }

@@ -15,14 +15,14 @@ use crate::{
 
 /// How much of earlier results is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct CacheLimits {
     /// Bytes of contents.
     pub size: u64,
     /// Since a result was last made or put back.
     pub age: Duration,
 }
 
-impl Default for Limits {
+impl Default for CacheLimits {
     /// 1 GiB, and 30 days.
     fn default() -> Self {
         Self { size: 1 << 30, age: Duration::from_secs(30 * 24 * 60 * 60) }
@@ -61,7 +61,7 @@ struct Row {
 
 /// Which results go: those that cannot come back any more, the old ones, and, beyond the limit, those that were not
 /// used for longest. What a task left last does not grow old, and goes last.
-fn evicted(mut rows: Vec<Row>, limits: Limits, now_ms: u64) -> (Vec<Row>, Vec<Row>) {
+fn evicted(mut rows: Vec<Row>, limits: CacheLimits, now_ms: u64) -> (Vec<Row>, Vec<Row>) {
     let age_ms = u64::try_from(limits.age.as_millis()).unwrap_or(u64::MAX);
     rows.sort_by_key(|row| (Reverse(row.is_current), Reverse(row.used_ms)));
     let (mut total, mut seen) = (0, HashSet::new());
@@ -117,7 +117,7 @@ pub(super) fn prune_if_due(shared: &Shared) {
 ///
 /// # Errors
 /// Why it was not done.
-pub(super) fn prune(shared: &Shared, limits: Limits, only_look: bool) -> Result<Pruned, String> {
+pub(super) fn prune(shared: &Shared, limits: CacheLimits, only_look: bool) -> Result<Pruned, String> {
     let keeper = &*shared.keeper;
     keeper.finish();
     let _turn = keeper.turn();
@@ -196,7 +196,7 @@ mod tests {
             row("small", &[(5, 5)], 700),
             row("old", &[(6, 0)], 400),
         ];
-        let limits = |size| Limits { size, age: Duration::from_millis(500) };
+        let limits = |size| CacheLimits { size, age: Duration::from_millis(500) };
         let gone = |size, now_ms| {
             let (mut gone, left) = evicted(rows.to_vec(), limits(size), now_ms);
             assert_eq!(gone.len() + left.len(), rows.len());

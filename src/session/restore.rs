@@ -299,7 +299,7 @@ fn row_of<'a>(path: &[u8], rows: &'a [FileRow]) -> Option<&'a FileRow> {
     rows.binary_search_by(|row| (*row.path).cmp(path)).ok().map(|at| &rows[at])
 }
 
-fn path_of(name: &[u8]) -> PathBuf {
+pub(super) fn path_of(name: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     PathBuf::from(std::ffi::OsStr::from_bytes(name))
 }

@@ -18,7 +18,7 @@ use devtask::{
     diagnostic::{Diagnostic, Source, Sources},
     loader::Kind,
     scan::{GRANULARITY, read_regular},
-    session::{SessionBuilder, SessionError, Wait},
+    session::{CacheLimits, SessionBuilder, SessionError, Wait},
 };
 
 pub(crate) use load::{Loading, Tree, build};
@@ -178,6 +178,14 @@ impl App {
         self.globals.granularity.unwrap_or(GRANULARITY)
     }
 
+    /// How much of earlier results is kept, and for how long.
+    pub(crate) fn cache_limits(&self, project: &Settings) -> CacheLimits {
+        let default = CacheLimits::default();
+        let size = self.globals.cache_size.or_else(|| self.setting(project, |s| s.cache_size));
+        let age = self.globals.cache_age.or_else(|| self.setting(project, |s| s.cache_age));
+        CacheLimits { size: size.unwrap_or(default.size), age: age.unwrap_or(default.age) }
+    }
+
     /// The environment of tasks: ours. Where nothing counts that is remembered, that goes for runs that tasks ask for.
     pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
         let refreshes = self.judges && self.globals.refresh_task_cache;
@@ -202,6 +210,7 @@ impl App {
             .label(label)
             .loaded(tree.kept)
             .granularity(self.granularity())
+            .kept(self.cache_limits(&tree.loaded.settings))
             .wait(Wait::No)
     }
 }

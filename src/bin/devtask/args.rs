@@ -1,5 +1,6 @@
 //! What can be typed. Help, completions and the manual are made from here.
 
+mod cache;
 pub(crate) mod check;
 mod doctor;
 mod entry;
@@ -9,8 +10,10 @@ mod run;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+pub(crate) use cache::{CleanArgs, PruneArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use devtask::config::parse_size;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use entry::{AllowArgs, ExportArgs, ManArgs, Reader, RevokeArgs, ShellArgs};
 pub(crate) use hooks::{HookArgs, HooksVerb, UninstallArgs};
@@ -71,6 +74,12 @@ pub(crate) struct Globals {
     /// Write every event as a JSON line to PATH, or `-` for stdout
     #[arg(long, value_name = "PATH", global = true, env = "DEVTASK_EVENTS", hide_env_values = true)]
     pub(crate) events: Option<PathBuf>,
+    /// How much of earlier results is kept, such as `500MiB`; default: 1GiB
+    #[arg(long, value_name = "SIZE", global = true, hide_short_help = true, value_parser = size, env = "DEVTASK_CACHE_SIZE", hide_env_values = true)]
+    pub(crate) cache_size: Option<u64>,
+    /// For how long a result is kept that does not come back; default: 30d
+    #[arg(long, value_name = "DURATION", global = true, hide_short_help = true, value_parser = duration, env = "DEVTASK_CACHE_AGE", hide_env_values = true)]
+    pub(crate) cache_age: Option<Duration>,
     /// Ignore what is known to be fresh, and status commands; still record
     #[arg(long, global = true, env = "DEVTASK_REFRESH_TASK_CACHE", hide_env_values = true, value_parser = flag(), num_args = 0, default_missing_value = "true", default_value = "false")]
     pub(crate) refresh_task_cache: bool,
@@ -161,6 +170,10 @@ pub(crate) enum Verb {
     Man(ManArgs),
     /// Show the log of a task's last execution
     Logs(LogsArgs),
+    /// Remove the declared outputs of tasks, and what is remembered of them
+    Clean(CleanArgs),
+    /// Remove earlier results that are too old, too much, or cannot come back any more
+    Prune(PruneArgs),
     /// Have git call devtask before commits and pushes
     Hooks {
         #[command(subcommand)]
@@ -345,6 +358,10 @@ fn interval(text: &str) -> Result<Duration, String> {
         }
         interval => Ok(interval),
     }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "no amount of bytes; write for example 500MiB or 1GiB".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -3,6 +3,7 @@
 mod affected;
 mod allow;
 mod attach;
+mod cache;
 mod check;
 mod command;
 mod completions;
@@ -90,6 +91,8 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Init(args)) => init::init(&app, &args),
         Some(Verb::Validate) => validate(&mut app),
         Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
+        Some(Verb::Clean(args)) => cache::clean(&mut app, &args),
+        Some(Verb::Prune(args)) => cache::prune(&mut app, &args),
         Some(Verb::Hooks { verb }) => hooks::hooks(&mut app, &verb),
         Some(Verb::Doctor(args)) => doctor::doctor(&app, &args),
         Some(Verb::Tsp { verb }) => tsp::tsp(&app, &verb),

@@ -130,6 +130,15 @@ pub(crate) fn millis(ms: u64) -> String {
     if ms < 1000 { format!("{ms}ms") } else { format!("{}.{:02}s", ms / 1000, ms % 1000 / 10) }
 }
 
+/// An amount of bytes, in the unit people would take.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.iter().find(|(_, size)| bytes >= *size) {
+        Some((unit, size)) => format!("{:.1} {unit}", bytes as f64 / *size as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
 /// How long ago, in its one or two largest units.
 pub(crate) fn ago(now_ms: u64, at_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(at_ms) / 1000;

@@ -1,0 +1,167 @@
+//! Removing what tasks made, and what is remembered of them (spec section 4.5).
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use super::{
+    Session, SessionError, judge, ownership,
+    prune::{self, CacheLimits, Pruned},
+    request::Request,
+    restore,
+    shared::Shared,
+};
+use crate::{
+    cache::CacheError,
+    fingerprint::FileRow,
+    model::{FileKind, TaskId, TaskName},
+    pattern::PatternKind,
+    plan::Mode,
+    scan::relative_name,
+    store::{Batch, Kept, RecordState, Table},
+};
+
+/// What cleaning came to, or would.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cleaned {
+    /// The tasks of which nothing is remembered any more.
+    pub tasks: Vec<TaskName>,
+    /// What was removed, relative to the root.
+    pub removed: Vec<PathBuf>,
+    /// What lies at declared outputs and was left, and why.
+    pub left: Vec<(PathBuf, String)>,
+}
+
+impl Session {
+    /// Removes the declared outputs of these tasks, and what is remembered of them; with `only_look` nothing, and it is
+    /// only told what would go. What a task reads itself, and what it is known not to have made, is left. No run may be
+    /// under way.
+    ///
+    /// # Errors
+    /// [`SessionError::Unknown`]; [`SessionError::Internal`], if the records cannot be removed: nothing was, then.
+    pub fn clean(&self, names: &[String], only_look: bool) -> Result<Cleaned, SessionError> {
+        let request = Request::run(names.to_vec()).mode(Mode::Single);
+        let plan = self.plan(&request)?;
+        let (shared, mut cleaned) = (&*self.shared, Cleaned::default());
+        let graph = &shared.graph;
+        let has_outputs = |id: &TaskId| !graph.task(*id).is_process() && graph.task(*id).has_command();
+        let tasks: Vec<TaskId> = plan.roots().iter().filter(has_outputs).collect();
+        let lists: Vec<List> = tasks.iter().map(|id| List::of(shared, *id)).collect();
+        if !only_look {
+            // First nothing is believed of them any more, then they go.
+            let names = tasks.iter().map(|id| graph.name(*id));
+            forget(shared, names).map_err(SessionError::Internal)?;
+        }
+        for (id, list) in tasks.iter().zip(lists) {
+            cleaned.tasks.push(graph.name(*id).clone());
+            list.remove(shared, *id, only_look, &mut cleaned);
+        }
+        if !only_look {
+            // What is kept of them goes with the next pruning at the latest.
+            let _ = prune::prune(shared, shared.keeper.limits, false);
+        }
+        Ok(cleaned)
+    }
+
+    /// Removes what is kept beyond these limits; with `only_look` nothing, and it is only told what would go.
+    ///
+    /// # Errors
+    /// [`SessionError::Internal`].
+    pub fn prune(&self, limits: CacheLimits, only_look: bool) -> Result<Pruned, SessionError> {
+        prune::prune(&self.shared, limits, only_look).map_err(SessionError::Internal)
+    }
+}
+
+/// What is at the declared outputs of a task.
+struct List {
+    goes: Vec<FileRow>,
+    stays: Vec<(Vec<u8>, String)>,
+}
+
+impl List {
+    fn of(shared: &Shared, id: TaskId) -> Self {
+        let mut list = Self { goes: Vec::new(), stays: Vec::new() };
+        if shared.graph.task(id).outputs.is_empty() {
+            return list;
+        }
+        let found = judge::outputs(shared, id);
+        for problem in &found.problems {
+            list.stays.push((relative_name(&shared.root, &problem.path), problem.error.clone()));
+        }
+        let patterns = shared.patterns(id);
+        let made = made(shared, id);
+        for row in judge::rows(shared, &found) {
+            let is_directory = row.kind == FileKind::Directory;
+            let why = match () {
+                () if patterns.of(PatternKind::Inputs).matches(&shared.absolute(&row.path)) => {
+                    "the task reads it itself"
+                }
+                () if made.as_ref().is_some_and(|made| !made.contains(&row.path)) => {
+                    "the task has not made it"
+                }
+                () => {
+                    list.goes.push(row);
+                    continue;
+                }
+            };
+            if !is_directory {
+                list.stays.push((row.path, why.to_owned()));
+            }
+        }
+        // What lies in a directory goes before it.
+        list.goes.sort_by(|a, b| b.path.cmp(&a.path));
+        list
+    }
+
+    fn remove(self, shared: &Shared, id: TaskId, only_look: bool, cleaned: &mut Cleaned) {
+        let base = relative_name(&shared.root, &shared.graph.task(id).cwd);
+        let cache = shared.keeper.cache();
+        for row in self.goes {
+            let path = restore::path_of(&row.path);
+            let done = match cache {
+                _ if only_look => Ok(true),
+                Some(cache) => cache.remove(&row.path, &base),
+                None => Err(CacheError::Stopped),
+            };
+            match done {
+                Ok(true) => cleaned.removed.push(path),
+                Ok(false) => {}
+                Err(error) => cleaned.left.push((path, error.to_string())),
+            }
+        }
+        cleaned.left.extend(self.stays.into_iter().map(|(path, why)| (restore::path_of(&path), why)));
+        cleaned.removed.sort();
+    }
+}
+
+/// The paths a task is known to have made; none if that is not known, after a failure say: then all that is declared is
+/// taken for its own.
+fn made(shared: &Shared, id: TaskId) -> Option<BTreeSet<Vec<u8>>> {
+    let record = shared.record(id)?;
+    if record.state != RecordState::Fresh {
+        return None;
+    }
+    let explanation = shared.explanation(id);
+    let own = ownership::own(&explanation).map(|row| row.path.clone());
+    let kept = shared.keeper.all_of(shared.graph.name(id));
+    let kept = kept.iter().flat_map(|kept| kept.files.iter().map(|file| file.path.clone()));
+    Some(own.chain(kept).collect())
+}
+
+fn forget<'a>(shared: &Shared, names: impl Iterator<Item = &'a TaskName>) -> Result<(), String> {
+    let snapshot = shared.memory.snapshot().ok_or("nothing is remembered")?;
+    let mut batch = Batch::new();
+    for name in names {
+        for table in [Table::Tasks, Table::Manifests] {
+            batch.delete(table, name.as_str().as_bytes());
+        }
+        let prefix = Kept::prefix(name);
+        let kept: Vec<(Vec<u8>, Kept)> =
+            snapshot.entries_of(Table::Kept, &prefix).map_err(|error| error.to_string())?;
+        for (key, _) in kept {
+            batch.delete(Table::Kept, &key);
+            batch.delete(Table::Uses, &key);
+        }
+    }
+    drop(snapshot);
+    shared.memory.save_waiting(batch)
+}
