@@ -61,6 +61,10 @@ pub enum What {
     Plan {
         /// The scheduled tasks.
         tasks: Vec<TaskName>,
+        /// For each of these, which of them are directly upstream of it, by their places in `tasks`. Empty: not told,
+        /// as in logs of earlier versions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        after: Vec<Vec<u32>>,
     },
     /// What is to be done with a task, and why.
     Decision {
@@ -465,7 +469,8 @@ mod tests {
         let task = || TaskName::new("a:t").unwrap();
         let finished = Finished::without_execution(task(), Outcome::Cached);
         for what in [
-            What::Plan { tasks: vec![task()] },
+            What::Plan { tasks: vec![task()], after: Vec::new() },
+            What::Plan { tasks: vec![task(), task()], after: vec![vec![], vec![0]] },
             What::Warning { task: None, message: "a\n\"b\"\u{1}".to_owned() },
             What::TaskFinished(Box::new(finished)),
             What::Unknown,

@@ -44,6 +44,7 @@
 //! | 3 | [`fingerprint`] | the key of a task, and the explanation of a difference | 4.1 |
 //! | 3 | [`shell`] | what a run hands on, in the words of a shell | 7 |
 //! | 3 | [`trust`] | what a user has allowed, and what is not as it was then | 8 |
+//! | 3 | [`report`] | what became of a run, from its log: bars, waiting, the critical path; pages of that | |
 //! | 3 | [`propose`] | what a task file could say, from the files other tools have left | |
 //! | 4 | [`plan`] | which tasks a run wants: names and modes; which checks, on which files | 1.1, 2, 7 |
 //! | 5 | [`schedule`] | the scheduler, a machine without hands | 2, 3 |
@@ -105,6 +106,7 @@ pub mod plan;
 pub mod planted;
 pub mod process;
 pub mod propose;
+pub mod report;
 pub mod scan;
 pub mod schedule;
 pub mod serve;

@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("shell", 3),
     ("trust", 3),
     ("propose", 3),
+    ("report", 3),
     ("plan", 4),
     ("schedule", 5),
     ("scan", 6),

@@ -95,7 +95,7 @@ pub use prune::{CacheLimits, Pruned};
 pub use renew::Reloaded;
 pub use request::{Caller, LiveLines, Request};
 pub use run::{Run, RunControl, RunSummary};
-pub use runlog::{known_runs, logged_runs, read_run, task_log};
+pub use runlog::{known_runs, logged_runs, read_run, run_log, task_log};
 pub(crate) use script::Found;
 pub use shared::process_log;
 pub use watch::{

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
@@ -12,6 +12,8 @@ use std::{
 use super::context::log_name;
 use crate::{
     event::{Event, What},
+    report::Log,
+    scan::read_regular,
     store::StateDir,
 };
 
@@ -19,6 +21,8 @@ use crate::{
 const KEPT: usize = 50;
 /// How many bytes of events may wait for the next that is written at once.
 const ROOM: usize = 64 * 1024;
+/// A longer log is not ours.
+const LONGEST: u64 = 1 << 30;
 /// Beneath the state directory: the logs of runs, and of their tasks.
 const RUNS: &str = "runs";
 const LOGS: &str = "log";
@@ -168,17 +172,23 @@ pub fn logged_runs(state_dir: &Path) -> Vec<String> {
     ids
 }
 
-/// The events of a run. Lines that are damaged or cut off are left out.
+/// The log of a run as it is: JSON lines, of which the last may be under way.
 ///
 /// # Errors
-/// If there is no log of that run, or it cannot be opened.
-pub fn read_run(state_dir: &Path, id: &str) -> io::Result<Vec<Event>> {
+/// If there is no log of that run, it cannot be read, or it is longer than any of ours.
+pub fn run_log(state_dir: &Path, id: &str) -> io::Result<Vec<u8>> {
     if !is_run_id(id) {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let file = File::open(file(&state_dir.join(RUNS), id))?;
-    let lines = BufReader::new(file).lines().map_while(Result::ok);
-    Ok(lines.filter_map(|line| serde_json::from_str(&line).ok()).collect())
+    read_regular(&file(&state_dir.join(RUNS), id), LONGEST)
+}
+
+/// The events of a run. Lines that are damaged or cut off are left out.
+///
+/// # Errors
+/// As [`run_log`].
+pub fn read_run(state_dir: &Path, id: &str) -> io::Result<Vec<Event>> {
+    Ok(Log::parse(&run_log(state_dir, id)?).events)
 }
 
 /// Makes the directory of a run's task logs.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{context::RunContext, results::HandedOn, run::RunSummary, runlog};
 use crate::{
     event::{Decided, Finished, LastSuccess, RunStatus, What},
+    graph::TaskGraph,
     model::{Compared, Outcome, Reason, TaskId, TaskName},
     plan::Plan,
     store::{Success, TaskRecord},
@@ -34,7 +35,8 @@ impl Telling {
             roots: names(&mut plan.roots().iter().filter(|id| plan.scheduled().contains(*id))),
             dry_run: self.run.request.dry_run,
         });
-        self.run.emitter.emit(What::Plan { tasks: names(&mut plan.order().iter().copied()) });
+        let after = places_upstream(&self.run.shared.graph, plan);
+        self.run.emitter.emit(What::Plan { tasks: names(&mut plan.order().iter().copied()), after });
     }
 
     /// Tells what is to be done with a task, and why.
@@ -103,6 +105,22 @@ impl Telling {
         let message = What::Message { task: task.clone(), text: text.to_owned() };
         if rests { self.run.emitter.emit(message) } else { self.run.emitter.emit_unlogged(message) }
     }
+}
+
+/// For each task of a plan, in its order, the places in that order of those directly upstream of it.
+fn places_upstream(graph: &TaskGraph, plan: &Plan) -> Vec<Vec<u32>> {
+    let mut places: Vec<Option<u32>> = vec![None; graph.len()];
+    for (place, id) in (0..).zip(plan.order()) {
+        places[id.index()] = Some(place);
+    }
+    let of = |id: &TaskId| {
+        let mut upstream: Vec<u32> =
+            plan.upstream(graph, *id).filter_map(|edge| places[edge.task.index()]).collect();
+        upstream.sort_unstable();
+        upstream.dedup();
+        upstream
+    };
+    plan.order().iter().map(of).collect()
 }
 
 /// What events say of the last execution of a task, if it was a success.

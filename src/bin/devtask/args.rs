@@ -6,6 +6,7 @@ mod doctor;
 mod entry;
 mod hooks;
 mod processes;
+mod report;
 mod run;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -20,6 +21,7 @@ pub(crate) use hooks::{HookArgs, HooksVerb, UninstallArgs};
 pub(crate) use processes::{
     ListProcessesArgs, ProcessLogsArgs, ProcessNames, ProcessStatusArgs, ProcessesVerb, Up, UpArgs, WaitArgs,
 };
+pub(crate) use report::{ReplayArgs, ReportArgs, ReportVerb, RunsArgs};
 pub(crate) use run::{ExitCodeOf, Mode, OnBusy, Outputs, RunArgs, TestArgs, WatchArgs, Watcher};
 
 /// Runs tasks and reruns only what has to be rerun.
@@ -174,6 +176,14 @@ pub(crate) enum Verb {
     Clean(CleanArgs),
     /// Remove earlier results that are too old, too much, or cannot come back any more
     Prune(PruneArgs),
+    /// Make a page, a trace or a list of what runs have left
+    Report {
+        #[command(subcommand)]
+        verb: ReportVerb,
+    },
+    /// Show a run again, as `devtask run` has shown it
+    #[command(after_help = report::WHICH_NEWEST)]
+    Replay(ReplayArgs),
     /// Have git call devtask before commits and pushes
     Hooks {
         #[command(subcommand)]

@@ -1,6 +1,6 @@
 //! What can be typed for runs: what `run` takes, and with it `test` and `watch`.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, ValueEnum};
 
@@ -96,6 +96,9 @@ pub(crate) struct RunArgs {
         hide_env_values = true
     )]
     pub(crate) exit_code: ExitCodeOf,
+    /// Write a page about what took how long to FILE once the run is over, as `report timings` does [default: devtask-timings.html]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "devtask-timings.html", conflicts_with = "dry_run")]
+    pub(crate) timings: Option<PathBuf>,
     /// Arguments for the named tasks' scripts, as "$@"
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
@@ -116,6 +119,7 @@ pub(crate) struct TestArgs {
 #[derive(Args, Debug)]
 #[command(mut_arg("dry_run", |arg| arg.hide(true)), mut_arg("outputs", |arg| arg.hide(true)))]
 #[command(mut_arg("exit_code", |arg| arg.hide(true)), mut_arg("affected", |arg| arg.hide(true)))]
+#[command(mut_arg("timings", |arg| arg.hide(true)))]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,

@@ -21,6 +21,8 @@ mod logs;
 mod look;
 mod man;
 mod processes;
+mod replay;
+mod report;
 mod run;
 mod shell;
 mod show;
@@ -93,6 +95,8 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Some(Verb::Logs(args)) => logs::logs(&mut app, &args),
         Some(Verb::Clean(args)) => cache::clean(&mut app, &args),
         Some(Verb::Prune(args)) => cache::prune(&mut app, &args),
+        Some(Verb::Report { verb }) => report::report(&mut app, &verb),
+        Some(Verb::Replay(args)) => replay::replay(&mut app, &args),
         Some(Verb::Hooks { verb }) => hooks::hooks(&mut app, &verb),
         Some(Verb::Doctor(args)) => doctor::doctor(&app, &args),
         Some(Verb::Tsp { verb }) => tsp::tsp(&app, &verb),

@@ -1,6 +1,10 @@
 //! `devtask run`.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use devtask::{
     Request, Session,
@@ -10,7 +14,7 @@ use devtask::{
     plan::select,
     serve::{AsLoaded, Ground, Serving, ServingOptions},
     session::{Run, RunSummary, SessionBuilder, SessionError},
-    store::Owner,
+    store::{Owner, STATE_DIR},
 };
 
 use crate::{
@@ -20,6 +24,7 @@ use crate::{
         errand::{Errand, inputs},
         guest::{self, Served, Visit},
         look,
+        report::{self, place::Place},
         wait::{Attempts, Waited, may_wait, wait},
     },
     console::{Console, Ended, Events, OwnRun, View},
@@ -29,6 +34,8 @@ use crate::{
 };
 
 pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
+    let page = args.timings.as_deref().map(|path| Place::file(app, path));
+    page.as_ref().map_or(Ok(()), Place::check)?;
     let inputs = inputs(args)?;
     let mut events = Events::open(app)?;
     if events.use_stdout() && args.outputs == Outputs::Json {
@@ -36,8 +43,12 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
     }
     let errand = Errand::run(args, &inputs, &events);
     if let Some(visit) = Visit::nearby(app, args) {
+        let state_dir = visit.welcome.root.as_path().join(STATE_DIR);
         match guest::be_served(app, errand, visit, events.to)? {
-            Served::Ended(ended) => return Ok(exit_of(&ended, args.exit_code)),
+            Served::Ended(ended) => {
+                let exit = exit_of(&ended, args.exit_code);
+                return Ok(with_page(app, page.as_ref(), &state_dir, &ended, exit));
+            }
             Served::Alone(sink) => events.to = sink,
         }
     }
@@ -47,9 +58,19 @@ pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
         .map_err(|faults| refuse(&SessionError::Unknown(faults)))?;
     let ended = Stage { app, tree: &tree, errand }.run(events.to)?;
     let exit = exit_of(&ended, args.exit_code);
+    let exit = with_page(app, page.as_ref(), &app.state_dir(&tree), &ended, exit);
     // The process is about to end, and the system takes memory back faster than we give it.
     std::mem::forget(tree);
     Ok(exit)
+}
+
+/// Makes the page of the run, if that was asked for. That it cannot be made shows in the exit code of what went well.
+fn with_page(app: &App, page: Option<&Place>, state_dir: &Path, ended: &Ended, exit: Exit) -> Exit {
+    let made = page.map_or(Ok(()), |page| report::timings(app, state_dir, &ended.summary.run, page));
+    match (made, exit) {
+        (Err(fault), Exit::Done) => fault,
+        (_, exit) => exit,
+    }
 }
 
 /// Doing it in a session of our own.

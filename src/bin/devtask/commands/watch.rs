@@ -53,6 +53,10 @@ pub(crate) fn watch(app: &mut App, args: &WatchArgs) -> Result<Exit, Exit> {
     if args.run.affected.is_some() {
         return Err(misused("`--affected` is for `run`, `check`, `list` and `graph`"));
     }
+    if args.run.timings.is_some() {
+        let hint = "`devtask report timings` makes a page of each cycle";
+        return Err(misused_with("`--timings` is for what has an end, as `run`", hint));
+    }
     let events = Events::open(app)?;
     let inputs = inputs(&args.run)?;
     let label = label(args);
