@@ -22,15 +22,40 @@ pub(super) fn free_from(rows: &[Row], place: usize) -> f64 {
     moments.fold(0.0, f64::max).min(bar.begin_ms)
 }
 
+/// How long the run would have taken if nothing had waited for a slot, and tasks had not slowed each other down: every
+/// other delay is as it was, the time that processes take to be ready among them.
+pub(super) fn unlimited(rows: &[Row], wall_ms: f64) -> f64 {
+    let (mut begins, mut ends) = (vec![0.0_f64; rows.len()], vec![0.0_f64; rows.len()]);
+    let mut last = 0.0_f64;
+    for (place, row) in rows.iter().enumerate() {
+        let upstream = row.after.iter().map(|&upstream| match waits_for_end(rows, upstream, place) {
+            true => ends[upstream],
+            false => begins[upstream],
+        });
+        let free = upstream.fold(0.0, f64::max);
+        let lag =
+            row.bar.map_or(0.0, |bar| bar.begin_ms - row.waited_ms.unwrap_or(0.0) - free_from(rows, place));
+        begins[place] = free + lag.max(0.0);
+        let ready = row.ready_ms.zip(row.bar).map_or(0.0, |(ready, bar)| (ready - bar.begin_ms).max(0.0));
+        ends[place] = begins[place] + if row.is_process { ready } else { length(row) };
+        last = last.max(ends[place]);
+    }
+    let tasks = rows.iter().filter(|row| !row.is_process).filter_map(|row| row.bar);
+    let ended = tasks.map(|bar| bar.end_ms).fold(0.0, f64::max);
+    last + (wall_ms - ended).max(0.0)
+}
+
 /// How long a task keeps those downstream waiting. A process does as long as it is not ready, which is no work.
 fn length(row: &Row) -> f64 {
     row.bar.filter(|_| !row.is_process).map_or(0.0, |bar| bar.length_ms())
 }
 
-/// Whether a task waits for the end of another, which is upstream of it.
+/// Whether a task waits for the end of another, which is upstream of it, or, if that is a process, for it to be ready.
 fn waits_for_end(rows: &[Row], upstream: usize, place: usize) -> bool {
-    match (rows[upstream].bar, rows[place].bar) {
-        (Some(upstream), Some(bar)) => upstream.end_ms <= bar.begin_ms,
+    let upstream = &rows[upstream];
+    let end = if upstream.is_process { upstream.ready_ms } else { upstream.bar.map(|bar| bar.end_ms) };
+    match (end, rows[place].bar) {
+        (Some(end), Some(bar)) => end <= bar.begin_ms,
         _ => true,
     }
 }

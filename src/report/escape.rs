@@ -55,7 +55,8 @@ fn is_xml(c: char) -> bool {
 pub(super) fn duration(ms: f64) -> String {
     let whole = |value: f64| value.clamp(0.0, 1e15).floor();
     match ms {
-        ..10.0 => format!("{:.1}ms", ms.max(0.0)),
+        ..=0.0 => "0ms".to_owned(),
+        ..10.0 => format!("{ms:.1}ms"),
         ..1000.0 => format!("{ms:.0}ms"),
         ..60_000.0 => format!("{:.2}s", ms / 1000.0),
         ..3_600_000.0 => format!("{}min {:02}s", whole(ms / 60_000.0), whole(ms / 1000.0) % 60.0),
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn durations_are_short() {
         for (ms, text) in [
-            (-1.0, "0.0ms"),
+            (-1.0, "0ms"),
             (0.25, "0.2ms"),
             (812.4, "812ms"),
             (3410.0, "3.41s"),

@@ -52,6 +52,7 @@ impl Gathering {
                 process_lanes: 0,
                 path: Vec::new(),
                 path_ms: 0.0,
+                unlimited_ms: None,
                 work_ms: 0.0,
                 saved_ms: 0.0,
                 remarks: Vec::new(),
@@ -167,13 +168,18 @@ impl Gathering {
             row.bar.iter_mut().for_each(|bar| bar.end_ms = self.last_ms.max(bar.begin_ms));
         }
         (self.report.slots, self.report.process_lanes) = lanes::assign(rows, &self.begun);
+        // Before the first task began it was looked at what there is to do.
+        let first = self.begun.iter().filter_map(|place| rows[*place].bar).map(|bar| bar.begin_ms);
+        let first = first.fold(f64::INFINITY, f64::min);
         for &place in &self.begun {
-            let decided = self.decided.get(&place).copied().unwrap_or(0.0);
+            let decided = self.decided.get(&place).copied().unwrap_or(0.0).max(first);
             let free = chain::free_from(rows, place).max(decided);
             let waited = rows[place].bar.map(|bar| (bar.begin_ms - free).max(0.0));
-            rows[place].waited_ms = waited.filter(|_| self.has_edges);
+            // A process takes no slot.
+            rows[place].waited_ms = waited.filter(|_| self.has_edges && !rows[place].is_process);
         }
         (self.report.path, self.report.path_ms) = chain::longest(rows);
+        self.report.unlimited_ms = self.has_edges.then(|| chain::unlimited(rows, self.report.wall_ms));
         self.report.path.iter().for_each(|place| rows[*place].is_critical = true);
         let bars = rows.iter().filter(|row| !row.is_process).filter_map(|row| row.bar);
         self.report.work_ms = bars.map(|bar| bar.length_ms()).sum();

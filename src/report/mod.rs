@@ -60,6 +60,9 @@ pub struct Report {
     pub path: Vec<usize>,
     /// How long these took together. No number of slots would have made the run shorter.
     pub path_ms: f64,
+    /// How long the run would have taken with a slot for everybody, if tasks did not slow each other down; none where
+    /// edges are not known.
+    pub unlimited_ms: Option<f64>,
     /// How long all tasks took together, without processes.
     pub work_ms: f64,
     /// How long those took when they last executed that were fresh, or came back.
@@ -83,8 +86,9 @@ pub struct Row {
     pub ready_ms: Option<f64>,
     /// When its end was told.
     pub told_ms: Option<f64>,
-    /// How long it had nothing else to wait for than a slot; none if it did not execute. The time its `status` takes is
-    /// among it.
+    /// How long it had nothing else to wait for than a slot; none if it did not execute, is a process, or
+    /// edges are not known. The time
+    /// its `status` takes is among it.
     pub waited_ms: Option<f64>,
     /// The places of those directly upstream of it.
     pub after: Vec<usize>,

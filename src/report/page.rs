@@ -127,33 +127,26 @@ fn sums(page: &mut String, report: &Report) {
     let counts: Vec<String> = counts.map(|(n, label)| format!("{n} {}", label.to_lowercase())).collect();
     one(page, "Tasks", &report.rows.len().to_string(), &counts.join(", "));
     if report.saved_ms > 0.0 {
-        one(
-            page,
-            "Not executed",
-            &duration(report.saved_ms),
-            "what was fresh or came back took that long before",
-        );
+        one(page, "Saved", &duration(report.saved_ms), "what was fresh or came back took so long before");
     }
     page.push_str("</dl>\n");
-    if report.path_ms > 0.0 {
-        let path = duration(report.path_ms);
-        put(
-            page,
-            format_args!(
-                "<p class=\"bound\">With unlimited slots these tasks would have taken <b>{path}</b>{}.</p>\n",
-                gain(report)
-            ),
-        );
+    if let Some(unlimited) = report.unlimited_ms.filter(|_| report.executed() > 0) {
+        put(page, format_args!("<p class=\"bound\">{}</p>\n", gain(report.wall_ms, unlimited)));
     }
 }
 
 /// What unlimited slots would have given.
-fn gain(report: &Report) -> String {
-    let left = report.wall_ms - report.path_ms;
-    let share = if report.wall_ms > 0.0 { left / report.wall_ms * 100.0 } else { 0.0 };
-    match share {
-        share if share >= 5.0 => format!(", {} ({share:.0} %) less than it took", duration(left)),
-        _ => ": more slots would not have helped".to_owned(),
+fn gain(wall: f64, unlimited: f64) -> String {
+    let (left, took) = (wall - unlimited, duration(unlimited.min(wall)));
+    match if wall > 0.0 { left / wall * 100.0 } else { 0.0 } {
+        share if share >= 3.0 => format!(
+            "With a slot for everybody this run would have taken <b>{took}</b>, which is {} ({share:.0} %) less, as far as \
+             tasks do not slow each other down.",
+            duration(left)
+        ),
+        _ => format!(
+            "More slots would not have helped: with a slot for everybody it would have taken <b>{took}</b>, too."
+        ),
     }
 }
 
@@ -200,10 +193,18 @@ fn table(page: &mut String, report: &Report, say: Say<'_>) {
          <th class=\"n\" title=\"with nothing else to wait for than a slot\">Waited<th class=\"n\">Slot<th>Status<th>Why it ran\
          </thead><tbody>\n",
     );
-    for (place, row) in report.rows.iter().enumerate() {
-        line(page, place, row, say);
+    for place in by_start(report) {
+        line(page, place, &report.rows[place], say);
     }
     page.push_str("</tbody></table></div>\n");
+}
+
+/// What was executed as it began, then the rest.
+fn by_start(report: &Report) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..report.rows.len()).collect();
+    let begin = |place: usize| report.rows[place].bar.map_or(f64::INFINITY, |bar| bar.begin_ms);
+    places.sort_by(|a, b| begin(*a).total_cmp(&begin(*b)));
+    places
 }
 
 fn line(page: &mut String, place: usize, row: &Row, say: Say<'_>) {
@@ -263,7 +264,7 @@ fn remark(row: &Row) -> String {
             .zip(row.bar)
             .map(|(ready, bar)| format!("ready after {}", duration(ready - bar.begin_ms))),
     );
-    if parts.is_empty() { String::new() } else { format!(" {}", parts.join(", ")) }
+    if parts.is_empty() { String::new() } else { format!(" · {}", parts.join(", ")) }
 }
 
 fn why(row: &Row, say: Say<'_>) -> String {

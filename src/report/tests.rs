@@ -90,14 +90,18 @@ fn bars_stand_side_by_side_and_the_longest_chain_is_found() {
     assert!(row(&report, "a").is_critical && !row(&report, "c").is_critical);
     let waited = ["a", "b", "c", "d"].map(|t| row(&report, t).waited_ms.unwrap());
     assert_eq!(waited, [0.0, 0.0, 20.0, 0.0]);
+    // c would have begun at 10; a is what all wait for then, and the end took 2.
+    assert_eq!(report.unlimited_ms, Some(47.0));
     assert_eq!((report.status, report.remarks.as_slice()), (Some(RunStatus::Succeeded), &[][..]));
 }
 
 #[test]
 fn a_slot_is_waited_for_from_when_it_is_decided_that_a_task_runs() {
     let decided = r#""event":"decision","task":"x:a","action":"run","reasons":[{"kind":"never_ran"}]"#;
-    let report = Told::run(&[("a", &[])]).line(15, decided).runs("a", 20, 30).over(30).report();
+    let told = Told::run(&[("a", &[]), ("b", &[])]).line(15, decided).runs("b", 12, 20);
+    let report = told.runs("a", 20, 30).over(31).report();
     assert_eq!(row(&report, "a").waited_ms, Some(5.0));
+    assert_eq!((row(&report, "b").waited_ms, report.unlimited_ms), (Some(0.0), Some(26.0)));
     assert_eq!(row(&report, "a").reasons, [Reason::NeverRan]);
 }
 
@@ -142,7 +146,7 @@ fn processes_have_lanes_of_their_own_and_are_no_work() {
         .report();
     assert_eq!((report.slots, report.process_lanes), (1, 1));
     assert_eq!((path(&report), report.path_ms, report.work_ms), (vec!["a"], 10.0, 10.0));
-    assert_eq!(row(&report, "a").waited_ms, Some(5.0));
+    assert_eq!((row(&report, "a").waited_ms, report.unlimited_ms), (Some(5.0), Some(35.0)));
     assert_eq!(row(&report, db).ready_ms, Some(20.0));
     assert_eq!((report.executed(), report.tasks().count()), (1, 1));
 }

@@ -25,6 +25,7 @@ mod keys;
 mod looking;
 mod processes;
 mod protocol;
+mod report;
 mod review;
 mod run;
 mod running;

@@ -83,25 +83,23 @@ fn legend(page: &mut String, report: &Report) {
     );
 }
 
-/// A line every so often, at a round number.
+/// A line every so often, at a round number: as often as there is room for, whatever the width.
 fn axis(page: &mut String, span: f64, height: usize) {
-    let step = step(span);
-    for n in 0..=40_u32 {
-        let at = f64::from(n) * step;
-        if at > span {
-            break;
-        }
-        let x = at / span * 100.0;
-        put(
-            page,
-            format_args!("<line class=\"grid\" x1=\"{x:.3}%\" x2=\"{x:.3}%\" y1=\"16\" y2=\"{height}\"/>"),
-        );
-        let side = if x > 92.0 { " class=\"end\"" } else { "" };
-        if n > 0 {
+    page.push_str("<text x=\"0\" y=\"12\">0</text>\n");
+    for zoom in [1_u32, 4, 16] {
+        let step = step(span / f64::from(zoom));
+        put(page, format_args!("<g class=\"x{zoom}\">"));
+        for n in 1..=40 * zoom {
+            let at = f64::from(n) * step;
+            if at > span {
+                break;
+            }
+            let x = at / span * 100.0;
+            put(page, format_args!("<line x1=\"{x:.3}%\" x2=\"{x:.3}%\" y1=\"16\" y2=\"{height}\"/>"));
+            let side = if x > 100.0 - 8.0 / f64::from(zoom) { " class=\"end\"" } else { "" };
             put(page, format_args!("<text{side} x=\"{x:.3}%\" y=\"12\">{}</text>\n", label(at, step)));
-        } else {
-            page.push_str("<text x=\"0\" y=\"12\">0</text>\n");
         }
+        page.push_str("</g>\n");
     }
 }
 
@@ -131,6 +129,9 @@ fn label(at: f64, step: f64) -> String {
         (..60_000.0, 1000.0..) => format!("{:.0}s", at / 1000.0),
         (..1000.0, 1.0..) => format!("{at:.0}ms"),
         (1000.0..60_000.0, 100.0..) => format!("{:.1}s", at / 1000.0),
+        (60_000.0.., ..1000.0) => {
+            format!("{:.0}min {:04.1}s", (at / 60_000.0).floor(), at % 60_000.0 / 1000.0)
+        }
         _ => duration(at),
     }
 }
