@@ -194,6 +194,13 @@ fn what_is_missing_is_said_and_the_rest_is_told() {
     assert_eq!(old.report().remarks, [Remark::NoEdges]);
 }
 
+#[test]
+fn what_was_begun_anew_has_one_bar() {
+    let report = Told::run(&[("a", &[])]).starts(0, "a").runs("a", 20, 30).over(30).report();
+    let bar = row(&report, "a").bar.unwrap();
+    assert_eq!((bar.begin_ms, bar.end_ms, bar.lane, report.slots), (20.0, 30.0, 0, 1));
+}
+
 /// No log makes a report panic or a chain run in circles.
 #[test]
 fn damaged_logs_come_to_something() {
