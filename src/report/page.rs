@@ -267,7 +267,11 @@ fn remark(row: &Row) -> String {
     if parts.is_empty() { String::new() } else { format!(" · {}", parts.join(", ")) }
 }
 
+/// Of what was not executed, whatever had been decided, nothing.
 fn why(row: &Row, say: Say<'_>) -> String {
+    if row.bar.is_none() && row.fate != Fate::Restored && !row.is_elsewhere {
+        return String::new();
+    }
     let said: Vec<String> = row.reasons.iter().take(REASONS).map(say).collect();
     let more = row.reasons.len().saturating_sub(REASONS);
     let more = if more > 0 { format!(" (+{more})") } else { String::new() };

@@ -232,6 +232,7 @@ fn hostile() -> Report {
     let evil = r#"</script><script>alert(1)</script><!--\u001b[31m\u2028\"'&"#;
     Told::run(&[("a", &[]), ("b", &[0]), ("c", &[1]), ("d", &[])])
         .line(0, &format!(r#""event":"decision","task":"x:a","action":"run","reasons":[{{"kind":"env","name":"{evil}"}}]"#))
+        .line(0, r#""event":"decision","task":"x:c","action":"run","reasons":[{"kind":"forced"}]"#)
         .starts(1, "a")
         .ends(9, "a", &format!(r#""status":"failed","exit_code":3,"duration_ms":8.0,"error":"{evil}","command":"{evil}""#))
         .ends(9, "b", r#""status":"dependency_failed","because":["x:a"]"#)
@@ -251,6 +252,7 @@ fn a_page_is_one_file_in_which_nothing_from_elsewhere_is_code() {
     assert_eq!(text.matches("</script").count(), 1);
     assert_eq!(text.matches("&lt;/script&gt;&lt;script&gt;alert(1)").count(), 3, "{text}");
     assert!(!text.contains('\u{1b}') && !text.contains(" style=") && !text.contains(" onclick"));
+    assert!(!text.contains("Forced"), "c was not executed");
     for outside in ["http:", "https:", "url(", "@import", "src="] {
         assert!(!text.contains(outside), "{outside}");
     }

@@ -27,11 +27,14 @@ pub(super) fn chart(page: &mut String, report: &Report) {
     legend(page, report);
     page.push_str("<div class=\"chart\" id=\"chart\">\n");
     put(page, format_args!("<svg class=\"names\" width=\"74\" height=\"{height}\" aria-hidden=\"true\">"));
-    if lane == LANE {
-        for at in 0..lanes {
-            let (what, n) =
-                if at < report.slots { ("slot", at + 1) } else { ("process", at + 1 - report.slots) };
-            put(page, format_args!("<text x=\"68\" y=\"{}\">{what} {n}</text>", AXIS + at * lane + 15));
+    for at in 0..lanes {
+        let (what, n) = if at < report.slots { ("slot", at + 1) } else { ("process", at + 1 - report.slots) };
+        // Low lanes have room for some names only.
+        if lane == LANE || n % 5 == 0 {
+            put(
+                page,
+                format_args!("<text x=\"68\" y=\"{}\">{what} {n}</text>", AXIS + at * lane + lane / 2 + 4),
+            );
         }
     }
     page.push_str("</svg>\n");
