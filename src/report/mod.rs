@@ -182,8 +182,8 @@ impl Remark {
     pub fn text(self) -> String {
         let lines = |n: usize| if n == 1 { "1 line".to_owned() } else { format!("{n} lines") };
         match self {
-            Self::NoEnd => "The log has no end: the run is under way, or was killed. Bars without an end are drawn up to \
-                            the last moment that is known."
+            Self::NoEnd => "The log has no end: the run is under way, or was killed; what has no end is told up to the last \
+                            moment that is known."
                 .to_owned(),
             Self::Damaged(n) => format!("{} of the log cannot be read and are left out.", lines(n)),
             Self::Foreign(n) => {
