@@ -8,6 +8,7 @@
 mod build;
 mod cycle;
 mod draft;
+pub mod picture;
 mod ports;
 pub mod render;
 mod stored;

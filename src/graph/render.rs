@@ -3,11 +3,17 @@
 //! Without colour, and in an order that depends only on names. Which part is the business of whoever
 //! plans: here it is only a set of tasks. Nothing recurses: a chain may be 100,000 tasks long.
 
-use std::{collections::VecDeque, fmt::Write as _};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt::Write as _,
+};
 
 use serde_json::{Value, json};
 
-use super::{Conditions, Edge, TaskGraph, default_condition};
+use super::{
+    Conditions, Edge, TaskGraph, default_condition,
+    picture::{Colors, Ending, RunSeen},
+};
 use crate::model::{TaskId, TaskSet};
 
 /// How far a tree is indented. What lies deeper is drawn as a tree of its own further down, so that the
@@ -53,9 +59,9 @@ pub fn rows(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet) -> Vec<Row>
     forest.rows
 }
 
-/// [`rows`] as text, later mentions marked `(above)` or `(below)`.
+/// [`rows`] as text, later mentions marked `(above)` or `(below)`, the others with how they fared in `run`.
 #[must_use]
-pub fn tree(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet) -> String {
+pub fn tree(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet, run: Option<&RunSeen>) -> String {
     let mut text = String::new();
     for Row { lead, task, suffix, elsewhere } in rows(graph, scheduled, roots) {
         let mark = match elsewhere {
@@ -63,19 +69,37 @@ pub fn tree(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet) -> String {
             Some(Elsewhere::Above) => " (above)",
             Some(Elsewhere::Below) => " (below)",
         };
-        text.extend([&lead, graph.name(task).as_str(), &suffix, mark, "\n"]);
+        text.extend([&lead, graph.name(task).as_str(), &suffix, mark]);
+        if let Some(run) = run.filter(|_| elsewhere != Some(Elsewhere::Above)) {
+            text.extend(["  ", &run.words(graph.name(task))]);
+        }
+        text.push('\n');
     }
     text
 }
 
-/// The scheduled tasks as a Graphviz graph; edges point from a task to those that need it.
+/// The scheduled tasks as a Graphviz graph, coloured by how they fared in `run`; edges point from a task to those
+/// that need it.
 #[must_use]
-pub fn dot(graph: &TaskGraph, scheduled: &TaskSet) -> String {
+pub fn dot(graph: &TaskGraph, scheduled: &TaskSet, run: Option<&RunSeen>) -> String {
     // The characters of a task name need no escape within quotes.
     let mut text = String::from("digraph tasks {\n  rankdir=LR;\n  node [shape=box];\n");
     for id in order(graph, scheduled) {
-        let style = if graph.task(id).is_process() { " [style=rounded]" } else { "" };
-        line(&mut text, format_args!("  \"{}\"{style};", graph.name(id)));
+        let name = graph.name(id);
+        let style = match (graph.task(id).is_process(), run) {
+            (false, None) => String::new(),
+            (true, None) => " [style=rounded]".to_owned(),
+            (is_process, Some(run)) => {
+                let shade = Colors::LIGHT.shade(Some(run.ending(name)));
+                let style = if is_process { "rounded,filled" } else { "filled" };
+                let words = run.words(name);
+                format!(
+                    " [style=\"{style}\" fillcolor=\"{}\" color=\"{}\" label=\"{name}\\n{words}\"]",
+                    shade.fill, shade.line
+                )
+            }
+        };
+        line(&mut text, format_args!("  \"{name}\"{style};"));
     }
     for (from, to, conditions) in edges(graph, scheduled) {
         let suffix = suffix(graph, from, conditions);
@@ -85,14 +109,26 @@ pub fn dot(graph: &TaskGraph, scheduled: &TaskSet) -> String {
     text + "}\n"
 }
 
-/// The scheduled tasks as a Mermaid flowchart; edges point from a task to those that need it.
+/// The scheduled tasks as a Mermaid flowchart, coloured by how they fared in `run`; edges point from a task to
+/// those that need it.
 #[must_use]
-pub fn mermaid(graph: &TaskGraph, scheduled: &TaskSet) -> String {
+pub fn mermaid(graph: &TaskGraph, scheduled: &TaskSet, run: Option<&RunSeen>) -> String {
     let mut text = String::from("flowchart LR\n");
     // Names stand only in quotes: some, such as those that end in `end`, mean something to Mermaid.
     for id in order(graph, scheduled) {
         let (open, close) = if graph.task(id).is_process() { ("([", "])") } else { ("[", "]") };
-        line(&mut text, format_args!("  t{}{open}\"{}\"{close}", id.index(), graph.name(id)));
+        let name = graph.name(id);
+        let class = run.map_or(String::new(), |run| format!(":::e{}", run.ending(name) as usize));
+        let words = run.map_or(String::new(), |run| format!("<br>{}", run.words(name)));
+        line(&mut text, format_args!("  t{}{open}\"{name}{words}\"{close}{class}", id.index()));
+    }
+    if let Some(run) = run {
+        let there: BTreeSet<Ending> = order(graph, scheduled).map(|id| run.ending(graph.name(id))).collect();
+        for ending in there {
+            let (shade, ink) = (Colors::LIGHT.shade(Some(ending)), Colors::LIGHT.ink);
+            let look = format_args!("fill:{},stroke:{},color:{ink}", shade.fill, shade.line);
+            line(&mut text, format_args!("  classDef e{} {look}", ending as usize));
+        }
     }
     for (from, to, conditions) in edges(graph, scheduled) {
         let suffix = suffix(graph, from, conditions);
@@ -103,18 +139,24 @@ pub fn mermaid(graph: &TaskGraph, scheduled: &TaskSet) -> String {
 }
 
 /// The scheduled tasks as JSON: `{tasks: [{name, project, description, type, root}], edges: [{from, to,
-/// conditions}]}`, upstream before downstream.
+/// conditions}]}`, upstream before downstream. With a run: its id as `run`, and each task with its `ending` and, if
+/// it executed, its `durationMs`.
 #[must_use]
-pub fn json(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet) -> Value {
+pub fn json(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet, run: Option<&RunSeen>) -> Value {
     let task = |id: TaskId| {
         let task = graph.task(id);
-        json!({
+        let mut value = json!({
             "name": task.name.as_str(),
             "project": &*task.project,
             "description": task.description,
             "type": if task.is_process() { "process" } else { "oneshot" },
             "root": roots.contains(id),
-        })
+        });
+        if let Some(run) = run {
+            value["ending"] = run.ending(&task.name).label().into();
+            value["durationMs"] = run.task(&task.name).and_then(|seen| seen.duration_ms).into();
+        }
+        value
     };
     let edge = |(from, to, conditions): (TaskId, TaskId, Conditions)| {
         let conditions: Vec<&str> = conditions.iter().map(|c| c.as_str()).collect();
@@ -122,7 +164,11 @@ pub fn json(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet) -> Value {
     };
     let tasks: Vec<Value> = order(graph, scheduled).map(task).collect();
     let edges: Vec<Value> = edges(graph, scheduled).map(edge).collect();
-    json!({ "tasks": tasks, "edges": edges })
+    let mut value = json!({ "tasks": tasks, "edges": edges });
+    if let Some(run) = run {
+        value["run"] = run.run().into();
+    }
+    value
 }
 
 /// A tree being drawn.
@@ -193,18 +239,21 @@ fn needs(graph: &TaskGraph, scheduled: &TaskSet, id: TaskId) -> Vec<Edge> {
     needs
 }
 
-fn order(graph: &TaskGraph, scheduled: &TaskSet) -> impl Iterator<Item = TaskId> {
+pub(super) fn order(graph: &TaskGraph, scheduled: &TaskSet) -> impl Iterator<Item = TaskId> {
     graph.topological().iter().copied().filter(|id| scheduled.contains(*id))
 }
 
 /// Upstream, downstream and what must hold, in the order of the downstream tasks.
-fn edges(graph: &TaskGraph, scheduled: &TaskSet) -> impl Iterator<Item = (TaskId, TaskId, Conditions)> {
+pub(super) fn edges(
+    graph: &TaskGraph,
+    scheduled: &TaskSet,
+) -> impl Iterator<Item = (TaskId, TaskId, Conditions)> {
     order(graph, scheduled)
         .flat_map(|to| needs(graph, scheduled, to).into_iter().map(move |e| (e.task, to, e.conditions)))
 }
 
 /// How the conditions of an edge out of `upstream` are written: nothing for the default.
-fn suffix(graph: &TaskGraph, upstream: TaskId, conditions: Conditions) -> String {
+pub(super) fn suffix(graph: &TaskGraph, upstream: TaskId, conditions: Conditions) -> String {
     if conditions == [default_condition(graph.task(upstream))].into_iter().collect() {
         return String::new();
     }

@@ -46,15 +46,18 @@ app:test
 └── app:install@completed (above)
 app:apart
 ";
-    assert_eq!(tree(&graph, &scheduled, &roots), expected);
+    assert_eq!(tree(&graph, &scheduled, &roots, None), expected);
 }
 
 #[test]
 fn a_tree_shows_only_what_is_scheduled() {
     let graph = web();
     let scheduled = ["app:gen", "app:build"].iter().filter_map(|name| graph.id(name)).collect();
-    assert_eq!(tree(&graph, &scheduled, &TaskSet::new()), "app:build\n└── app:gen@started @completed\n");
-    assert_eq!(tree(&graph, &TaskSet::new(), &TaskSet::new()), "");
+    assert_eq!(
+        tree(&graph, &scheduled, &TaskSet::new(), None),
+        "app:build\n└── app:gen@started @completed\n"
+    );
+    assert_eq!(tree(&graph, &TaskSet::new(), &TaskSet::new(), None), "");
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn dot_quotes_names_and_labels_states() {
   "app:install" -> "app:test" [label="@completed"];
 }
 "#;
-    assert_eq!(dot(&graph, &scheduled), expected);
+    assert_eq!(dot(&graph, &scheduled, None), expected);
 }
 
 #[test]
@@ -92,7 +95,7 @@ fn mermaid_names_nodes_by_number_and_quotes_labels() {
   t3 --> t4
   t2 -->|"@completed"| t4
 "#;
-    assert_eq!(mermaid(&graph, &scheduled), expected);
+    assert_eq!(mermaid(&graph, &scheduled, None), expected);
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn json_lists_tasks_and_edges() {
             { "from": "app:install", "to": "app:test", "conditions": ["completed"] },
         ],
     });
-    assert_eq!(json(&graph, &scheduled, &roots), expected);
+    assert_eq!(json(&graph, &scheduled, &roots, None), expected);
 }
 
 #[test]

@@ -286,6 +286,12 @@ pub(crate) struct GraphArgs {
     /// Only what the branch has changed since it left BASE, with what is downstream of it [default: the branch it is to go into]
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) affected: Option<OsString>,
+    /// Show how the tasks fared in a run: an id, its beginning, or `last`
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "last")]
+    pub(crate) run: Option<String>,
+    /// Write it to a file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// How the graph is drawn.
@@ -299,6 +305,10 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// JSON
     Json,
+    /// An image
+    Svg,
+    /// A page to look around in
+    Html,
 }
 
 #[derive(Args, Debug)]

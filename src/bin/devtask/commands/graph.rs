@@ -1,16 +1,23 @@
 //! `devtask graph`.
 
+use std::fs;
+
 use devtask::{
-    graph::render,
+    graph::{
+        picture::{self, RunSeen},
+        render,
+    },
     model::{CheckRole, TaskId, TaskSet},
     plan::{Plan, select},
+    session::read_run,
 };
 
 use crate::{
-    app::{App, refuse},
+    app::{App, Tree, internal, refuse},
     args::{GraphArgs, GraphFormat},
-    commands::{affected, out},
+    commands::{affected, out, pick_run::pick_run},
     exit::Exit,
+    render::reason,
 };
 
 pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
@@ -31,13 +38,29 @@ pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
     if let Some(base) = &args.affected {
         roots = affected::among(app, &tree, &roots, base)?;
     }
+    let run = args.run.as_deref().map(|run| seen(app, &tree, run)).transpose()?;
     let plan = Plan::new(graph, roots, args.mode.into());
     let (scheduled, roots): (&TaskSet, &TaskSet) = (plan.scheduled(), plan.roots());
+    let run = run.as_ref();
     let text = match args.format {
-        GraphFormat::Tree => render::tree(graph, scheduled, roots),
-        GraphFormat::Dot => render::dot(graph, scheduled),
-        GraphFormat::Mermaid => render::mermaid(graph, scheduled),
-        GraphFormat::Json => format!("{:#}\n", render::json(graph, scheduled, roots)),
+        GraphFormat::Tree => render::tree(graph, scheduled, roots, run),
+        GraphFormat::Dot => render::dot(graph, scheduled, run),
+        GraphFormat::Mermaid => render::mermaid(graph, scheduled, run),
+        GraphFormat::Json => format!("{:#}\n", render::json(graph, scheduled, roots, run)),
+        GraphFormat::Svg => picture::svg(graph, scheduled, roots, run),
+        GraphFormat::Html => picture::page(graph, scheduled, roots, run),
     };
-    Ok(out(&text))
+    let Some(file) = &args.output else { return Ok(out(&text)) };
+    // Beneath the directory that `-C` names, like every other path that is typed.
+    fs::write(app.start_dir.join(file), text)
+        .map_err(|error| internal(&format!("cannot write {}: {error}", file.display())))?;
+    Ok(Exit::Done)
+}
+
+/// A run as pictures show it.
+fn seen(app: &App, tree: &Tree, wanted: &str) -> Result<RunSeen, Exit> {
+    let id = pick_run(app, tree, wanted)?;
+    let events = read_run(&app.state_dir(tree), &id)
+        .map_err(|error| internal(&format!("cannot read the log of run {id}: {error}")))?;
+    Ok(RunSeen::new(&id, &events, reason::line))
 }

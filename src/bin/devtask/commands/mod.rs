@@ -20,6 +20,7 @@ mod list;
 mod logs;
 mod look;
 mod man;
+mod pick_run;
 mod processes;
 mod replay;
 mod report;
