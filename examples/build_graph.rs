@@ -23,7 +23,7 @@ fn main() {
 
     let roots = select(&graph, Some("app"), &["report"]).expect("`report` is `app:report` in project app");
     let plan = Plan::new(&graph, roots, Mode::Before);
-    println!("{}", tree(&graph, plan.scheduled(), plan.roots()));
+    println!("{}", tree(&graph, plan.scheduled(), plan.roots(), None));
     let order: Vec<&str> = plan.order().iter().map(|id| graph.name(*id).as_str()).collect();
     println!("in order: {}", order.join(", "));
 

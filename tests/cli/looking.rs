@@ -102,6 +102,8 @@ fn looking_runs_nothing_and_writes_nothing() {
             "graph --format dot",
             "graph --format mermaid",
             "graph --format json",
+            "graph --format svg",
+            "graph --format html",
             "validate",
             "schema",
             "logs",

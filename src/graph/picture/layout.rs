@@ -195,3 +195,6 @@ fn channels(net: &Net, columns: &[Vec<usize>], y: &[f64], sizes: &[Size]) -> Vec
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

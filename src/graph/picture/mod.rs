@@ -14,3 +14,6 @@ pub use page::page;
 pub use seen::{Ending, RunSeen, Seen};
 pub use style::{Colors, Shade};
 pub use svg::svg;
+
+#[cfg(test)]
+mod tests;

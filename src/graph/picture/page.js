@@ -84,7 +84,7 @@
     svg.classList.add("lit");
   };
 
-  let chosen = null;
+  let chosen = null, before = null;
   const element = (name, text, className) => {
     const made = document.createElement(name);
     if (text) made.textContent = text;
@@ -123,7 +123,7 @@
   };
   const choose = (task) => {
     if (chosen !== null) nodes[chosen].classList.remove("chosen");
-    chosen = task;
+    [before, chosen] = [chosen, task];
     if (task === null) {
       panel.hidden = true;
       dim();
@@ -144,7 +144,7 @@
     const matches = (task) => words.every((word) => text(tasks[task]).includes(word));
     found = words.length ? tasks.map((_, task) => task).filter(matches) : [];
     found.forEach((task) => nodes[task].classList.add("found"));
-    count.textContent = words.length ? `${found.length} of ${tasks.length}` : `${tasks.length}`;
+    count.textContent = words.length ? `${found.length} of ${tasks.length}` : `${tasks.length} tasks`;
     turn = 0;
   };
   search.addEventListener("input", look);
@@ -165,6 +165,7 @@
     if (key === "ArrowLeft" || key === "ArrowRight") {
       const near = (key === "ArrowLeft" ? up : down)[chosen].map(({ task }) => task);
       const { my } = frame(chosen);
+      if (near.includes(before)) return before; // The way back is the way there.
       return near.sort((a, b) => Math.abs(frame(a).my - my) - Math.abs(frame(b).my - my))[0];
     }
     const here = frame(chosen), sign = key === "ArrowUp" ? -1 : 1;

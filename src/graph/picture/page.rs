@@ -41,7 +41,7 @@ pub fn page(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet, run: Option
 
 fn header(title: &str, count: usize) -> String {
     format!(
-        "<header>\n<h1>{}</h1><span class=\"count\" id=\"count\">{count}</span>\n\
+        "<header>\n<h1>{}</h1><span class=\"count\" id=\"count\">{count} tasks</span>\n\
          <input id=\"search\" type=\"search\" placeholder=\"Search ( / )\" aria-label=\"Search tasks\" \
          autocomplete=\"off\" spellcheck=\"false\">\n\
          <div class=\"buttons\"><button id=\"out\" title=\"Smaller ( - )\">−</button>\

@@ -16,7 +16,7 @@ use crate::{
         Conditions, TaskGraph,
         render::{edges, order, suffix},
     },
-    model::{Action, Condition, PROCESSES, TaskId, TaskSet},
+    model::{Action, CHECKS, Condition, FIXES, PROCESSES, TaskId, TaskSet},
 };
 
 /// How wide a character is taken to be, in pixels: the widest of the fonts that are likely, and a little more.
@@ -330,18 +330,25 @@ fn kind(conditions: Conditions) -> Option<&'static str> {
     }
 }
 
-/// A name, its project dimmed.
+/// A name, its project dimmed, or what stands in its place.
 fn title_of(name: &str, project: &str) -> String {
     let shown = cut(name, LONGEST);
-    let own = name.strip_prefix(PROCESSES).map_or(name, |rest| rest.trim_start_matches(':'));
-    let own = own.strip_prefix(project).and_then(|rest| rest.strip_prefix(':')).unwrap_or(own);
+    let kinds = [PROCESSES, CHECKS, FIXES].into_iter();
+    let own = kinds.filter_map(|kind| beneath(name, kind)).next();
+    let own = own.map(|own| beneath(own, project).unwrap_or(own)).or_else(|| beneath(name, project));
+    let own = own.or_else(|| Some(name.split_once(':')?.1)).unwrap_or(name);
     match shown.split_at_checked(name.len() - own.len()) {
         // What was cut in the middle has no beginning of its own any more.
-        Some((before, own)) if shown == name && !before.is_empty() => {
+        Some((before, own)) if shown == name => {
             format!("<tspan class=\"dim\">{}</tspan>{}", escaped(before), escaped(own))
         }
         _ => escaped(&shown),
     }
+}
+
+/// What a name is within a namespace.
+fn beneath<'a>(name: &'a str, namespace: &str) -> Option<&'a str> {
+    name.strip_prefix(namespace)?.strip_prefix(':')
 }
 
 fn put(text: &mut String, part: std::fmt::Arguments<'_>) {

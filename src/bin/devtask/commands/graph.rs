@@ -13,7 +13,7 @@ use devtask::{
 };
 
 use crate::{
-    app::{App, Tree, internal, refuse},
+    app::{App, Tree, internal, misused, refuse},
     args::{GraphArgs, GraphFormat},
     commands::{affected, out, pick_run::pick_run},
     exit::Exit,
@@ -53,7 +53,7 @@ pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
     let Some(file) = &args.output else { return Ok(out(&text)) };
     // Beneath the directory that `-C` names, like every other path that is typed.
     fs::write(app.start_dir.join(file), text)
-        .map_err(|error| internal(&format!("cannot write {}: {error}", file.display())))?;
+        .map_err(|error| misused(&format!("cannot write {}: {error}", file.display())))?;
     Ok(Exit::Done)
 }
 

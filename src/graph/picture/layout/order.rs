@@ -83,7 +83,7 @@ impl Net {
     }
 
     /// The items of each column, in the order of their numbers.
-    fn columns(&self) -> Vec<Vec<usize>> {
+    pub(super) fn columns(&self) -> Vec<Vec<usize>> {
         self.columns_of(0..self.layer.len())
     }
 

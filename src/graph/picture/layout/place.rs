@@ -3,7 +3,7 @@
 use super::{GAP, order::Net};
 
 /// How often the columns are gone through, to and fro.
-const SWEEPS: usize = 16;
+const SWEEPS: usize = 25;
 /// How much a line between two passages wants to be straight, against one at a box.
 const STRAIGHT: f64 = 8.0;
 /// How much an item nothing pulls wants to stay.
@@ -24,7 +24,7 @@ pub(super) fn heights(net: &Net, columns: &[Vec<usize>], height: impl Fn(usize) 
     }
     for sweep in 0..SWEEPS {
         let rightwards = sweep % 2 == 0;
-        let both = sweep + 4 >= SWEEPS;
+        let both = sweep + 9 >= SWEEPS;
         for step in 0..columns.len() {
             let column = &columns[if rightwards { step } else { columns.len() - 1 - step }];
             let wishes: Vec<(f64, f64)> = column
