@@ -1,10 +1,13 @@
 //! The same workspace built by devtask and by others, those of `benches/compare/install.sh` that are
 //! installed: a run with nothing to do, one changed file, everything. The result is a table in Markdown.
 //! `cargo bench --bench compare [-- MOST_FILES | TASKS FILES_PER_TASK]`
+//! With `--outputs`: how what was made before comes back, see `outputs.rs`.
 //!
 //! Each has a copy of the tree to itself, and all take turns. Which tasks were run is counted by the tasks
 //! themselves, each of which leaves a line.
 
+mod dist;
+mod outputs;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
@@ -45,6 +48,13 @@ fn main() -> ExitCode {
     absent.iter().for_each(|tool| println!("not installed, left out: {}", tool.name));
     if args.smoke {
         tools.truncate(2);
+    }
+    let wants_outputs = std::env::args().any(|arg| arg == "--outputs");
+    if args.smoke || wants_outputs {
+        outputs::compare(args.smoke, args.only.map(|(packages, _)| packages));
+    }
+    if wants_outputs {
+        return ExitCode::SUCCESS;
     }
     let sizes = args.sizes(&SIZES);
     for (at, (tasks, files)) in sizes.iter().copied().enumerate() {

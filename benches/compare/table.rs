@@ -34,13 +34,13 @@ pub(crate) fn markdown(workspace: &Workspace, results: &[Result]) -> String {
     text
 }
 
-fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
     if ms < 1000.0 { format!("{} ms", short(ms)) } else { format!("{} s", short(ms / 1e3)) }
 }
 
 /// Two digits at least, and none that mean nothing.
-fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     if number == number.round() || number >= 100.0 {
         format!("{number:.0}")
     } else if number >= 10.0 {

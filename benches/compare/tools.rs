@@ -153,7 +153,12 @@ impl Tool {
 
     /// Builds all of a workspace that has to be built.
     pub(crate) fn build(&self, workspace: &Workspace) -> Program {
-        let program = Program::new(&workspace.root, (self.line)());
+        self.build_in(&workspace.root)
+    }
+
+    /// Builds all that has to be built in the tree there.
+    pub(crate) fn build_in(&self, root: &Path) -> Program {
+        let program = Program::new(root, (self.line)());
         self.env.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 
@@ -174,10 +179,23 @@ impl Tool {
         }
     }
 
+    /// As if it had never built anything in the tree there, whose packages may have memories of their own.
+    pub(crate) fn forget_in(&self, root: &Path, packages: usize) {
+        let places = std::iter::once(root.to_owned()).chain((0..packages).map(|at| root.join(package(at))));
+        for place in places {
+            self.memory.iter().for_each(|memory| drop(fs::remove_dir_all(place.join(memory))));
+        }
+    }
+
     /// Ends what it leaves running.
     pub(crate) fn stop(&self, workspace: &Workspace) {
-        if !self.stop.is_empty() {
-            let program = Program::new(&workspace.root, line(self.name, self.stop));
+        self.stop_in(&workspace.root);
+    }
+
+    /// Ends what it leaves running in the tree there.
+    pub(crate) fn stop_in(&self, root: &Path) {
+        if !self.stop.is_empty() && root.is_dir() {
+            let program = Program::new(root, line(self.name, self.stop));
             drop(program.command().status());
         }
     }
@@ -204,7 +222,7 @@ fn wireit_version() -> Option<String> {
     package["version"].as_str().map(str::to_owned)
 }
 
-fn modules(name: &str) -> std::path::PathBuf {
+pub(crate) fn modules(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/compare-tools").join(name).join("node_modules")
 }
 
