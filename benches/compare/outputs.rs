@@ -28,6 +28,10 @@ pub(crate) fn compare(smoke: bool, packages: Option<usize>) {
     } else {
         Rounds { least: 7, most: 15, budget: Duration::from_secs(40) }
     };
+    let everything = Case::new("all made anew", &sites, rounds, |site| {
+        site.tool.forget_in(&site.root, packages);
+        site.remove_outputs();
+    });
     // Both branches are known to all from now on, and what they keep is old enough to be trusted.
     for branch in [Branch::Other, Branch::Main] {
         sites.iter().for_each(|site| {
@@ -41,16 +45,18 @@ pub(crate) fn compare(smoke: bool, packages: Option<usize>) {
         }
         sites.iter().for_each(|site| site.build().run());
     }
-    let everything =
-        Case::new("all made anew", &sites, rounds, |site| site.tool.forget_in(&site.root, packages));
     let nothing = Case::new("everything in place", &sites, rounds, |_| ());
     let removed = Case::new("outputs removed", &sites, rounds, Site::remove_outputs);
     let switched = switched(&sites, rounds);
-    sites.iter().for_each(|site| site.switch(Branch::Main));
-    sites.iter().for_each(|site| site.build().run());
+    // Without what somebody left of the other branch.
+    sites.iter().for_each(|site| {
+        site.switch(Branch::Main);
+        site.remove_outputs();
+        site.build().run();
+    });
     let one = Case::new("one output missing", &sites, rounds, Site::remove_one);
     let tampered = Case::new("one output changed by hand", &sites, rounds, |site| {
-        // Made good again before, where nobody noticed.
+        // First made good again, if it was not noticed before.
         site.remove_outputs();
         site.build().run();
         site.tamper();

@@ -114,7 +114,8 @@ pub(crate) static TOOLS: [Tool; 9] = [
         version: || version("nx"),
         write: nx,
         line: || line("nx", &["run-many", "-t", "build", "--outputStyle=static"]),
-        env: &[("NX_TUI", "false"), ("NX_NO_CLOUD", "true")],
+        // Else it keeps what it made beside itself, for every workspace that shares it.
+        env: &[("NX_TUI", "false"), ("NX_NO_CLOUD", "true"), ("NX_CACHE_DIRECTORY", ".nx/cache")],
         memory: &[".nx/cache", ".nx/workspace-data"],
         stop: &["daemon", "--stop"],
         ..PLAIN
