@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     }
     let wants_outputs = std::env::args().any(|arg| arg == "--outputs");
     if args.smoke || wants_outputs {
+        // Who is not here has been named above.
         outputs::compare(args.smoke, args.only.map(|(packages, _)| packages));
     }
     if wants_outputs {

@@ -1,5 +1,8 @@
 //! Outputs come back: what it costs to have again what was made before, and whether it is what it was.
 //! `cargo bench --bench compare -- --outputs [PACKAGES 0]`
+//!
+//! Each tool has a tree to itself, a git repository with two branches, and all take turns. What a tool did is not
+//! asked of the tool: tasks leave a line when they execute, and what lies in the outputs is compared with what should.
 
 use std::{cell::RefCell, fmt::Write as _, thread, time::Duration};
 
@@ -39,6 +42,7 @@ pub(crate) fn compare(smoke: bool, packages: Option<usize>) {
             site.build().run();
         });
     }
+    cleaned(&sites);
     for _ in 0..2 {
         if !smoke {
             thread::sleep(AGED);
@@ -48,12 +52,7 @@ pub(crate) fn compare(smoke: bool, packages: Option<usize>) {
     let nothing = Case::new("everything in place", &sites, rounds, |_| ());
     let removed = Case::new("outputs removed", &sites, rounds, Site::remove_outputs);
     let switched = switched(&sites, rounds);
-    // Without what somebody left of the other branch.
-    sites.iter().for_each(|site| {
-        site.switch(Branch::Main);
-        site.remove_outputs();
-        site.build().run();
-    });
+    cleaned(&sites);
     let one = Case::new("one output missing", &sites, rounds, Site::remove_one);
     let tampered = Case::new("one output changed by hand", &sites, rounds, |site| {
         // First made good again, if it was not noticed before.
@@ -64,6 +63,15 @@ pub(crate) fn compare(smoke: bool, packages: Option<usize>) {
     let cases = [everything, nothing, removed, switched, one, tampered];
     println!("{}", markdown(&sites, &cases));
     sites.iter().for_each(|site| site.tool.stop_in(&site.root));
+}
+
+/// On the first branch, without what somebody left of the other.
+fn cleaned(sites: &[Site]) {
+    for site in sites {
+        site.switch(Branch::Main);
+        site.remove_outputs();
+        site.build().run();
+    }
 }
 
 /// Whether the tool can build this at all; it has, then.

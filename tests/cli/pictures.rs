@@ -86,6 +86,19 @@ fn a_picture_shows_how_a_run_went() {
 }
 
 #[test]
+fn what_came_back_is_told_apart() {
+    let tree = tree();
+    for content in ["0", "1", "2", "1"] {
+        tree.write("in", content);
+        tree.ok("run gen");
+    }
+    assert_eq!(tree.read("out"), "1");
+    let svg = tree.ok("graph gen --format svg --run").out;
+    assert!(has(&svg, "node restored", "<title>app:gen · Restored"), "{svg}");
+    assert!(tree.ok("graph gen --format html --run").out.contains(" had left it, which saved "));
+}
+
+#[test]
 fn a_page_says_why() {
     let (tree, runs) = tree_with_runs();
     let page = tree.ok(&format!("graph --format html --run={}", runs[0])).out;
