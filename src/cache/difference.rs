@@ -13,6 +13,8 @@ use crate::{
 pub struct Difference {
     /// Files whose content is right, by path.
     pub(super) right: BTreeSet<Vec<u8>>,
+    /// Links that another result left, with their texts: they go, if they are still these.
+    pub(super) links: Vec<(Vec<u8>, Vec<u8>)>,
     /// What other results left and this one did not, deepest first: it has to go.
     pub(super) extra: Vec<Vec<u8>>,
 }
@@ -46,6 +48,26 @@ pub fn difference(wanted: &[KeptFile], present: &[FileRow], before: &[FileRow]) 
     // What lies in a directory comes after it in the order of the bytes.
     difference.extra.sort_unstable_by(|a, b| b.cmp(a));
     difference
+}
+
+impl Difference {
+    /// Adds the links to directories among what earlier results left: a look sees what lies beyond them, not them.
+    #[must_use]
+    pub fn with_links<'a>(
+        mut self,
+        wanted: &[KeptFile],
+        before: impl IntoIterator<Item = &'a KeptFile>,
+    ) -> Self {
+        let wanted: BTreeSet<&[u8]> = wanted.iter().map(|file| &*file.path).collect();
+        let links = before.into_iter().filter_map(|file| match &file.what {
+            KeptKind::Link(text) if !wanted.contains(&*file.path) => Some((file.path.clone(), text.clone())),
+            _ => None,
+        });
+        self.links.extend(links);
+        self.links.sort_unstable();
+        self.links.dedup();
+        self
+    }
 }
 
 /// What tells it from others: of a directory its path alone.

@@ -209,6 +209,15 @@ impl<'a> Restoring<'a> {
         }
     }
 
+    /// What is at a path, to be removed; what lies beyond a link has its own name, if it is to go.
+    fn found(&mut self, path: &[u8]) -> Result<Option<Stat>, CacheError> {
+        let parent = split(path).map_or(&b""[..], |(parent, _)| parent);
+        match self.beneath.dir(parent, false) {
+            Err(Way::Link(_)) => Ok(None),
+            _ => self.look(path),
+        }
+    }
+
     /// The text of a link.
     fn text(&mut self, path: &[u8]) -> Result<Vec<u8>, CacheError> {
         let Some((parent, name)) = split(path) else { return Ok(Vec::new()) };
@@ -219,8 +228,16 @@ impl<'a> Restoring<'a> {
     }
 
     fn remove_extra(&mut self) -> Result<(), CacheError> {
+        for (path, text) in &self.difference.links {
+            let is_it = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+            if self.found(path)?.as_ref().is_some_and(is_it) && self.text(path)? == *text {
+                self.remove(path, false)?;
+                self.done.removed += 1;
+                self.remove_empty_above(path)?;
+            }
+        }
         for path in &self.difference.extra {
-            let Some(stat) = self.look(path)? else { continue };
+            let Some(stat) = self.found(path)? else { continue };
             let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             match self.remove(path, is_directory)? {
                 true => self.done.removed += 1,

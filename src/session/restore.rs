@@ -216,8 +216,7 @@ fn put_files_back(
         let why = "is not as it was then, and the task has not made it";
         return Err(CacheError::Refused { path: path_of(&other.path), why });
     }
-    let before = left_before(shared, id, kept, &present);
-    let difference = cache::difference(&kept.files, &present, &before);
+    let difference = difference(shared, id, kept, &present);
     let base = relative_name(&shared.root, &shared.graph.task(id).cwd);
     let done = cache.restore(&kept.files, &difference, &base, go_on)?;
     let rows = if done.written + done.removed == 0 { present } else { look(shared, id)? };
@@ -227,9 +226,9 @@ fn put_files_back(
     }
 }
 
-/// What earlier results of the task left, as far as it matters: where there is nothing that the wanted one does not
-/// have, nobody need know what it was.
-fn left_before(shared: &Shared, id: TaskId, kept: &Kept, present: &[FileRow]) -> Vec<FileRow> {
+/// What has to be done. Where there is nothing that the wanted result does not have, nobody need know what earlier ones
+/// left.
+fn difference(shared: &Shared, id: TaskId, kept: &Kept, present: &[FileRow]) -> cache::Difference {
     let wanted: BTreeSet<&[u8]> = kept.files.iter().map(|file| &*file.path).collect();
     let has_other = present.iter().any(|row| !wanted.contains(&*row.path));
     let changes_kind = |file: &KeptFile| {
@@ -237,12 +236,13 @@ fn left_before(shared: &Shared, id: TaskId, kept: &Kept, present: &[FileRow]) ->
         row_of(&file.path, present).is_some_and(|row| (row.kind == FileKind::Directory) != is_directory)
     };
     if !has_other && !kept.files.iter().any(changes_kind) {
-        return Vec::new();
+        return cache::difference(&kept.files, present, &[]);
     }
     let mut before: Vec<FileRow> = ownership::own(&shared.explanation(id)).cloned().collect();
     let others = shared.keeper.all_of(shared.graph.name(id));
-    before.extend(others.iter().flat_map(|kept| &kept.files).map(row_of_kept));
-    before
+    let all = || others.iter().flat_map(|kept| &kept.files);
+    before.extend(all().map(row_of_kept));
+    cache::difference(&kept.files, present, &before).with_links(&kept.files, all())
 }
 
 /// A kept file as a look would have found it. What is kept as a link was found as what it led to, which nobody knows.

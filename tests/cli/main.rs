@@ -27,6 +27,7 @@ mod pictures;
 mod processes;
 mod protocol;
 mod report;
+mod restore;
 mod review;
 mod run;
 mod running;

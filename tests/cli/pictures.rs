@@ -151,12 +151,12 @@ fn a_run_is_named_by_the_beginning_of_its_id() {
     }
     let json = tree.ok("graph --format json --run").json();
     assert_eq!(json["run"], "rab11");
-    let several = tree.expect(2, "graph --run=raa");
-    assert!(several.err.starts_with("error: `raa` means 2 runs\n"), "{several}");
+    let several = tree.expect(4, "graph --run=raa");
+    assert!(several.err.starts_with("error: `raa` is how 2 runs begin\n"), "{several}");
     for unknown in ["nope", "rab111", "../runs/raa11", ""] {
         let refused = tree.expect(4, &format!("graph --run={unknown}"));
         assert!(
-            refused.err.starts_with(&format!("error: no run is called `{unknown}`\n  help: ")),
+            refused.err.starts_with(&format!("error: there is no run `{unknown}`\n  help: ")),
             "{refused}"
         );
     }

@@ -99,7 +99,7 @@ impl RunSeen {
         let mut tasks = BTreeMap::new();
         for event in events {
             match &event.what {
-                What::Plan { tasks: planned } => {
+                What::Plan { tasks: planned, .. } => {
                     let begun = || Seen { ending: Ending::Unfinished, duration_ms: None, notes: Vec::new() };
                     for name in planned {
                         tasks.entry(name.clone()).or_insert_with(begun);
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn the_last_end_of_a_task_counts() {
         let whats = [
-            What::Plan { tasks: ["a:a", "a:b", "a:c", "a:d"].map(name).to_vec() },
+            What::Plan { tasks: ["a:a", "a:b", "a:c", "a:d"].map(name).to_vec(), after: Vec::new() },
             ended("a:a", Outcome::Succeeded, |_| {}),
             ended("a:a", Outcome::Failed, |f| {
                 (f.exit_code, f.duration_ms) = (Some(2), Some(1.5));

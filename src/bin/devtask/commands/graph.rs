@@ -15,7 +15,10 @@ use devtask::{
 use crate::{
     app::{App, Tree, internal, misused, refuse},
     args::{GraphArgs, GraphFormat},
-    commands::{affected, out, pick_run::pick_run},
+    commands::{
+        affected, out,
+        report::chosen::{Usual, chosen},
+    },
     exit::Exit,
     render::reason,
 };
@@ -59,8 +62,9 @@ pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
 
 /// A run as pictures show it.
 fn seen(app: &App, tree: &Tree, wanted: &str) -> Result<RunSeen, Exit> {
-    let id = pick_run(app, tree, wanted)?;
-    let events = read_run(&app.state_dir(tree), &id)
+    let state_dir = app.state_dir(tree);
+    let id = chosen(&state_dir, Some(wanted), Usual::Newest)?;
+    let events = read_run(&state_dir, &id)
         .map_err(|error| internal(&format!("cannot read the log of run {id}: {error}")))?;
     Ok(RunSeen::new(&id, &events, reason::line))
 }

@@ -20,7 +20,6 @@ mod list;
 mod logs;
 mod look;
 mod man;
-mod pick_run;
 mod processes;
 mod replay;
 mod report;

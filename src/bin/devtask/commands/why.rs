@@ -68,14 +68,8 @@ pub(crate) fn why(app: &mut App, args: &WhyArgs) -> Result<Exit, Exit> {
         let called: Vec<&str> = look.called.iter().map(TaskName::as_str).collect();
         text.push_str(&format!("called when it last ran: {}\n", called.join(", ")));
     }
+    text.push_str(&restores(decision.restores.as_ref()));
     text.push_str(&last_success(decision.last_success.as_ref()));
-    if let Some(from) = &decision.restores {
-        text.push_str(&format!(
-            "it would not run: what run {} left comes back, which saves {}\n",
-            from.run,
-            millis(from.duration_ms)
-        ));
-    }
     Ok(out(&text))
 }
 
@@ -99,7 +93,7 @@ fn verdict(tree: &Tree, task: &Task, decision: &Decision) -> String {
         (Decided::Skip, _) => format!("{name} has no command: there is nothing to run\n"),
         (Decided::WouldRestore, reasons) => {
             let because = count(reasons.len(), "reason", "reasons");
-            format!("{name} is not as it was left: {because}\n")
+            format!("{name} would be restored: {because}\n")
         }
         (_, [Reason::AlwaysRuns]) => format!("{name} always runs\n"),
         (_, [Reason::StatusDecides]) => format!("{name} asks its status\n"),
@@ -110,7 +104,7 @@ fn verdict(tree: &Tree, task: &Task, decision: &Decision) -> String {
         (Decided::Cached, Some(compared)) => {
             text.push_str(&format!("compared: {}\n", counts(&compared, false)))
         }
-        (Decided::WouldRun, Some(compared)) => {
+        (Decided::WouldRun | Decided::WouldRestore, Some(compared)) => {
             let other = decision.reasons.iter().any(|r| matches!(r, Reason::File { .. }));
             let same = counts(&compared, other);
             if !same.is_empty() {
@@ -201,6 +195,16 @@ fn last_success(last: Option<&LastSuccess>) -> String {
     format!("last success: {}, {took}\n", ago(now_ms(), last.at_ms))
 }
 
+fn restores(from: Option<&LastSuccess>) -> String {
+    let Some(from) = from else { return String::new() };
+    let saved = millis(from.duration_ms);
+    format!(
+        "what run {} left {} comes back: it had the same key; saves {saved}\n",
+        from.run,
+        ago(now_ms(), from.at_ms)
+    )
+}
+
 /// What the last run that had to do with the task decided.
 fn last(app: &App, tree: &Tree, task: &Task, args: &WhyArgs) -> Result<Exit, Exit> {
     let state_dir = app.state_dir(tree);
@@ -232,9 +236,10 @@ fn history(tree: &Tree, task: &Task, run: &str, events: &[&Event]) -> String {
     let mut text = String::new();
     for event in events {
         match &event.what {
-            What::Decision { action: Decided::Run, reasons, .. } => {
+            What::Decision { action: action @ (Decided::Run | Decided::Restore), reasons, .. } => {
                 let heading = count(reasons.len(), "reason", "reasons");
-                text.push_str(&format!("{} ran in run {run}: {heading}\n", task.name));
+                let what = if *action == Decided::Run { "ran" } else { "was to be restored" };
+                text.push_str(&format!("{} {what} in run {run}: {heading}\n", task.name));
                 text.push_str(&table(reasons, |path| matching(tree, task, path)));
             }
             What::Decision { action: Decided::Cached, .. } => {
@@ -249,6 +254,10 @@ fn history(tree: &Tree, task: &Task, run: &str, events: &[&Event]) -> String {
                 };
                 let took = finished.duration_ms.map(|ms| format!(" in {}", duration(ms))).unwrap_or_default();
                 text.push_str(&format!("it ended: {}{took}{because}\n", finished.status));
+                if let Some(from) = &finished.restored {
+                    let saved = millis(from.duration_ms);
+                    text.push_str(&format!("what run {} left came back, {saved} saved\n", from.run));
+                }
             }
             _ => {}
         }
