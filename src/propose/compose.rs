@@ -193,6 +193,11 @@ fn header(projects: &Projects) -> String {
             "# that directory was removed, it is gone too, and a missing output makes a task run.\n",
         );
     }
+    let drafts = projects.values().flat_map(|project| &project.drafts);
+    if drafts.into_iter().any(|draft| draft.off.is_none() && !draft.outputs.is_empty() && !draft.is_marked) {
+        text.push_str("# What \"outputs\" name is kept, and comes back instead of running the task again: name all that a task\n");
+        text.push_str("# makes, or add \"restore = false\".\n");
+    }
     text
 }
 

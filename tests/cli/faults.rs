@@ -270,7 +270,7 @@ error[unknown-key]: unknown key `xyzzy` in `settings`
 5 | xyzzy = 1
   | ^^^^^ unknown key
   |
-  = help: `settings` has `jobs`, `tail`, `fail_fast`, `show_output`, `ui`, `color`
+  = help: `settings` has `jobs`, `tail`, `fail_fast`, `show_output`, `ui`, `color`, `cache_size`, `cache_age`
 ",
     );
     refused(

@@ -466,6 +466,8 @@ fn may_be_disturbed(world: &World, traces: &BTreeMap<usize, Trace>, id: usize) -
     let files = world.reads(id).into_iter().filter(|(_, how)| matches!(how, How::File | How::Listed));
     files
         .map(|(from, _)| from)
+        // Their outputs count, whether it reads them or not.
+        .chain(world.producers(id))
         .any(|from| ran(from) && (decides(from) || may_be_disturbed(world, traces, from)))
 }
 
