@@ -86,8 +86,8 @@ impl Tree {
     }
 
     fn checkout(&self) -> Checkout {
-        Checkout::open(&self.beside("checkout"), &self.repository(), || panic!("nobody else is here"))
-            .unwrap()
+        // A child of another test that is just being started may have it open for a moment.
+        Checkout::open(&self.beside("checkout"), &self.repository(), || true).unwrap()
     }
 }
 

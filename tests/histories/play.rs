@@ -48,6 +48,8 @@ pub(crate) struct Player {
     half_done: BTreeSet<usize>,
     /// Whether the state was damaged: devtask may find that out, and say so, whenever it comes by.
     damaged: bool,
+    /// Whether something that was kept was.
+    is_harmed: bool,
     /// What executed in the last run that was judged.
     ran: BTreeSet<usize>,
     /// Whether it is a history of a watch.
@@ -98,6 +100,7 @@ impl Player {
             broken: BTreeSet::new(),
             half_done: BTreeSet::new(),
             damaged: false,
+            is_harmed: false,
             ran: BTreeSet::new(),
             watch: None,
             is_configured: false,
@@ -311,6 +314,7 @@ impl Player {
                 fs::write(content, altered).unwrap();
             }
         }
+        self.is_harmed = true;
         self.books.enter_harm();
     }
 

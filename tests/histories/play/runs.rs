@@ -57,15 +57,17 @@ impl Player {
         let keyed = self.ran.iter().any(|id| freshness(*id) == Freshness::Keyed);
         let knows = |id: usize| [Freshness::Keyed, Freshness::Door].contains(&freshness(id));
         let knows_all = self.world.present().all(|task| knows(task.id));
+        let told = String::from_utf8_lossy(&asked[2].stderr).into_owned();
         let right = match said {
+            // That what is kept was damaged shows only when it is needed.
+            Some(5) if !told.contains("Would run") => {
+                told.contains("Would restore") && (!keyed || self.is_harmed || !knows_all)
+            }
             Some(5) => keyed || half_done.iter().any(|id| !knows(*id)),
             Some(0) => !keyed || !knows_all,
             _ => false,
         };
-        let text = || {
-            let said_all = String::from_utf8_lossy(&asked[2].stderr).into_owned();
-            format!("a dry run said {said:?}, the run executed {:?}\n{said_all}", self.ran)
-        };
+        let text = || format!("a dry run said {said:?}, the run executed {:?}\n{told}", self.ran);
         let wrong = if right { Vec::new() } else { vec![text()] };
         self.tell(wrong)
     }
