@@ -104,12 +104,13 @@ fn note(keeper: &Keeper, size: u64, pruned_ms: u64) {
     let _ = store::write_private(&keeper.dir().join(NOTE), &text);
 }
 
-/// Removes what is beyond the limits, if it is time to.
+/// Removes what is beyond the limits, if it is time to; and a little more, or the next run had to do so again.
 pub(super) fn prune_if_due(shared: &Shared) {
     shared.keeper.finish();
     if shared.keeper.is_due() {
+        let CacheLimits { size, age } = shared.keeper.limits;
         // If it cannot be done now it is tried again.
-        let _ = prune(shared, shared.keeper.limits, false);
+        let _ = prune(shared, CacheLimits { size: size - size / 8, age }, false);
     }
 }
 

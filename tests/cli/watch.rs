@@ -240,6 +240,22 @@ fn a_touch_and_the_same_bytes_are_no_change() {
 }
 
 #[test]
+fn what_comes_back_is_told_and_is_no_change_of_its_own() {
+    let tree = chain();
+    let mut watch = Watching::start(&tree, &["build"]);
+    watch.waits();
+    tree.save("lib/a.txt", "another\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["lib/a.txt"], set("app:build")));
+    tree.save("lib/a.txt", "a\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["lib/a.txt"], set("")));
+    // What came of it would come before this and name its files.
+    tree.save("lib/a.txt", "another\n");
+    assert_eq!(cycle(&watch.waits()), (vec!["lib/a.txt"], set("")));
+    let output = watch.end();
+    assert_eq!(output.err.matches("Cached            app:build (restored, ").count(), 2, "{output}");
+}
+
+#[test]
 fn files_may_be_replaced_appear_in_new_places_and_go() {
     let tree = chain();
     let mut watch = Watching::start(&tree, &["build"]);

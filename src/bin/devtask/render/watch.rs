@@ -212,7 +212,7 @@ impl Watched {
                 self.executed.clear();
                 Some(Vec::new())
             }
-            What::Decision { task, action: Decided::Run, reasons, .. } => {
+            What::Decision { task, action: Decided::Run | Decided::Restore, reasons, .. } => {
                 self.executed.push((task.clone(), reasons.clone()));
                 None
             }
@@ -220,6 +220,7 @@ impl Watched {
                 let was = self.take_note(finished);
                 let is_news = self.is_initial
                     || finished.duration_ms.is_some()
+                    || finished.restored.is_some()
                     || !finished.status.is_success()
                     || was.is_some_and(|was| !was.is_success());
                 (!is_news).then(Vec::new)
