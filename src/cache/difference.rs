@@ -51,6 +51,12 @@ pub fn difference(wanted: &[KeptFile], present: &[FileRow], before: &[FileRow]) 
 }
 
 impl Difference {
+    /// What has to go, deepest first.
+    #[must_use]
+    pub fn gone(&self) -> &[Vec<u8>] {
+        &self.extra
+    }
+
     /// Adds the links to directories among what earlier results left: a look sees what lies beyond them, not them.
     #[must_use]
     pub fn with_links<'a>(

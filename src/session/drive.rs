@@ -400,7 +400,7 @@ impl Driver {
             return Vec::new();
         }
         let upstream = Plan::new(&self.run.shared.graph, [id], crate::plan::Mode::Before);
-        let is_upstream = |one: &&Foretold| upstream.scheduled().contains(one.task);
+        let is_upstream = |one: &&Foretold| upstream.scheduled().contains(one.task());
         self.foretold.iter().filter(is_upstream).cloned().collect()
     }
 

@@ -3,10 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ownership, restore::row_of_kept, shared::Shared};
+use super::{
+    judge,
+    restore::{difference, row_of_kept},
+    shared::Shared,
+};
 use crate::{
     fingerprint::FileRow,
-    model::{Digest, FileKind, TaskId},
+    model::{Digest, FileKind, KeptFile, KeptKind, TaskId},
     pattern::PatternKind,
     store::Kept,
 };
@@ -14,13 +18,59 @@ use crate::{
 /// What would come back.
 #[derive(Clone, Debug)]
 pub(crate) struct Foretold {
-    pub(crate) task: TaskId,
-    pub(crate) kept: Arc<Kept>,
+    task: TaskId,
+    /// What would be at its declared outputs then.
+    outputs: Arc<BTreeMap<Vec<u8>, FileRow>>,
+    /// The content of all of that.
+    content: Option<Digest>,
+    /// What would have gone.
+    gone: Arc<Vec<Vec<u8>>>,
+}
+
+impl Foretold {
+    /// If this result of a task came back now.
+    pub(super) fn of(shared: &Shared, task: TaskId, kept: &Kept) -> Self {
+        let present = match shared.graph.task(task).outputs.is_empty() {
+            true => Vec::new(),
+            false => judge::rows(shared, &judge::outputs(shared, task)),
+        };
+        let gone = difference(shared, task, kept, &present).gone().to_vec();
+        let mut outputs: BTreeMap<Vec<u8>, FileRow> =
+            present.into_iter().map(|row| (row.path.clone(), row)).collect();
+        gone.iter().for_each(|path| drop(outputs.remove(path)));
+        let content = match outputs.keys().all(|path| is_part(kept, path)) {
+            true => kept.success.outputs,
+            // Somebody's own files lie there, too. What links lead to is not known before they are there.
+            false => None,
+        };
+        outputs.extend(kept.files.iter().map(row_of_kept).filter(is_file).map(|row| (row.path.clone(), row)));
+        let rows = || outputs.values().cloned().collect::<Vec<FileRow>>();
+        let content = content.or_else(|| Some(judge::digest_of_rows(&rows())));
+        Self { task, outputs: Arc::new(outputs), content, gone: Arc::new(gone) }
+    }
+
+    pub(super) const fn task(&self) -> TaskId {
+        self.task
+    }
+}
+
+fn is_file(row: &FileRow) -> bool {
+    matches!(row.kind, FileKind::File { .. })
+}
+
+/// Whether what is at a path was there when the result was kept: of its own, beside it, or beyond a link.
+fn is_part(kept: &Kept, path: &[u8]) -> bool {
+    let leads_to = |file: &KeptFile| match file.what {
+        KeptKind::Link(_) => path.strip_prefix(&*file.path).is_some_and(|rest| rest.first() == Some(&b'/')),
+        _ => false,
+    };
+    kept.files.iter().any(|file| file.path == path || leads_to(file))
+        || kept.others.iter().any(|row| row.path == path)
 }
 
 /// The content of the declared outputs of a task, if its result would come back.
 pub(super) fn outputs_of(foretold: &[Foretold], id: TaskId) -> Option<Digest> {
-    foretold.iter().find(|one| one.task == id)?.kept.success.outputs
+    foretold.iter().find(|one| one.task == id)?.content
 }
 
 /// The inputs of a task as they would be then. Whether git ignores a file is not asked: of one that is not there nobody
@@ -28,16 +78,11 @@ pub(super) fn outputs_of(foretold: &[Foretold], id: TaskId) -> Option<Digest> {
 pub(super) fn inputs(shared: &Shared, id: TaskId, rows: Vec<FileRow>, foretold: &[Foretold]) -> Vec<FileRow> {
     let patterns = shared.patterns(id);
     let mut rows: BTreeMap<Vec<u8>, FileRow> = rows.into_iter().map(|row| (row.path.clone(), row)).collect();
-    for Foretold { task, kept } in foretold {
-        let explanation = shared.explanation(*task);
-        for old in ownership::own(&explanation) {
-            let goes = rows.get(&old.path) == Some(old) && !kept.files.iter().any(|new| new.path == old.path);
-            goes.then(|| rows.remove(&old.path));
-        }
-        for new in kept.files.iter().map(row_of_kept) {
-            let is_input = || patterns.of(PatternKind::Inputs).matches(&shared.absolute(&new.path));
-            if matches!(new.kind, FileKind::File { .. }) && is_input() {
-                rows.insert(new.path.clone(), new);
+    for Foretold { outputs, gone, .. } in foretold {
+        gone.iter().for_each(|path| drop(rows.remove(path)));
+        for new in outputs.values().filter(|row| is_file(row)) {
+            if patterns.of(PatternKind::Inputs).matches(&shared.absolute(&new.path)) {
+                rows.insert(new.path.clone(), new.clone());
             }
         }
     }

@@ -228,7 +228,7 @@ fn put_files_back(
 
 /// What has to be done. Where there is nothing that the wanted result does not have, nobody need know what earlier ones
 /// left.
-fn difference(shared: &Shared, id: TaskId, kept: &Kept, present: &[FileRow]) -> cache::Difference {
+pub(super) fn difference(shared: &Shared, id: TaskId, kept: &Kept, present: &[FileRow]) -> cache::Difference {
     let wanted: BTreeSet<&[u8]> = kept.files.iter().map(|file| &*file.path).collect();
     let has_other = present.iter().any(|row| !wanted.contains(&*row.path));
     let changes_kind = |file: &KeptFile| {

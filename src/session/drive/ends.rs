@@ -63,7 +63,7 @@ impl Driver {
     pub(super) fn pretend(&mut self, judged: Judged) {
         let id = judged.id;
         if let Some(Restorable { kept, .. }) = judged.restorable {
-            return self.foretell(id, kept);
+            return self.foretell(id, &kept);
         }
         let counts = !judged.reasons.iter().any(|r| matches!(r, Reason::AlwaysRuns | Reason::StatusDecides));
         if counts {
@@ -86,11 +86,11 @@ impl Driver {
     }
 
     /// A dry run: what an earlier success left would come back, so what is downstream of it would find that.
-    fn foretell(&mut self, id: TaskId, kept: Arc<Kept>) {
+    fn foretell(&mut self, id: TaskId, kept: &Kept) {
         self.telling.summary.would_restore.push(self.run.shared.graph.name(id).clone());
         let handed = HandedOn::of(Some(&kept.success));
         self.results.set(id, TaskResult { handed, ..TaskResult::default() });
-        self.foretold.push(Foretold { task: id, kept });
+        self.foretold.push(Foretold::of(&self.run.shared, id, kept));
         self.pretended(id);
     }
 
