@@ -66,6 +66,7 @@ impl Blobs {
             next: AtomicU64::new(0),
         };
         blobs.clear_aside()?;
+        blobs.clear_layers()?;
         Ok(blobs)
     }
 
@@ -85,6 +86,18 @@ impl Blobs {
         Ok(())
     }
 
+    /// Removes what stands in the place of a directory of contents and is none: nothing is reached through a link.
+    fn clear_layers(&self) -> io::Result<()> {
+        for entry in rustix::fs::Dir::read_from(&self.dir)? {
+            let entry = entry?;
+            if is_layer(entry.file_name().to_bytes()) && entry.file_type() != FileType::Directory {
+                // A directory of a file system that does not tell is not removed this way.
+                let _ = rustix::fs::unlinkat(&self.dir, entry.file_name(), AtFlags::empty());
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is a content of this digest and size. What it holds is seen when it is needed.
     pub(super) fn has(&self, digest: Digest, size: u64) -> bool {
         let found = rustix::fs::statat(&self.dir, name_of(digest), AtFlags::SYMLINK_NOFOLLOW);
@@ -95,11 +108,16 @@ impl Blobs {
         found.is_ok_and(is_it)
     }
 
-    /// Opens a content. None: there is none.
-    pub(super) fn get(&self, digest: Digest) -> io::Result<Option<File>> {
+    /// Opens a content; else what is the matter with it.
+    pub(super) fn get(&self, digest: Digest) -> io::Result<Result<File, &'static str>> {
         match open_regular(self.dir.as_fd(), name_of(digest).as_bytes()) {
-            Ok(file) => Ok(Some(file)),
-            Err(Errno::NOENT) => Ok(None),
+            Ok(file) => Ok(Ok(file)),
+            Err(Errno::NOENT) => Ok(Err("missing")),
+            // A link, something else that is no file, or one that we may not read: none of it was put there by us.
+            Err(Errno::LOOP | Errno::INVAL | Errno::ACCESS) => {
+                self.discard(digest);
+                Ok(Err("damaged"))
+            }
             Err(errno) => Err(errno.into()),
         }
     }
@@ -107,7 +125,9 @@ impl Blobs {
     /// Removes a content that is not what it should be.
     pub(super) fn discard(&self, digest: Digest) {
         // What cannot be removed is found wrong again.
-        let _ = rustix::fs::unlinkat(&self.dir, name_of(digest), AtFlags::empty());
+        if rustix::fs::unlinkat(&self.dir, name_of(digest), AtFlags::empty()) == Err(Errno::ISDIR) {
+            let _ = rustix::fs::unlinkat(&self.dir, name_of(digest), AtFlags::REMOVEDIR);
+        }
     }
 
     /// Copies a file aside; `go_on` is asked now and then. None: it was stopped.
@@ -244,6 +264,11 @@ pub(super) fn name_of(digest: Digest) -> String {
     name
 }
 
+/// Whether this is the name of a first layer.
+fn is_layer(name: &[u8]) -> bool {
+    name.len() == 2 && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Opens a regular file. A link in its place is an error, and the writer of a FIFO is not waited for.
 pub(super) fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -260,12 +285,13 @@ pub(super) fn permissions(mode: RawMode) -> u32 {
     u32::from(mode) & 0o777
 }
 
-/// Copies all there is, and hashes it on the way. `size` is what is expected.
+/// Copies all there is, and hashes it on the way. `size` is what is expected; of what turns out to be larger it is only
+/// told that it is.
 fn copy(from: &mut File, to: &mut File, size: u64, go_on: &dyn Fn() -> bool) -> io::Result<Option<Copied>> {
     each_piece(from, size, go_on, |piece| to.write_all(piece))
 }
 
-/// Hashes all there is.
+/// Hashes all there is, with the same exception.
 fn hash(file: &mut File, size: u64, go_on: &dyn Fn() -> bool) -> io::Result<Option<Copied>> {
     file.rewind()?;
     each_piece(file, size, go_on, |_| Ok(()))
@@ -288,6 +314,9 @@ fn each_piece(
         };
         with(&buffer[..read])?;
         total += read as u64;
+        if total > size {
+            return Ok(Some(Copied { digest: Digest::default(), size: total }));
+        }
         if hasher.is_none() && read < buffer.len() {
             // A regular file gives less than was asked for at its end only.
             return Ok(Some(Copied { digest: Digest(xxh3_128(&buffer[..read])), size: total }));

@@ -54,9 +54,13 @@ impl Cache {
         let mut file = File::open(path)?;
         let size = file.metadata()?.len();
         let copied = self.blobs.copy_aside(&mut file, size, &|| true)?;
-        let Some((aside, _, Copied { digest, size })) = copied else {
+        let Some((aside, _, Copied { digest, size: all })) = copied else {
             return Err(io::ErrorKind::Interrupted.into());
         };
+        if all > size {
+            return Err(io::Error::other("it grows"));
+        }
+        let size = all;
         if !self.blobs.has(digest, size) {
             aside.place_as(digest)?;
         }

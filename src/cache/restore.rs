@@ -100,7 +100,10 @@ impl Cache {
         size: u64,
         go_on: &dyn Fn() -> bool,
     ) -> io::Result<Result<(Aside<'_>, std::fs::File), &'static str>> {
-        let Some(mut blob) = self.blobs.get(digest)? else { return Ok(Err("missing")) };
+        let mut blob = match self.blobs.get(digest)? {
+            Ok(blob) => blob,
+            Err(how) => return Ok(Err(how)),
+        };
         match self.blobs.copy_aside(&mut blob, size, go_on)? {
             None => Err(io::ErrorKind::Interrupted.into()),
             Some((aside, file, copied))
@@ -199,7 +202,7 @@ impl<'a> Restoring<'a> {
         let dir = match self.beneath.dir(parent, false) {
             Ok(dir) => dir,
             Err(Way::Missing) => return Ok(None),
-            Err(Way::Blocked(at)) if self.difference.extra.contains(&at) => return Ok(None),
+            Err(Way::Blocked(at) | Way::Link(at)) if self.difference.extra.contains(&at) => return Ok(None),
             Err(way) => return Err(in_the_way(way, path)),
         };
         match rustix::fs::statat(dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
