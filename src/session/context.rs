@@ -271,6 +271,12 @@ impl RunContext {
         self.emitter.emit(What::Warning { task, message: message.to_owned() });
     }
 
+    /// Warns, unless the run is over; whether it is not.
+    pub(crate) fn warn_in_time(&self, id: TaskId, message: &str) -> bool {
+        let task = Some(self.shared.graph.name(id).clone());
+        self.emitter.emit_in_time(What::Warning { task, message: message.to_owned() })
+    }
+
     /// Something that concerns no task in particular.
     pub(crate) fn warn_of_all(&self, message: &str) {
         self.emitter.emit(What::Warning { task: None, message: message.to_owned() });

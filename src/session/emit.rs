@@ -1,7 +1,7 @@
 //! The road of events from wherever they happen to the run's log and its reader.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
@@ -22,23 +22,56 @@ pub(crate) type Parcel = (Event, Option<OwnedSemaphorePermit>);
 #[derive(Debug)]
 pub(crate) struct Emitter {
     to: mpsc::UnboundedSender<Parcel>,
-    log: Mutex<RunLog>,
+    log: Mutex<Log>,
     lines: Arc<Semaphore>,
+}
+
+/// The run's log, and whether its last event was told.
+#[derive(Debug)]
+struct Log {
+    file: RunLog,
+    is_over: bool,
 }
 
 impl Emitter {
     pub(crate) fn new(log: RunLog) -> (Self, mpsc::UnboundedReceiver<Parcel>) {
         let (to, from) = mpsc::unbounded_channel();
         let lines = Arc::new(Semaphore::new(LINES_UNDER_WAY));
-        (Self { to, log: Mutex::new(log), lines }, from)
+        (Self { to, log: Mutex::new(Log { file: log, is_over: false }), lines }, from)
     }
 
     /// Tells what happened.
     pub(crate) fn emit(&self, what: What) {
+        self.emit_to(&mut self.log(), what);
+    }
+
+    /// Tells the last there is to tell, and completes the log.
+    pub(crate) fn emit_last(&self, what: What) {
+        let mut log = self.log();
+        self.emit_to(&mut log, what);
+        log.is_over = true;
+        log.file.finish();
+    }
+
+    /// Tells what happened, unless the last was told; whether it was not.
+    pub(crate) fn emit_in_time(&self, what: What) -> bool {
+        let mut log = self.log();
+        let is_in_time = !log.is_over;
+        if is_in_time {
+            self.emit_to(&mut log, what);
+        }
+        is_in_time
+    }
+
+    fn emit_to(&self, log: &mut Log, what: What) {
         let event = Event { v: VERSION, time: SystemTime::now(), what };
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).write(&event);
+        log.file.write(&event);
         // Nobody may be listening any more; the log has it.
         let _ = self.to.send((event, None));
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Passes on what somebody else told.
@@ -68,7 +101,7 @@ impl Emitter {
     /// Tells what happened, and waits until the reader is done with it and with every line before it.
     pub(crate) async fn emit_and_wait(&self, what: What) {
         let event = Event { v: VERSION, time: SystemTime::now(), what };
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).write(&event);
+        self.log().file.write(&event);
         // The semaphore is never closed.
         let room = Arc::clone(&self.lines).acquire_owned().await.ok();
         let _ = self.to.send((event, room));
@@ -78,11 +111,6 @@ impl Emitter {
 
     /// Puts into the log's file what waits: what follows may be the end of this process.
     pub(crate) fn flush(&self) {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).flush();
-    }
-
-    /// Completes the log.
-    pub(crate) fn finish(&self) {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).finish();
+        self.log().file.flush();
     }
 }

@@ -18,7 +18,7 @@ use super::{context::RunContext, memory::Memory, prune};
 use crate::{
     cache::{Cache, CacheError},
     fingerprint::FileRow,
-    model::{Digest, TaskId, TaskName},
+    model::{Digest, KeptFile, KeptKind, TaskId, TaskName},
     store::{Batch, Kept, KeptLog, StateDir, Streak, Success, Table, now_ms},
 };
 
@@ -73,6 +73,7 @@ struct Work {
     /// What is not in the store yet.
     unsaved: Batch,
     recent: HashMap<Vec<u8>, Arc<Kept>>,
+    untold: Vec<String>,
     /// What was new to the cache since its size was last noted, in bytes.
     added: u64,
 }
@@ -206,10 +207,7 @@ impl Keeper {
             Ok(kept) => kept,
             Err(CacheError::Changed { .. } | CacheError::Stopped) => return,
             Err(error) => {
-                if let Some(run) = leaving.run.upgrade() {
-                    run.warn(leaving.id, &format!("what it left is not kept: {error}"));
-                }
-                return;
+                return self.warn(&leaving, &format!("what it left is not kept: {error}"));
             }
         };
         let log = leaving.log.as_ref().and_then(|(path, lines)| {
@@ -219,8 +217,9 @@ impl Keeper {
         let log_size = log.as_ref().map_or(0, |log| log.size);
         let key = Kept::key(&leaving.task, leaving.success.key);
         let size = kept.size + log_size;
+        let linked = linked(leaving.rows, &kept.files);
         let Leaving { streak, success, others, .. } = leaving;
-        let row = Kept { streak, success, files: kept.files, others, log, size };
+        let row = Kept { streak, success, files: kept.files, others, linked, log, size };
         let mut batch = Batch::new();
         if batch.put(Table::Kept, &key, &row).is_err() || batch.put(Table::Uses, &key, &now_ms()).is_err() {
             return;
@@ -229,6 +228,19 @@ impl Keeper {
         work.added += kept.added + log_size;
         work.unsaved.append(batch);
         work.recent.insert(key, Arc::new(row));
+    }
+
+    /// Tells the run that made it, or, if that is over, who closes the session.
+    fn warn(&self, leaving: &Leaving, message: &str) {
+        let is_told = leaving.run.upgrade().is_some_and(|run| run.warn_in_time(leaving.id, message));
+        if !is_told {
+            self.work().untold.push(format!("{}: {message}", leaving.task));
+        }
+    }
+
+    /// What the user should know and no run could tell any more.
+    pub(crate) fn take_untold(&self) -> Vec<String> {
+        std::mem::take(&mut self.work().untold)
     }
 
     /// What is kept of a success with this key, once nothing of the task is under way.
@@ -274,6 +286,15 @@ impl Keeper {
         self.work().waiting.clear();
         self.is_halted.store(true, Ordering::Relaxed);
     }
+}
+
+/// The rows that are those of what links led to: of the links themselves, and of what lies beyond them.
+fn linked(rows: Vec<FileRow>, kept: &[KeptFile]) -> Vec<FileRow> {
+    let is_itself = |row: &FileRow| {
+        let at = kept.binary_search_by(|file| file.path.cmp(&row.path));
+        at.is_ok_and(|at| !matches!(kept[at].what, KeptKind::Link(_)))
+    };
+    rows.into_iter().filter(|row| !is_itself(row)).collect()
 }
 
 impl Work {

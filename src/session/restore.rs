@@ -220,10 +220,14 @@ fn put_files_back(
     let base = relative_name(&shared.root, &shared.graph.task(id).cwd);
     let done = cache.restore(&kept.files, &difference, &base, go_on)?;
     let rows = if done.written + done.removed == 0 { present } else { look(shared, id)? };
-    match kept.files.iter().find(|file| !is_there(file, &rows)) {
-        Some(file) => Err(CacheError::Changed { path: path_of(&file.path) }),
-        None => Ok(rows),
+    if let Some(file) = kept.files.iter().find(|file| !is_there(file, &rows)) {
+        return Err(CacheError::Changed { path: path_of(&file.path) });
     }
+    if let Some(other) = kept.linked.iter().find(|other| row_of(&other.path, &rows) != Some(other)) {
+        let why = "is a link, or beyond one, that does not lead to what it led to then";
+        return Err(CacheError::Refused { path: path_of(&other.path), why });
+    }
+    Ok(rows)
 }
 
 /// What has to be done. Where there is nothing that the wanted result does not have, nobody need know what earlier ones
@@ -242,6 +246,7 @@ pub(super) fn difference(shared: &Shared, id: TaskId, kept: &Kept, present: &[Fi
     let others = shared.keeper.all_of(shared.graph.name(id));
     let all = || others.iter().flat_map(|kept| &kept.files);
     before.extend(all().map(row_of_kept));
+    before.extend(others.iter().flat_map(|kept| &kept.linked).cloned());
     cache::difference(&kept.files, present, &before).with_links(&kept.files, all())
 }
 
@@ -279,7 +284,7 @@ fn look(shared: &Shared, id: TaskId) -> Result<Vec<FileRow>, CacheError> {
     Ok(judge::rows(shared, &found))
 }
 
-/// Whether a file is among what was found, with its content. What a link leads to is not its own.
+/// Whether a file is among what was found, with its content. What a link leads to is seen to by itself.
 fn is_there(file: &KeptFile, rows: &[FileRow]) -> bool {
     let found = row_of(&file.path, rows);
     match &file.what {

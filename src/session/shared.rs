@@ -278,7 +278,8 @@ impl Shared {
         prune::prune_if_due(self);
         self.memory.forget_unseen(|name| self.graph.id(name).is_some());
         self.forget_trails();
-        self.memory.close()
+        let untold = self.keeper.take_untold();
+        Ok(untold.into_iter().chain(self.memory.close()?).collect())
     }
 
     /// What the file table has learnt, ready to be saved; none if there is nothing new.

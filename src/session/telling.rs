@@ -89,12 +89,11 @@ impl Telling {
         for (_, outcome) in &summary.outcomes {
             *counts.entry(*outcome).or_default() += 1;
         }
-        self.run.emitter.emit(What::RunFinished {
+        self.run.emitter.emit_last(What::RunFinished {
             counts,
             status: summary.status,
             duration_ms: summary.duration.as_secs_f64() * 1000.0,
         });
-        self.run.emitter.finish();
         summary
     }
 

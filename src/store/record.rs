@@ -105,6 +105,8 @@ pub struct Kept {
     pub files: Vec<KeptFile>,
     /// What lay beside them at its declared outputs and was not its own: it has to be as it was then.
     pub others: Vec<FileRow>,
+    /// What its links led to, as far as that was found at its declared outputs: not kept, but part of the result.
+    pub linked: Vec<FileRow>,
     /// What it wrote, if anything.
     pub log: Option<KeptLog>,
     /// What the contents come to, in bytes.
