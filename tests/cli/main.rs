@@ -23,6 +23,7 @@ mod kept;
 #[cfg(target_os = "linux")]
 mod keys;
 mod looking;
+mod outputs_hostile;
 mod pictures;
 mod processes;
 mod protocol;
