@@ -14,7 +14,7 @@ const CALLS: [&str; 8] =
 
 /// What becomes of such a call, in strace's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     /// The process is killed when it calls.
     Killed,
     Once(&'static str),
@@ -31,7 +31,7 @@ const FAULTS: [Fault; 5] = [
 ];
 
 impl Fault {
-    fn option(self, call: &str, number: usize) -> String {
+    pub(crate) fn option(self, call: &str, number: usize) -> String {
         match self {
             Self::Killed => format!("inject={call}:signal=KILL:when={number}"),
             Self::Once(errno) => format!("inject={call}:error={errno}:when={number}"),
@@ -40,7 +40,7 @@ impl Fault {
     }
 }
 
-fn can_trace() -> bool {
+pub(crate) fn can_trace() -> bool {
     let traced = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
     let can = traced.is_ok_and(|output| output.status.success());
     if !can {

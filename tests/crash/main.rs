@@ -5,6 +5,8 @@
 mod damage;
 #[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
+mod outputs;
 mod stamps;
 #[path = "../support/mod.rs"]
 mod support;
