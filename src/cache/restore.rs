@@ -236,10 +236,16 @@ impl<'a> Restoring<'a> {
             if self.found(path)?.as_ref().is_some_and(is_it) && self.text(path)? == *text {
                 self.remove(path, false)?;
                 self.done.removed += 1;
-                self.remove_empty_above(path)?;
+                self.remove_empty(parent_of(path))?;
             }
         }
+        // What lies in a directory is together, deepest first: it is looked at once, when that is over.
+        let mut in_hand: Option<&[u8]> = None;
         for path in &self.difference.extra {
+            let parent = parent_of(path);
+            if let Some(left) = in_hand.take_if(|left| *left != parent) {
+                self.remove_empty(left)?;
+            }
             let Some(stat) = self.found(path)? else { continue };
             let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             match self.remove(path, is_directory)? {
@@ -247,9 +253,9 @@ impl<'a> Restoring<'a> {
                 // Somebody has put something into it.
                 false => continue,
             }
-            self.remove_empty_above(path)?;
+            in_hand = Some(parent);
         }
-        Ok(())
+        in_hand.map_or(Ok(()), |left| self.remove_empty(left))
     }
 
     /// Removes what is at a path; false: it is a directory that is not empty.
@@ -269,15 +275,16 @@ impl<'a> Restoring<'a> {
         }
     }
 
-    /// Removes the directories that `path` has left empty, unless something wanted lies in them.
-    fn remove_empty_above(&mut self, path: &[u8]) -> Result<(), CacheError> {
-        let mut at = split(path).map_or(&b""[..], |(parent, _)| parent);
+    /// Removes a directory, and those above it, as far as they are empty and nothing wanted lies in them.
+    fn remove_empty(&mut self, mut at: &[u8]) -> Result<(), CacheError> {
         while !at.is_empty() && at != self.base && !self.is_wanted(at) {
             // One that is to go by itself has its turn later.
-            if self.difference.extra.iter().any(|extra| extra == at) || !self.remove(at, true)? {
+            if self.difference.extra.binary_search_by(|extra| at.cmp(extra)).is_ok()
+                || !self.remove(at, true)?
+            {
                 break;
             }
-            at = split(at).map_or(&b""[..], |(parent, _)| parent);
+            at = parent_of(at);
         }
         Ok(())
     }
@@ -321,6 +328,10 @@ impl<'a> Restoring<'a> {
         }
         Ok(())
     }
+}
+
+fn parent_of(path: &[u8]) -> &[u8] {
+    split(path).map_or(b"", |(parent, _)| parent)
 }
 
 fn in_the_way(way: Way, path: &[u8]) -> CacheError {
