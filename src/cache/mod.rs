@@ -29,6 +29,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::model::Digest;
 use blobs::Blobs;
 pub use difference::{Difference, difference};
 pub use error::CacheError;
@@ -41,6 +42,14 @@ pub use sweep::Swept;
 pub struct Cache {
     root: PathBuf,
     blobs: Blobs,
+}
+
+/// Whether the directory of a cache has a content of this digest and size, without opening either. What it holds is seen
+/// when it is needed.
+#[must_use]
+pub fn has_content(dir: &Path, digest: Digest, size: u64) -> bool {
+    let found = std::fs::symlink_metadata(dir.join(blobs::name_of(digest)));
+    found.is_ok_and(|found| found.is_file() && found.len() == size)
 }
 
 impl Cache {

@@ -1,6 +1,10 @@
 //! Removing what tasks made, and what is remembered of them (spec section 4.5).
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Session, SessionError, judge, ownership,
@@ -15,7 +19,7 @@ use crate::{
     model::{FileKind, TaskId, TaskName},
     pattern::PatternKind,
     plan::Mode,
-    scan::relative_name,
+    scan::{FileSet, relative_name},
     store::{Batch, Kept, RecordState, Table},
 };
 
@@ -87,14 +91,15 @@ impl List {
         for problem in &found.problems {
             list.stays.push((relative_name(&shared.root, &problem.path), problem.error.clone()));
         }
-        let patterns = shared.patterns(id);
+        let inputs = match shared.graph.task(id).exec_if_modified.is_empty() {
+            true => BTreeSet::new(),
+            false => paths(&shared.files_now(id, PatternKind::Inputs)),
+        };
         let made = made(shared, id);
         for row in judge::rows(shared, &found) {
             let is_directory = row.kind == FileKind::Directory;
             let why = match () {
-                () if patterns.of(PatternKind::Inputs).matches(&shared.absolute(&row.path)) => {
-                    "the task reads it itself"
-                }
+                () if inputs.contains(&*shared.absolute(&row.path)) => "the task reads it itself",
                 () if made.as_ref().is_some_and(|made| !made.contains(&row.path)) => {
                     "the task has not made it"
                 }
@@ -129,8 +134,14 @@ impl List {
             }
         }
         cleaned.left.extend(self.stays.into_iter().map(|(path, why)| (restore::path_of(&path), why)));
+        // Several tasks may declare the same.
         cleaned.removed.sort();
+        cleaned.removed.dedup();
     }
+}
+
+fn paths(files: &FileSet) -> BTreeSet<Arc<Path>> {
+    files.entries.iter().map(|entry| Arc::clone(&entry.path)).collect()
 }
 
 /// The paths a task is known to have made; none if that is not known, after a failure say: then all that is declared is

@@ -44,6 +44,7 @@ impl Foretold {
             false => None,
         };
         outputs.extend(kept.files.iter().map(row_of_kept).filter(is_file).map(|row| (row.path.clone(), row)));
+        outputs.extend(kept.linked.iter().map(|row| (row.path.clone(), row.clone())));
         let rows = || outputs.values().cloned().collect::<Vec<FileRow>>();
         let content = content.or_else(|| Some(judge::digest_of_rows(&rows())));
         Self { task, outputs: Arc::new(outputs), content, gone: Arc::new(gone) }

@@ -289,7 +289,9 @@ fn one(shared: &Shared, mut question: Question, seen: &Seen) -> Judged {
             shared.graph.id(name.as_str()).is_some_and(is_assumed)
         });
     }
-    let unmatched = seen.inputs.as_ref().map(|inputs| Unmatched::of(shared, question.id, inputs));
+    // What is to come back would match.
+    let inputs = seen.inputs.as_ref().filter(|_| question.foretold.is_empty());
+    let unmatched = inputs.map(|inputs| Unmatched::of(shared, question.id, inputs));
     let mut judged = Judged {
         id: question.id,
         reasons: Vec::new(),
@@ -421,6 +423,10 @@ impl Cause<'_> {
             && outputs_read;
         let find = |manifest: Manifest, calls: &[Call]| {
             let kept = shared.keeper.find(shared.graph.name(question.id), manifest.key())?;
+            // Who only looks does not find out in trying.
+            if question.explain && !shared.keeper.has_all_of(&kept) {
+                return None;
+            }
             // What it called then is what was asked about now.
             let same_calls = kept.success.called.iter().map(|called| shared.graph.id(called.task.as_str()));
             let is_unbroken = streak == Some(kept.streak) || planted::is(Fault::StreakForgotten);

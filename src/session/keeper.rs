@@ -16,7 +16,7 @@ use std::{
 
 use super::{context::RunContext, memory::Memory, prune};
 use crate::{
-    cache::{Cache, CacheError},
+    cache::{self, Cache, CacheError},
     fingerprint::FileRow,
     model::{Digest, KeptFile, KeptKind, TaskId, TaskName},
     store::{Batch, Kept, KeptLog, StateDir, Streak, Success, Table, now_ms},
@@ -249,6 +249,15 @@ impl Keeper {
         let key = Kept::key(task, key);
         let recent = self.work().recent.get(&key).map(Arc::clone);
         recent.or_else(|| self.memory.kept(&key).map(Arc::new))
+    }
+
+    /// Whether all contents of a result are there, as far as names and sizes say.
+    pub(crate) fn has_all_of(&self, kept: &Kept) -> bool {
+        let dir = self.dir();
+        kept.files.iter().all(|file| match file.what {
+            KeptKind::File { digest, size, .. } => cache::has_content(&dir, digest, size),
+            KeptKind::Directory { .. } | KeptKind::Link(_) => true,
+        })
     }
 
     /// All that is kept of a task.

@@ -167,8 +167,20 @@ fn a_picture_goes_to_a_file() {
     let tree = tree();
     let expected = tree.ok("graph --format svg").out;
     let written = tree.ok("graph --format svg -o graph.svg");
-    assert_eq!((written.out.as_str(), written.err.as_str()), ("", ""));
+    assert_eq!((written.out.as_str(), written.err.as_str()), ("", "Wrote             graph.svg\n"));
     assert_eq!(tree.read("graph.svg"), expected);
+    assert_eq!(tree.ok("graph --format svg -o -").out, expected);
+    tree.ok("graph --format svg -o graph.svg");
+    tree.ok("graph --format html -o graph.html");
+    tree.ok("graph --format html -o graph.html");
+    for (format, file) in
+        [("svg", "devtask.toml"), ("html", "devtask.toml"), ("svg", "graph.html"), ("tree", "graph.svg")]
+    {
+        let before = tree.read(file);
+        let refused = tree.expect(2, &format!("graph --format {format} -o {file}"));
+        assert!(refused.err.contains("it is not written over"), "{refused}");
+        assert_eq!(tree.read(file), before);
+    }
     let nowhere = tree.expect(2, "graph --format svg -o not/there.svg");
     assert!(nowhere.err.starts_with("error: cannot write not/there.svg: "), "{nowhere}");
 }

@@ -112,7 +112,7 @@ fn every_decision_is_explained() {
     assert!(run.err.contains("because words.txt content changed"), "{run}");
     assert!(run.err.contains("Cached            app:gen (restored, "), "{run}");
     let last = tree.ok("why --last gen");
-    assert!(last.out.contains("app:gen was to be restored in run "), "{last}");
+    assert!(last.out.contains("app:gen was not fresh in run "), "{last}");
     assert!(last.out.contains("left came back, "), "{last}");
 }
 

@@ -392,7 +392,10 @@ impl Books {
         };
         let mut became = BTreeMap::new();
         for task in world.present() {
-            let value = self.values.get(&task.id).copied().unwrap_or(NOTHING);
+            let value = match world.is_kept(task.id) {
+                true => number(after.get(&out(task.id))),
+                false => self.values.get(&task.id).copied().unwrap_or(NOTHING),
+            };
             became.insert(task.id, if task.door { Became::Skipped } else { Became::Cached(value) });
             let now = key(world, &seen, task.id, &handed(world, task.id, &became));
             let past = match world.freshness(task.id) {

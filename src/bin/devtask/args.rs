@@ -323,7 +323,7 @@ pub(crate) struct LogsArgs {
     /// The task; without it, the tasks that have a log
     pub(crate) name: Option<String>,
     /// Of this run instead of the last that executed the task
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", allow_negative_numbers = true)]
     pub(crate) run: Option<String>,
     /// Print the path of the log instead of its content
     #[arg(long)]

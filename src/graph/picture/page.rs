@@ -24,7 +24,7 @@ pub fn page(graph: &TaskGraph, scheduled: &TaskSet, roots: &TaskSet, run: Option
     let tasks: Vec<Value> = order(graph, scheduled).map(|id| details(graph, id, run)).collect();
     let title = run.map_or_else(|| "Tasks".to_owned(), |run| format!("Tasks, run {}", run.run()));
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html><!-- devtask graph -->\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" \
          content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::Path};
 
 use devtask::{
-    Session,
+    Session, TaskId,
     session::{Pruned, SessionError},
 };
 
@@ -62,7 +62,8 @@ fn told(pruned: &Pruned, is_dry: bool) -> String {
 /// Every task by its full name.
 fn every_name(tree: &Tree) -> Vec<String> {
     let graph = &tree.graph;
-    graph.ids().filter(|id| !graph.is_builtin(*id)).map(|id| graph.name(id).to_string()).collect()
+    let is_task = |id: &TaskId| !graph.is_builtin(*id) && graph.task(*id).check.is_none();
+    graph.ids().filter(is_task).map(|id| graph.name(id).to_string()).collect()
 }
 
 fn line(text: &mut String, word: &str, path: &Path, more: &str) {

@@ -1,6 +1,6 @@
 //! `devtask graph`.
 
-use std::fs;
+use std::path::Path;
 
 use devtask::{
     graph::{
@@ -13,11 +13,14 @@ use devtask::{
 };
 
 use crate::{
-    app::{App, Tree, internal, misused, refuse},
+    app::{App, Tree, internal, refuse},
     args::{GraphArgs, GraphFormat},
     commands::{
         affected, out,
-        report::chosen::{Usual, chosen},
+        report::{
+            chosen::{Usual, chosen},
+            place::Place,
+        },
     },
     exit::Exit,
     render::reason,
@@ -53,11 +56,11 @@ pub(crate) fn graph(app: &mut App, args: &GraphArgs) -> Result<Exit, Exit> {
         GraphFormat::Svg => picture::svg(graph, scheduled, roots, run),
         GraphFormat::Html => picture::page(graph, scheduled, roots, run),
     };
-    let Some(file) = &args.output else { return Ok(out(&text)) };
-    // Beneath the directory that `-C` names, like every other path that is typed.
-    fs::write(app.start_dir.join(file), text)
-        .map_err(|error| misused(&format!("cannot write {}: {error}", file.display())))?;
-    Ok(Exit::Done)
+    let place = match &args.output {
+        Some(file) if file != Path::new("-") => Place::file(app, file),
+        _ => return Ok(out(&text)),
+    };
+    place.write_like(&text, app.globals.quiet).map(|()| Exit::Done)
 }
 
 /// A run as pictures show it.

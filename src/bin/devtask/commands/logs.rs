@@ -15,7 +15,11 @@ use devtask::{
 use crate::{
     app::{App, Tree, complain, complain_with, internal},
     args::LogsArgs,
-    commands::{look, out, show::one},
+    commands::{
+        look, out,
+        report::chosen::{Usual, chosen},
+        show::one,
+    },
     exit::Exit,
 };
 
@@ -58,23 +62,31 @@ fn process(app: &App, tree: &Tree, task: &TaskName, args: &LogsArgs) -> Result<E
 }
 
 /// Where logs are looked for.
-struct Logs<'a> {
+struct Logs {
     state_dir: PathBuf,
     /// Those of this run; none: of the last execution of each task.
-    run: Option<&'a str>,
+    run: Option<String>,
     /// What knows the last executions, unless another devtask is at work: then the newest logs have to do.
     session: Option<Session>,
 }
 
-impl<'a> Logs<'a> {
-    fn new(app: &App, tree: &Tree, run: Option<&'a str>) -> Result<Self, Exit> {
+impl Logs {
+    fn new(app: &App, tree: &Tree, run: Option<&str>) -> Result<Self, Exit> {
+        let state_dir = app.state_dir(tree);
         let session = if run.is_none() { look::open(app, tree, "devtask logs")? } else { None };
-        Ok(Self { state_dir: app.state_dir(tree), run, session })
+        // Logs of tasks outlive those of runs.
+        let has_logs = |run: &str| logged_runs(&state_dir).iter().any(|id| id == run);
+        let named = |run: &str| match has_logs(run) {
+            true => Ok(run.to_owned()),
+            false => chosen(&state_dir, Some(run), Usual::Newest),
+        };
+        let run = run.map(named).transpose()?;
+        Ok(Self { state_dir, run, session })
     }
 
     fn of(&self, task: &TaskName) -> Option<PathBuf> {
         let last = self.session.as_ref().and_then(|session| session.record(task)).map(|record| record.run);
-        self.newest(task, self.run.or(last.as_deref())).map(|(_, path)| path)
+        self.newest(task, self.run.as_deref().or(last.as_deref())).map(|(_, path)| path)
     }
 
     /// The log of a task in one run, or in the newest that has one.

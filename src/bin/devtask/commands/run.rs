@@ -34,6 +34,9 @@ use crate::{
 };
 
 pub(crate) fn run(app: &mut App, args: &RunArgs) -> Result<Exit, Exit> {
+    if args.timings.as_deref() == Some(Path::new("-")) {
+        return Err(misused("stdout is for the outputs of tasks; name a file: `--timings=FILE`"));
+    }
     let page = args.timings.as_deref().map(|path| Place::file(app, path));
     page.as_ref().map_or(Ok(()), Place::check)?;
     let inputs = inputs(args)?;

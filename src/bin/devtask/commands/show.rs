@@ -61,6 +61,7 @@ fn as_json(tree: &Tree, id: TaskId) -> Value {
         "env": names(task),
         "timeout": task.timeout.map(|t| t.as_secs_f64()),
         "retries": task.retries,
+        "restore": task.restore,
         "interactive": task.interactive,
         "lock": task.lock,
         "showOutput": task.show_output,
@@ -162,6 +163,7 @@ fn names(task: &Task) -> BTreeSet<&str> {
 fn options(task: &Task) -> String {
     let mut all = Vec::new();
     all.extend(task.timeout.map(|t| format!("timeout {}", humantime::format_duration(t))));
+    all.extend((!task.restore && !task.outputs.is_empty()).then(|| "restore = false".to_owned()));
     all.extend((task.retries > 0).then(|| format!("retries {}", task.retries)));
     all.extend(task.lock.as_ref().map(|lock| format!("lock {lock}")));
     all.extend(task.interactive.then(|| "interactive".to_owned()));

@@ -238,7 +238,7 @@ fn history(tree: &Tree, task: &Task, run: &str, events: &[&Event]) -> String {
         match &event.what {
             What::Decision { action: action @ (Decided::Run | Decided::Restore), reasons, .. } => {
                 let heading = count(reasons.len(), "reason", "reasons");
-                let what = if *action == Decided::Run { "ran" } else { "was to be restored" };
+                let what = if *action == Decided::Run { "ran" } else { "was not fresh" };
                 text.push_str(&format!("{} {what} in run {run}: {heading}\n", task.name));
                 text.push_str(&table(reasons, |path| matching(tree, task, path)));
             }

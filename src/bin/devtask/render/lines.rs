@@ -152,7 +152,9 @@ impl Lines {
                 self.unless_quiet(|s| vec![s.status("Running tasks", &names(roots))])
             }
             What::Decision { task, action, reasons, .. } => {
-                self.would_run += usize::from(*action == Decided::WouldRun);
+                // These do not count: nobody knows of them before.
+                let counts = !reasons.iter().any(|r| matches!(r, Reason::AlwaysRuns | Reason::StatusDecides));
+                self.would_run += usize::from(*action == Decided::WouldRun && counts);
                 self.would_restore += usize::from(*action == Decided::WouldRestore);
                 self.decision(task, *action, reasons)
             }
