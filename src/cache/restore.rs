@@ -181,7 +181,10 @@ impl<'a> Restoring<'a> {
                     return Ok(None);
                 }
                 let copy = self.cache.copy_out(*digest, *size, self.go_on);
-                let copy = copy.map_err(|source| error::io("restore", &file.path, source))?;
+                let copy = copy.map_err(|source| match source.kind() {
+                    io::ErrorKind::Interrupted => CacheError::Stopped,
+                    _ => error::io("restore", &file.path, source),
+                })?;
                 let (aside, copy) = copy.map_err(|how| error::lost(&file.path, how))?;
                 if *mode != 0o600 {
                     let set = rustix::fs::fchmod(&copy, Mode::from_raw_mode(*mode as RawMode));

@@ -5,6 +5,7 @@ use std::{collections::HashSet, io, os::unix::ffi::OsStrExt};
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{AtFlags, Dir, Mode, OFlags},
+    io::Errno,
 };
 
 use super::Cache;
@@ -48,14 +49,21 @@ fn sweep_one(
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
         let Some(digest) = digest_of_name(first, entry.file_name().to_bytes()) else { continue };
-        let stat = rustix::fs::statat(dir.as_fd(), entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let stat = match rustix::fs::statat(dir.as_fd(), entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+            // Somebody has found it damaged meanwhile.
+            Err(Errno::NOENT) => continue,
+            stat => stat?,
+        };
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         if keep.contains(&digest) {
             swept.left += size;
             continue;
         }
         if !only_look {
-            rustix::fs::unlinkat(dir, entry.file_name(), AtFlags::empty())?;
+            match rustix::fs::unlinkat(dir, entry.file_name(), AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno.into()),
+            }
         }
         swept.removed += 1;
         swept.freed += size;

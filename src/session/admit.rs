@@ -38,7 +38,9 @@ pub(super) async fn admit(run: &RunContext, id: TaskId, mut orders: watch::Recei
 impl Execution {
     /// What it was judged by may no longer be the last that is known of it. Some: another run has done it.
     pub(super) async fn judge_again(&mut self) -> Result<Option<Left>, Failure> {
-        if self.claim.times == self.start.question.times {
+        // What was found before it had to wait for its turn is no ground to put something back.
+        let may_restore_late = self.start.restorable.is_some() && self.start.snapshot.is_none();
+        if self.claim.times == self.start.question.times && !may_restore_late {
             return Ok(None);
         }
         self.start.snapshot = None;

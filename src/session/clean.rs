@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     cache::CacheError,
     fingerprint::FileRow,
-    model::{FileKind, TaskId, TaskName},
+    model::{Digest, FileKind, KeptKind, TaskId, TaskName},
     pattern::PatternKind,
     plan::Mode,
     scan::{FileSet, relative_name},
@@ -95,14 +96,12 @@ impl List {
             true => BTreeSet::new(),
             false => paths(&shared.files_now(id, PatternKind::Inputs)),
         };
-        let made = made(shared, id);
+        let is_own = ownership_of(shared, id);
         for row in judge::rows(shared, &found) {
             let is_directory = row.kind == FileKind::Directory;
             let why = match () {
                 () if inputs.contains(&*shared.absolute(&row.path)) => "the task reads it itself",
-                () if made.as_ref().is_some_and(|made| !made.contains(&row.path)) => {
-                    "the task has not made it"
-                }
+                () if !is_own(&row.path) => "the task has not made it",
                 () => {
                     list.goes.push(row);
                     continue;
@@ -112,9 +111,31 @@ impl List {
                 list.stays.push((row.path, why.to_owned()));
             }
         }
+        list.links_for_what_lies_beyond(shared, id);
         // What lies in a directory goes before it.
         list.goes.sort_by(|a, b| b.path.cmp(&a.path));
         list
+    }
+
+    /// A look sees what lies beyond a link; what goes is the link.
+    fn links_for_what_lies_beyond(&mut self, shared: &Shared, id: TaskId) {
+        let kept = shared.keeper.all_of(shared.graph.name(id));
+        let all = kept.iter().flat_map(|kept| &kept.files);
+        let links = all.filter(|file| matches!(file.what, KeptKind::Link(_))).map(|file| &*file.path);
+        let is_there =
+            |path: &[u8]| fs::symlink_metadata(shared.absolute(path)).is_ok_and(|found| found.is_symlink());
+        let links: BTreeSet<&[u8]> = links.filter(|path| is_there(path)).collect();
+        let leads_to = |path: &[u8]| {
+            let mut above = (0..path.len()).filter(|at| path[*at] == b'/').map(|at| &path[..at]);
+            links.contains(path) || above.any(|above| links.contains(above))
+        };
+        self.goes.retain(|row| !leads_to(&row.path));
+        let row = |path: &&[u8]| FileRow {
+            path: path.to_vec(),
+            kind: FileKind::BrokenLink,
+            digest: Digest::default(),
+        };
+        self.goes.extend(links.iter().map(row));
     }
 
     fn remove(self, shared: &Shared, id: TaskId, only_look: bool, cleaned: &mut Cleaned) {
@@ -144,22 +165,20 @@ fn paths(files: &FileSet) -> BTreeSet<Arc<Path>> {
     files.entries.iter().map(|entry| Arc::clone(&entry.path)).collect()
 }
 
-/// The paths a task is known to have made; none if that is not known, after a failure say: then all that is declared is
-/// taken for its own.
-fn made(shared: &Shared, id: TaskId) -> Option<BTreeSet<Vec<u8>>> {
-    let record = shared.record(id)?;
-    if record.state != RecordState::Fresh {
-        return None;
-    }
-    let explanation = shared.explanation(id);
+/// Whether a task has made what is at a path, as far as that is known: after a failure whatever is declared is taken for
+/// its own, but for what was there before.
+fn ownership_of(shared: &Shared, id: TaskId) -> impl Fn(&[u8]) -> bool {
+    let (record, explanation) = (shared.record(id), shared.explanation(id));
+    let is_settled = record.is_some_and(|record| record.state == RecordState::Fresh);
     let own = ownership::own(&explanation).map(|row| row.path.clone());
     let kept = shared.keeper.all_of(shared.graph.name(id));
     let kept = kept.iter().flat_map(|kept| kept.files.iter().map(|file| file.path.clone()));
-    Some(own.chain(kept).collect())
+    let made: BTreeSet<Vec<u8>> = own.chain(kept).collect();
+    move |path| made.contains(path) || !is_settled && !explanation.foreign.contains(path)
 }
 
 fn forget<'a>(shared: &Shared, names: impl Iterator<Item = &'a TaskName>) -> Result<(), String> {
-    let snapshot = shared.memory.snapshot().ok_or("nothing is remembered")?;
+    let snapshot = shared.memory.snapshot().ok_or("nothing is remembered in this tree")?;
     let mut batch = Batch::new();
     for name in names {
         for table in [Table::Tasks, Table::Manifests] {

@@ -589,7 +589,7 @@ impl Driver {
         }
         if self.orders.halt != Halt::No {
             self.interrupted = true;
-            self.run.shared.keeper.give_up();
+            self.run.shared.keeper.give_up_of(&self.run);
             self.scheduler.cancel();
         }
         for running in self.running.values() {

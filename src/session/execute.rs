@@ -179,8 +179,8 @@ pub(super) struct Execution {
     pub(super) heard: mpsc::UnboundedSender<Observation>,
     /// Nobody else executes it as long as this is held.
     pub(super) claim: Claim,
-    /// What explains its last success, if that left outputs.
-    earlier: Arc<Explanation>,
+    /// What explains its last execution, if it declares outputs.
+    pub(super) earlier: Arc<Explanation>,
     /// The tasks it called.
     pub(super) called: Vec<Called>,
     pub(super) begun_at: Instant,
@@ -277,10 +277,7 @@ impl Execution {
             let taken = self.aside(move || judge::snapshot(&run.shared, &question)).await?;
             self.start.snapshot = Some(taken);
         }
-        let finds_outputs = |snapshot: &InputSnapshot| {
-            snapshot.outputs.as_ref().is_some_and(|outputs| !outputs.entries.is_empty())
-        };
-        if self.start.snapshot.as_ref().is_some_and(finds_outputs) {
+        if !self.task().outputs.is_empty() {
             self.earlier = self.run.shared.explanation(self.id);
         }
         if let (Some(watching), Some(snapshot)) = (self.run.shared.watching.get(), &self.start.snapshot) {
@@ -308,7 +305,7 @@ impl Execution {
     async fn await_keeper(&self) {
         let (keeper, task) = (Arc::clone(&self.run.shared.keeper), self.task().name.clone());
         if keeper.has_in_hand(&task) {
-            // A panic there is told by whoever joins the thread.
+            // It only waits.
             let _ = tokio::task::spawn_blocking(move || keeper.await_task(&task)).await;
         }
     }
@@ -590,7 +587,9 @@ impl Execution {
     ) -> Result<T, Failure> {
         let run = Arc::clone(&self.run);
         let work = move || run.pace.time(look);
-        if self.run.pace.is_quick() {
+        // It may have to wait for what is being kept of the task.
+        let keeper = &self.run.shared.keeper;
+        if self.run.pace.is_quick() && !keeper.has_in_hand(&self.task().name) {
             return Ok(work());
         }
         let mut orders = self.orders.clone();

@@ -1,7 +1,10 @@
 //! What a task would find after the results of others came back (spec section 4.5): for dry runs, which put nothing in
 //! its place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     judge,
@@ -10,7 +13,7 @@ use super::{
 };
 use crate::{
     fingerprint::FileRow,
-    model::{Digest, FileKind, KeptFile, KeptKind, TaskId},
+    model::{Digest, FileKind, TaskId},
     pattern::PatternKind,
     store::Kept,
 };
@@ -38,7 +41,10 @@ impl Foretold {
         let mut outputs: BTreeMap<Vec<u8>, FileRow> =
             present.into_iter().map(|row| (row.path.clone(), row)).collect();
         gone.iter().for_each(|path| drop(outputs.remove(path)));
-        let content = match outputs.keys().all(|path| is_part(kept, path)) {
+        let files = kept.files.iter().map(|file| &*file.path);
+        let beside = kept.others.iter().chain(&kept.linked).map(|row| &*row.path);
+        let parts: BTreeSet<&[u8]> = files.chain(beside).collect();
+        let content = match outputs.keys().all(|path| parts.contains(&**path)) {
             true => kept.success.outputs,
             // Somebody's own files lie there, too. What links lead to is not known before they are there.
             false => None,
@@ -57,16 +63,6 @@ impl Foretold {
 
 fn is_file(row: &FileRow) -> bool {
     matches!(row.kind, FileKind::File { .. })
-}
-
-/// Whether what is at a path was there when the result was kept: of its own, beside it, or beyond a link.
-fn is_part(kept: &Kept, path: &[u8]) -> bool {
-    let leads_to = |file: &KeptFile| match file.what {
-        KeptKind::Link(_) => path.strip_prefix(&*file.path).is_some_and(|rest| rest.first() == Some(&b'/')),
-        _ => false,
-    };
-    kept.files.iter().any(|file| file.path == path || leads_to(file))
-        || kept.others.iter().any(|row| row.path == path)
 }
 
 /// The content of the declared outputs of a task, if its result would come back.

@@ -19,7 +19,7 @@ use super::{
     environment::{self, Ambient, variable},
     foresee::{self, Foretold},
     memory::Explanation,
-    restore::Restorable,
+    restore::{self, Restorable},
     results::{HandedOn, Received},
     shared::Shared,
     unmatched::Unmatched,
@@ -32,7 +32,7 @@ use crate::{
     planted::{self, Fault},
     process::find_program,
     scan::{FileSet, Moment, Problem, Sight, relative_name},
-    store::{RecordState, Success, TaskRecord},
+    store::{Kept, RecordState, Success, TaskRecord},
 };
 
 /// What is asked about one task.
@@ -423,6 +423,9 @@ impl Cause<'_> {
             && outputs_read;
         let find = |manifest: Manifest, calls: &[Call]| {
             let kept = shared.keeper.find(shared.graph.name(question.id), manifest.key())?;
+            if !self.others_stand(&kept, seen) {
+                return None;
+            }
             // Who only looks does not find out in trying.
             if question.explain && !shared.keeper.has_all_of(&kept) {
                 return None;
@@ -442,6 +445,19 @@ impl Cause<'_> {
             alone.set_calls([]);
             (!question.called.is_empty()).then(|| find(alone, &[])).flatten()
         })
+    }
+
+    /// Whether what lay beside a result and is not the task's own is as it was then.
+    fn others_stand(&self, kept: &Kept, seen: &Seen) -> bool {
+        if kept.others.is_empty() {
+            return true;
+        }
+        let found = seen
+            .outputs
+            .as_ref()
+            .map(|sight| self.shared.files(self.question.id, PatternKind::Outputs, sight));
+        let found = found.map(|files| rows(self.shared, &files)).unwrap_or_default();
+        kept.others.iter().all(|other| restore::row_of(&other.path, &found) == Some(other))
     }
 
     fn last_run(&self, state: &RecordState) -> Option<Reason> {

@@ -27,6 +27,8 @@ pub(super) const DIR: &str = "outputs";
 
 /// So many results are put into the store together, at most.
 const TOGETHER: usize = 64;
+/// Of so many files, about.
+const FILES_TOGETHER: usize = 20_000;
 
 /// A result that is to be kept.
 #[derive(Debug)]
@@ -66,8 +68,8 @@ pub(crate) struct Keeper {
 #[derive(Debug, Default)]
 struct Work {
     waiting: VecDeque<Leaving>,
-    /// The task of the result under way.
-    current: Option<TaskName>,
+    /// The task of the result under way, and the run that made it.
+    current: Option<(TaskName, Weak<RunContext>)>,
     /// Whether there is a thread.
     runs: bool,
     /// What is not in the store yet.
@@ -156,10 +158,11 @@ impl Keeper {
             let mut work = self.work();
             work.current = None;
             self.changed.notify_all();
-            let (waits, is_much) = (!work.waiting.is_empty(), work.recent.len() >= TOGETHER);
+            let (waits, is_much) = (!work.waiting.is_empty(), work.is_much());
             if waits && !is_much {
                 self.is_halted.store(false, Ordering::Relaxed);
-                work.current = work.waiting.front().map(|leaving| leaving.task.clone());
+                let first = work.waiting.front();
+                work.current = first.map(|leaving| (leaving.task.clone(), leaving.run.clone()));
                 return work.waiting.pop_front();
             }
             if work.recent.is_empty() {
@@ -184,11 +187,12 @@ impl Keeper {
         keys.iter().for_each(|key| drop(work.recent.remove(key)));
         drop(work);
         if saved.is_ok() && added > 0 {
-            self.is_due.store(prune::note_growth(self, added), Ordering::Relaxed);
+            self.is_due.fetch_or(prune::note_growth(self, added), Ordering::Relaxed);
         }
     }
 
-    pub(super) fn is_not_due(&self) {
+    /// It was looked after.
+    pub(super) fn clear_due(&self) {
         self.is_due.store(false, Ordering::Relaxed);
     }
 
@@ -216,10 +220,9 @@ impl Keeper {
         });
         let log_size = log.as_ref().map_or(0, |log| log.size);
         let key = Kept::key(&leaving.task, leaving.success.key);
-        let size = kept.size + log_size;
         let linked = linked(leaving.rows, &kept.files);
         let Leaving { streak, success, others, .. } = leaving;
-        let row = Kept { streak, success, files: kept.files, others, linked, log, size };
+        let row = Kept { streak, success, files: kept.files, others, linked, log };
         let mut batch = Batch::new();
         if batch.put(Table::Kept, &key, &row).is_err() || batch.put(Table::Uses, &key, &now_ms()).is_err() {
             return;
@@ -275,8 +278,15 @@ impl Keeper {
         self.work().has_in_hand(task)
     }
 
-    /// Waits until no result of the task is under way.
+    /// Waits until no result of the task is under way; those of others may wait meanwhile.
     pub(crate) fn await_task(&self, task: &TaskName) {
+        let mut work = self.work();
+        if let Some(at) = work.waiting.iter().position(|leaving| leaving.task == *task)
+            && let Some(leaving) = work.waiting.remove(at)
+        {
+            work.waiting.push_front(leaving);
+        }
+        drop(work);
         self.wait_while(|work| work.has_in_hand(task));
     }
 
@@ -290,10 +300,20 @@ impl Keeper {
         drop(work.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Keeps nothing more of what waits: somebody is in a hurry.
+    /// Keeps nothing more: somebody is in a hurry.
     pub(crate) fn give_up(&self) {
         self.work().waiting.clear();
         self.is_halted.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps nothing more of what a run made.
+    pub(crate) fn give_up_of(&self, run: &RunContext) {
+        let is_its = |other: &Weak<RunContext>| std::ptr::eq(other.as_ptr(), run);
+        let mut work = self.work();
+        work.waiting.retain(|leaving| !is_its(&leaving.run));
+        if work.current.as_ref().is_some_and(|(_, of)| is_its(of)) {
+            self.is_halted.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -307,8 +327,15 @@ fn linked(rows: Vec<FileRow>, kept: &[KeptFile]) -> Vec<FileRow> {
 }
 
 impl Work {
+    /// Whether what is not saved has become much.
+    fn is_much(&self) -> bool {
+        let files = || self.recent.values().map(|kept| kept.files.len()).sum::<usize>();
+        self.recent.len() >= TOGETHER || files() >= FILES_TOGETHER
+    }
+
     fn has_in_hand(&self, task: &TaskName) -> bool {
-        self.current.as_ref() == Some(task) || self.waiting.iter().any(|leaving| leaving.task == *task)
+        self.current.as_ref().is_some_and(|(current, _)| current == task)
+            || self.waiting.iter().any(|leaving| leaving.task == *task)
     }
 }
 

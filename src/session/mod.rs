@@ -482,6 +482,12 @@ impl Session {
         closed.unwrap_or_else(|error| Err(error.to_string()))
     }
 
+    /// Gives up keeping what tasks left, as far as that is not done (spec section 4.5): [`close`](Self::close) does not
+    /// wait for it.
+    pub fn give_up_keeping(&self) {
+        self.shared.keeper.give_up();
+    }
+
     /// [`close`](Self::close) without a runtime, for a session that has executed nothing.
     ///
     /// # Errors

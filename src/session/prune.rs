@@ -60,8 +60,15 @@ struct Row {
 }
 
 /// Which results go: those that cannot come back any more, the old ones, and, beyond the limit, those that were not
-/// used for longest. What a task left last does not grow old, and goes last.
-fn evicted(mut rows: Vec<Row>, limits: CacheLimits, now_ms: u64) -> (Vec<Row>, Vec<Row>) {
+/// used for longest. What a task left last does not grow old, and goes last. If it `spares`, and there is too much, then a
+/// little of the room is left free of what is not that.
+fn evicted(mut rows: Vec<Row>, limits: CacheLimits, spares: bool, now_ms: u64) -> (Vec<Row>, Vec<Row>) {
+    let sum = |contents: &HashSet<&(Digest, u64)>| {
+        contents.iter().fold(0, |all: u64, one| all.saturating_add(one.1))
+    };
+    let alive = rows.iter().filter(|row| row.is_alive).flat_map(|row| &row.contents);
+    let is_much = sum(&alive.collect()) > limits.size;
+    let room = if spares && is_much { limits.size - limits.size / 8 } else { limits.size };
     let age_ms = u64::try_from(limits.age.as_millis()).unwrap_or(u64::MAX);
     rows.sort_by_key(|row| (Reverse(row.is_current), Reverse(row.used_ms)));
     let (mut total, mut seen) = (0, HashSet::new());
@@ -69,13 +76,14 @@ fn evicted(mut rows: Vec<Row>, limits: CacheLimits, now_ms: u64) -> (Vec<Row>, V
         if !row.is_alive || !row.is_current && now_ms.saturating_sub(row.used_ms) > age_ms {
             return true;
         }
-        let new: Vec<_> = row.contents.iter().filter(|(digest, _)| !seen.contains(digest)).copied().collect();
-        let size: u64 = new.iter().collect::<HashSet<_>>().iter().map(|(_, size)| size).sum();
-        if total + size > limits.size {
+        let new: HashSet<&(Digest, u64)> =
+            row.contents.iter().filter(|(digest, _)| !seen.contains(digest)).collect();
+        let (size, new): (u64, Vec<Digest>) = (sum(&new), new.into_iter().map(|one| one.0).collect());
+        if size.saturating_add(total) > if row.is_current { limits.size } else { room } {
             return true;
         }
         total += size;
-        seen.extend(new.into_iter().map(|(digest, _)| digest));
+        seen.extend(new);
         false
     })
 }
@@ -86,11 +94,8 @@ pub(super) fn note_growth(keeper: &Keeper, added: u64) -> bool {
     let (size, pruned_ms) =
         store::read_private(&path, 16).and_then(|note| parse(&note)).unwrap_or((u64::MAX, 0));
     let size = size.saturating_add(added);
-    let is_due = size > keeper.limits.size || now_ms().saturating_sub(pruned_ms) > DAY_MS;
-    if !is_due {
-        note(keeper, size, pruned_ms);
-    }
-    is_due
+    note(keeper, size, pruned_ms);
+    size > keeper.limits.size || now_ms().saturating_sub(pruned_ms) > DAY_MS
 }
 
 fn parse(note: &[u8]) -> Option<(u64, u64)> {
@@ -104,13 +109,14 @@ fn note(keeper: &Keeper, size: u64, pruned_ms: u64) {
     let _ = store::write_private(&keeper.dir().join(NOTE), &text);
 }
 
-/// Removes what is beyond the limits, if it is time to; and a little more, or the next run had to do so again.
+/// Removes what is beyond the limits, if it is time to; and then a little more, or the next run had to do so again.
 pub(super) fn prune_if_due(shared: &Shared) {
-    shared.keeper.finish();
-    if shared.keeper.is_due() {
-        let CacheLimits { size, age } = shared.keeper.limits;
+    let keeper = &*shared.keeper;
+    keeper.finish();
+    let _turn = keeper.turn();
+    if keeper.is_due() {
         // If it cannot be done now it is tried again.
-        let _ = prune(shared, CacheLimits { size: size - size / 8, age }, false);
+        let _ = in_turn(shared, keeper.limits, true, false);
     }
 }
 
@@ -122,11 +128,16 @@ pub(super) fn prune(shared: &Shared, limits: CacheLimits, only_look: bool) -> Re
     let keeper = &*shared.keeper;
     keeper.finish();
     let _turn = keeper.turn();
+    in_turn(shared, limits, false, only_look)
+}
+
+fn in_turn(shared: &Shared, limits: CacheLimits, spares: bool, only_look: bool) -> Result<Pruned, String> {
+    let keeper = &*shared.keeper;
     let Some(cache) = keeper.cache() else { return Ok(Pruned::default()) };
     let Some(snapshot) = keeper.memory().snapshot() else { return Ok(Pruned::default()) };
     let rows = rows(shared, &snapshot).map_err(|error| error.to_string())?;
     drop(snapshot);
-    let (gone, left) = evicted(rows, limits, now_ms());
+    let (gone, left) = evicted(rows, limits, spares, now_ms());
     if !only_look && !gone.is_empty() {
         let mut batch = Batch::new();
         for row in &gone {
@@ -140,7 +151,7 @@ pub(super) fn prune(shared: &Shared, limits: CacheLimits, only_look: bool) -> Re
     let swept = cache.sweep(&contents, only_look).map_err(|error| error.to_string())?;
     if !only_look {
         note(keeper, swept.left, now_ms());
-        keeper.is_not_due();
+        keeper.clear_due();
     }
     Ok(Pruned { results: gone.len(), left: left.len(), swept })
 }
@@ -199,7 +210,7 @@ mod tests {
         ];
         let limits = |size| CacheLimits { size, age: Duration::from_millis(500) };
         let gone = |size, now_ms| {
-            let (mut gone, left) = evicted(rows.to_vec(), limits(size), now_ms);
+            let (mut gone, left) = evicted(rows.to_vec(), limits(size), false, now_ms);
             assert_eq!(gone.len() + left.len(), rows.len());
             gone.sort_by(|a, b| a.key.cmp(&b.key));
             gone.iter()
@@ -213,5 +224,16 @@ mod tests {
         assert_eq!(gone(70, 900), "dead new older shares");
         assert_eq!(gone(59, 900), "current dead");
         assert_eq!(gone(0, 900), "current dead new older shares small");
+        let left = |size| {
+            let (_, left) = evicted(rows.to_vec(), limits(size), true, 800);
+            left.iter()
+                .map(|row| String::from_utf8_lossy(&row.key).into_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        // Of 115 bytes in all.
+        assert_eq!(left(115), "current new shares older small old");
+        assert_eq!(left(114), "current new shares small old", "there is room again");
+        assert_eq!(left(60), "current old", "but what is in use stays");
     }
 }

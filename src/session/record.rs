@@ -45,6 +45,11 @@ impl Execution {
         let counts = self.task().can_be_fresh() && state != RecordState::Begun;
         let success = left.filter(|_| counts).map(|left| self.success(left, files));
         let snapshot = self.start.snapshot.take();
+        let (outputs, foreign) = match outcome {
+            // What it had made until then it has still made.
+            Outcome::Failed => (self.earlier.outputs.clone(), self.earlier.foreign.clone()),
+            _ => (outputs, foreign),
+        };
         let explanation = snapshot.map(|s| Explanation { manifest: s.manifest, outputs, foreign });
         Some((self.in_state(state, success), explanation))
     }

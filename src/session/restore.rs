@@ -95,7 +95,8 @@ impl Execution {
                 let handed = HandedOn::from_record(&success);
                 let looked = Looked { outputs: content, ..looked };
                 let log = log.zip(kept.log.as_ref().map(|log| log.lines));
-                let own: BTreeSet<&[u8]> = kept.files.iter().map(|file| &*file.path).collect();
+                let own = kept.files.iter().map(|file| &*file.path);
+                let own: BTreeSet<&[u8]> = own.chain(kept.linked.iter().map(|row| &*row.path)).collect();
                 let is_foreign = |row: &&FileRow| !own.contains(&*row.path);
                 let foreign = rows.iter().filter(is_foreign).map(|row| row.path.clone()).collect();
                 let came_back = Some(Box::new(CameBack { success, manifest, rows, foreign, log }));
@@ -300,7 +301,7 @@ fn put_log_back(cache: &cache::Cache, kept: &KeptLog, to: &Path) -> bool {
 }
 
 /// The row of a path, among rows sorted by path.
-fn row_of<'a>(path: &[u8], rows: &'a [FileRow]) -> Option<&'a FileRow> {
+pub(super) fn row_of<'a>(path: &[u8], rows: &'a [FileRow]) -> Option<&'a FileRow> {
     rows.binary_search_by(|row| (*row.path).cmp(path)).ok().map(|at| &rows[at])
 }
 

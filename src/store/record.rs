@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fingerprint::FileRow,
-    model::{Digest, KeptFile, KeptKind, TaskName},
+    model::{Digest, KeptFile, TaskName},
 };
 
 /// The clock of records: milliseconds since the epoch.
@@ -109,8 +109,6 @@ pub struct Kept {
     pub linked: Vec<FileRow>,
     /// What it wrote, if anything.
     pub log: Option<KeptLog>,
-    /// What the contents come to, in bytes.
-    pub size: u64,
 }
 
 /// A log that is kept.
@@ -141,15 +139,6 @@ impl Kept {
     #[must_use]
     pub fn task_of(key: &[u8]) -> &[u8] {
         key.split(|byte| *byte == 0).next().unwrap_or_default()
-    }
-
-    /// The contents it consists of.
-    pub fn contents(&self) -> impl Iterator<Item = Digest> {
-        let files = self.files.iter().filter_map(|file| match file.what {
-            KeptKind::File { digest, .. } => Some(digest),
-            KeptKind::Directory { .. } | KeptKind::Link(_) => None,
-        });
-        files.chain(self.log.iter().map(|log| log.digest))
     }
 }
 

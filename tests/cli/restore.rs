@@ -191,9 +191,45 @@ fn what_somebody_else_put_there_stays() {
 
     // Another picture: no result with the old one comes back over it.
     tree.write("public/drawn.svg", "drawn anew");
-    let output = runs(&tree, "run a:t", "a:t");
-    assert!(output.err.contains("public/drawn.svg is not as it was then"), "{output}");
+    let dry = tree.expect(5, "run a:t -n");
+    assert!(
+        dry.err.contains("Would run         a:t   because output public/drawn.svg content changed"),
+        "{dry}"
+    );
+    runs(&tree, "run a:t", "a:t");
     assert_eq!(tree.read("public/drawn.svg"), "drawn anew");
+    // Nor is it forgotten whose it is, whatever becomes of the task.
+    tree.replace("devtask.toml", "cp in.txt", "false; cp in.txt");
+    tree.expect(1, "run a:t");
+    let clean = tree.ok("clean a:t");
+    assert!(clean.out.contains("public/drawn.svg   because the task has not made it"), "{clean}");
+    assert_eq!(tree.read("public/drawn.svg"), "drawn anew");
+    assert!(!tree.exists("public/page-1"));
+}
+
+#[test]
+fn what_a_task_left_alone_after_a_failure_is_still_its_own() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:t"]
+        exec = """
+        mkdir -p out
+        [ -e out/slow ] || echo slow > out/slow
+        grep -q good in.txt && cp in.txt out/quick
+        """
+        execIfModified = ["in.txt"]
+        outputs = ["out/**"]
+        "#,
+    );
+    tree.write("in.txt", "good");
+    tree.ok("run a:t");
+    tree.write("in.txt", "bad");
+    tree.expect(1, "run a:t");
+    tree.write("in.txt", "good again");
+    runs(&tree, "run a:t", "a:t");
+    tree.remove("out");
+    runs(&tree, "run a:t", "");
+    assert_eq!((tree.read("out/slow").as_str(), tree.read("out/quick").as_str()), ("slow\n", "good again"));
 }
 
 #[test]

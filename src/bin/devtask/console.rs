@@ -295,7 +295,21 @@ impl Console {
         self.view.printer.err(&frame);
         self.view.printer.start();
         self.end_children(&session).await;
-        session.close().await
+        let hurried = session.clone();
+        let mut closing = pin!(session.close());
+        loop {
+            tokio::select! {
+                closed = &mut closing => return closed,
+                wish = self.signals.next() => if let Wish::End(number) = wish {
+                    self.closed_by = Some(*self.ended_by.get_or_insert(number));
+                    self.times += weight(number);
+                    hurried.give_up_keeping();
+                    if self.times > 2 {
+                        self.leave(number).await;
+                    }
+                },
+            }
+        }
     }
 
     async fn end_children(&mut self, session: &Session) {
