@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use devtask::{
@@ -27,6 +28,10 @@ use support::{
 
 const DIRECTORIES: usize = 20;
 const LARGE: usize = 64 << 20;
+/// What is to be removed in the end.
+const TRASH: &str = "restore-bench-trash";
+/// Each makes some thousands of files.
+const ROUNDS: usize = 15;
 const TASKS: &str = r#"
 [tasks.make]
 exec = "cp -R from out"
@@ -41,15 +46,19 @@ fn main() -> ExitCode {
     let args = Args::read();
     let place = Place::new();
     let (files, large) = if args.smoke { (40, 1 << 20) } else { (1000, LARGE) };
-    let rounds = Rounds::usual(args.smoke);
+    let usual = Rounds::usual(args.smoke);
+    let rounds = Rounds { most: ROUNDS.min(usual.most), ..usual };
+    let trash = Path::new(env!("CARGO_TARGET_TMPDIR")).join(TRASH);
+    fs::create_dir_all(&trash).unwrap();
     let small: Files = (0..files).map(small).collect();
     let bytes: usize = small.iter().map(|(_, content)| content.len()).sum();
     println!("{files} files in {DIRECTORIES} directories, {} KB; one of {} MiB", bytes >> 10, large >> 20);
     put_back(&place, &small, rounds);
-    whole_program(&place, &small, args.smoke);
+    whole_program(&place, &small, args.smoke, rounds);
     keep_small(&place, &small, rounds);
     keep_large(&place, large, rounds);
     critical_path(&place, large, args.smoke);
+    fs::remove_dir_all(trash).unwrap();
     ExitCode::SUCCESS
 }
 
@@ -106,9 +115,13 @@ fn make(tree: &Path, files: &Files) {
     }
 }
 
+/// Puts it out of the way, and removes it when all is over: for some seconds ext4 looks for other inodes than those that
+/// were freed just now, which would be all that is measured.
 fn clear(path: &Path) {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
     if path.exists() {
-        fs::remove_dir_all(path).unwrap();
+        let aside = format!("gone-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        fs::rename(path, Path::new(env!("CARGO_TARGET_TMPDIR")).join(TRASH).join(aside)).unwrap();
     }
 }
 
@@ -156,7 +169,7 @@ fn put_back(place: &Place, files: &Files, rounds: Rounds) {
 }
 
 /// The program puts back, and the program finds all in place.
-fn whole_program(place: &Place, files: &Files, smoke: bool) {
+fn whole_program(place: &Place, files: &Files, smoke: bool, rounds: Rounds) {
     let (tree, bare) = (place.dir("program"), place.dir("bare"));
     fs::write(tree.join("devtask.toml"), TASKS).unwrap();
     fs::write(tree.join("in"), "").unwrap();
@@ -169,7 +182,6 @@ fn whole_program(place: &Place, files: &Files, smoke: bool) {
             std::thread::sleep(AGED);
         }
     }
-    let rounds = Rounds::usual(smoke);
     let table = interleave(
         rounds,
         vec![
@@ -217,7 +229,7 @@ fn keep_small(place: &Place, files: &Files, rounds: Rounds) {
                 fs::create_dir(&copied).unwrap();
             }),
             Contender::new("kept", || assert!(keep(&cache, &rows).added > 0))
-                .prepare(|| clear_contents(&contents)),
+                .prepare(|| contents_of(&contents).for_each(|layer| clear(&layer))),
             Contender::new("kept already", || assert_eq!(keep(&cache, &rows).added, 0)).prepare(|| {
                 keep(&cache, &rows);
             }),
@@ -226,12 +238,10 @@ fn keep_small(place: &Place, files: &Files, rounds: Rounds) {
     print("small files kept", &table, &[BARE, "copied"]);
 }
 
-fn clear_contents(contents: &Path) {
-    for path in fs::read_dir(contents).unwrap().map(|entry| entry.unwrap().path()) {
-        if path.file_name().is_some_and(|name| name.len() == 2) {
-            clear(&path);
-        }
-    }
+/// The directories of contents.
+fn contents_of(place: &Path) -> impl Iterator<Item = PathBuf> {
+    let all = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.file_name().is_some_and(|name| name.len() == 2))
 }
 
 fn keep_large(place: &Place, size: usize, rounds: Rounds) {
@@ -244,14 +254,15 @@ fn keep_large(place: &Place, size: usize, rounds: Rounds) {
     let (copied, shared) = (tree.join("copied"), tree.join("shared"));
     let wanted = keep(&cache, &rows).files;
     let none = difference(&wanted, &[], &[]);
+    // Dirty pages of what is gone need not be written by anybody.
     let remove = |path: &Path| drop(fs::remove_file(path));
     let mut contenders = vec![
         Contender::new("std::fs::copy", || {
-            fs::copy(tree.join("large"), &copied).unwrap();
+            assert_eq!(fs::copy(tree.join("large"), &copied).unwrap(), size as u64)
         })
         .prepare(|| remove(&copied)),
         Contender::new("kept", || assert!(keep(&cache, &rows).added > 0))
-            .prepare(|| clear_contents(&contents)),
+            .prepare(|| contents_of(&contents).for_each(|layer| fs::remove_dir_all(layer).unwrap())),
         Contender::new("put back", || assert_eq!(restore(&cache, &wanted, &none).0, 1)).prepare(|| {
             keep(&cache, &rows);
             remove(&tree.join("large"));

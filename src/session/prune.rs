@@ -234,6 +234,6 @@ mod tests {
         // Of 115 bytes in all.
         assert_eq!(left(115), "current new shares older small old");
         assert_eq!(left(114), "current new shares small old", "there is room again");
-        assert_eq!(left(60), "current old", "but what is in use stays");
+        assert_eq!(left(60), "current", "but what is in use stays");
     }
 }
