@@ -120,7 +120,7 @@ fn make(tree: &Path, files: &Files) {
 fn clear(path: &Path) {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     if path.exists() {
-        let aside = format!("gone-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let aside = format!("gone-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         fs::rename(path, Path::new(env!("CARGO_TARGET_TMPDIR")).join(TRASH).join(aside)).unwrap();
     }
 }

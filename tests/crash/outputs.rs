@@ -62,7 +62,7 @@ const FAULTS: [Fault; 4] =
     [Fault::Killed, Fault::Once("ENOSPC"), Fault::Lasting("EIO"), Fault::Once("EACCES")];
 
 /// More calls than this there are.
-const LEAST: usize = 9;
+const LEAST: usize = 6;
 
 /// What a clean run makes of these inputs: what lies in the tree beside the state, by path.
 type Made = BTreeMap<PathBuf, String>;
