@@ -18,6 +18,8 @@ const DIRECTORY: OFlags =
 pub(super) struct Beneath {
     root: OwnedFd,
     last: Option<(Vec<u8>, OwnedFd)>,
+    /// A directory that was not there when it was asked for last.
+    missing: Option<Vec<u8>>,
 }
 
 /// What stands where a directory was looked for.
@@ -42,7 +44,7 @@ impl Beneath {
             path: root.to_owned(),
             source: errno.into(),
         })?;
-        Ok(Self { root, last: None })
+        Ok(Self { root, last: None, missing: None })
     }
 
     /// The directory `path`, relative to the root; empty for the root itself.
@@ -51,7 +53,18 @@ impl Beneath {
             return Ok(self.root.as_fd());
         }
         if self.last.as_ref().is_none_or(|(known, _)| known != path) {
-            self.last = Some((path.to_owned(), self.descend(path, make)?));
+            if make {
+                self.missing = None;
+            } else if self.missing.as_deref() == Some(path) {
+                return Err(Way::Missing);
+            }
+            match self.descend(path, make) {
+                Ok(dir) => self.last = Some((path.to_owned(), dir)),
+                Err(way) => {
+                    self.missing = matches!(way, Way::Missing).then(|| path.to_owned());
+                    return Err(way);
+                }
+            }
         }
         // It was put there above.
         Ok(self.last.as_ref().map_or(self.root.as_fd(), |(_, fd)| fd.as_fd()))

@@ -33,6 +33,8 @@ pub(super) struct Blobs {
     #[cfg(target_os = "linux")]
     shares: std::sync::atomic::AtomicBool,
     next: AtomicU64,
+    /// The permissions that new files do not get here: the umask, or what stands in its place.
+    masked: u32,
 }
 
 /// A file that is whole and waits for its place; removed when dropped, unless it was put there.
@@ -58,20 +60,28 @@ impl Blobs {
             Err(errno) => return Err(errno.into()),
         }
         let aside = rustix::fs::openat(&dir, ASIDE, directory(), Mode::empty())?;
-        let blobs = Self {
+        let mut blobs = Self {
             dir,
             aside,
             #[cfg(target_os = "linux")]
             shares: true.into(),
             next: AtomicU64::new(0),
+            masked: 0,
         };
         blobs.clear_aside()?;
+        blobs.masked = blobs.find_masked()?;
         blobs.clear_layers()?;
         Ok(blobs)
     }
 
     pub(super) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+
+    /// What of the permissions is taken away from a new file, seen at one.
+    fn find_masked(&self) -> io::Result<u32> {
+        let (_aside, file) = self.new_file(0o777)?;
+        Ok(!permissions(rustix::fs::fstat(&file)?.st_mode) & 0o777)
     }
 
     /// Removes what a process that is gone left half done.
@@ -130,14 +140,20 @@ impl Blobs {
         }
     }
 
-    /// Copies a file aside; `go_on` is asked now and then. None: it was stopped.
+    /// Whether a new file gets just this mode, if it is asked for. Else it has to be set.
+    pub(super) const fn makes(&self, mode: u32) -> bool {
+        mode & self.masked == 0
+    }
+
+    /// Copies a file aside, into one that is asked to have this mode; `go_on` is asked now and then. None: it was stopped.
     pub(super) fn copy_aside(
         &self,
         from: &mut File,
         size: u64,
+        mode: u32,
         go_on: &dyn Fn() -> bool,
     ) -> io::Result<Option<(Aside<'_>, File, Copied)>> {
-        let (aside, mut to) = self.new_file()?;
+        let (aside, mut to) = self.new_file(mode)?;
         if self.share(from, &to, size) {
             return Ok(hash(&mut to, size, go_on)?.map(|copied| (aside, to, copied)));
         }
@@ -145,11 +161,11 @@ impl Blobs {
     }
 
     /// An empty file aside.
-    fn new_file(&self) -> io::Result<(Aside<'_>, File)> {
+    fn new_file(&self, mode: u32) -> io::Result<(Aside<'_>, File)> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
             let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
-            match rustix::fs::openat(&self.aside, &name, flags, Mode::RUSR | Mode::WUSR) {
+            match rustix::fs::openat(&self.aside, &name, flags, Mode::from_raw_mode(mode as RawMode)) {
                 Ok(fd) => return Ok((Aside { blobs: self, name, is_placed: false }, File::from(fd))),
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno.into()),

@@ -19,6 +19,9 @@ use crate::{
     model::{Digest, FileKind, KeptFile, KeptKind},
 };
 
+/// The mode of contents: they are the user's alone.
+const BLOB: u32 = 0o600;
+
 /// What was taken in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -53,7 +56,7 @@ impl Cache {
     pub fn keep_other(&self, path: &Path) -> io::Result<(Digest, u64)> {
         let mut file = File::open(path)?;
         let size = file.metadata()?.len();
-        let copied = self.blobs.copy_aside(&mut file, size, &|| true)?;
+        let copied = self.blobs.copy_aside(&mut file, size, BLOB, &|| true)?;
         let Some((aside, _, Copied { digest, size: all })) = copied else {
             return Err(io::ErrorKind::Interrupted.into());
         };
@@ -150,7 +153,7 @@ fn file(
     }
     let failed = |source| error::io("keep", &row.path, source);
     let mut source = open_regular(dir, name).map_err(|errno| failed(errno.into()))?;
-    let copied = cache.blobs.copy_aside(&mut source, size, go_on).map_err(failed)?;
+    let copied = cache.blobs.copy_aside(&mut source, size, BLOB, go_on).map_err(failed)?;
     let Some((aside, _, copied)) = copied else { return Err(CacheError::Stopped) };
     if copied != (Copied { digest: row.digest, size }) {
         return Err(error::changed(&row.path));

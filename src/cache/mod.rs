@@ -20,6 +20,7 @@ mod difference;
 mod error;
 mod keep;
 mod restore;
+mod stage;
 mod sweep;
 #[cfg(test)]
 mod tests;

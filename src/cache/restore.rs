@@ -10,13 +10,10 @@ use rustix::{
 use super::{
     Cache, CacheError, Difference,
     beneath::{Beneath, Way, split, stays_beneath},
-    blobs::{Aside, Copied, permissions},
+    blobs::{Aside, permissions},
     error,
 };
-use crate::{
-    model::{Digest, KeptFile, KeptKind},
-    planted::{self, Fault},
-};
+use crate::model::{Digest, KeptFile, KeptKind};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +38,7 @@ impl Cache {
         wanted: &[KeptFile],
         difference: &Difference,
         base: &[u8],
-        go_on: &dyn Fn() -> bool,
+        go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Restored, CacheError> {
         check(&self.root, wanted)?;
         let mut restoring = Restoring {
@@ -53,13 +50,18 @@ impl Cache {
             go_on,
             done: Restored::default(),
         };
-        let mut todo = Vec::new();
+        let (mut todo, mut contents) = (Vec::new(), Vec::new());
         for file in wanted {
             match restoring.prepare(file)? {
+                Some(Ready::Content) => contents.push(file),
                 Some(ready) => todo.push((file, ready)),
                 None => restoring.done.left += 1,
             }
         }
+        let copies = self.stage(&contents, go_on)?;
+        todo.extend(contents.into_iter().zip(copies.into_iter().map(Ready::File)));
+        // What lies deeper comes later.
+        todo.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
         restoring.remove_extra()?;
         restoring.place_all(todo)?;
         Ok(restoring.done)
@@ -85,37 +87,12 @@ impl Cache {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let aside = self
-            .copy_out(digest, size, &|| true)?
+            .copy_out(digest, size, 0o600, &|| true)?
             .map_err(|how| io::Error::new(io::ErrorKind::NotFound, how))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(dir, flags, Mode::empty())?;
         aside.0.place(rustix::fd::AsFd::as_fd(&dir), name.as_bytes())?;
         Ok(())
-    }
-
-    /// A copy of a content, if it is what it was; else what is the matter with it.
-    fn copy_out(
-        &self,
-        digest: Digest,
-        size: u64,
-        go_on: &dyn Fn() -> bool,
-    ) -> io::Result<Result<(Aside<'_>, std::fs::File), &'static str>> {
-        let mut blob = match self.blobs.get(digest)? {
-            Ok(blob) => blob,
-            Err(how) => return Ok(Err(how)),
-        };
-        match self.blobs.copy_aside(&mut blob, size, go_on)? {
-            None => Err(io::ErrorKind::Interrupted.into()),
-            Some((aside, file, copied))
-                if copied == (Copied { digest, size }) || planted::is(Fault::ContentBelieved) =>
-            {
-                Ok(Ok((aside, file)))
-            }
-            _ => {
-                self.blobs.discard(digest);
-                Ok(Err("damaged"))
-            }
-        }
     }
 }
 
@@ -137,6 +114,8 @@ fn check(root: &Path, wanted: &[KeptFile]) -> Result<(), CacheError> {
 /// What is to be put in a place.
 enum Ready<'a> {
     File(Aside<'a>),
+    /// A file, of which the content is still to be copied.
+    Content,
     Directory(u32),
 }
 
@@ -173,24 +152,14 @@ impl<'a> Restoring<'a> {
                     .map(Some)
                     .map_err(|source| error::io("make the link", &file.path, source))
             }
-            KeptKind::File { digest, size, mode } => {
+            KeptKind::File { mode, .. } => {
                 let is_right = kind == Some(FileType::RegularFile)
                     && there.is_some_and(|stat| permissions(stat.st_mode) == *mode)
                     && self.difference.right.contains(&file.path);
                 if is_right {
                     return Ok(None);
                 }
-                let copy = self.cache.copy_out(*digest, *size, self.go_on);
-                let copy = copy.map_err(|source| match source.kind() {
-                    io::ErrorKind::Interrupted => CacheError::Stopped,
-                    _ => error::io("restore", &file.path, source),
-                })?;
-                let (aside, copy) = copy.map_err(|how| error::lost(&file.path, how))?;
-                if *mode != 0o600 {
-                    let set = rustix::fs::fchmod(&copy, Mode::from_raw_mode(*mode as RawMode));
-                    set.map_err(|errno| error::io("restore", &file.path, errno.into()))?;
-                }
-                Ok(Some(Ready::File(aside)))
+                Ok(Some(Ready::Content))
             }
         }
     }
@@ -312,6 +281,7 @@ impl<'a> Restoring<'a> {
                     self.beneath.dir(path, true).map_err(|way| in_the_way(way, path))?;
                     modes.push((path, mode));
                 }
+                Ready::Content => continue,
                 Ready::File(aside) => {
                     let Some((parent, name)) = split(path) else { continue };
                     let dir = self.beneath.dir(parent, true).map_err(|way| in_the_way(way, path))?;

@@ -188,7 +188,11 @@ struct PutBack {
     log: Option<PathBuf>,
 }
 
-fn put_back(shared: &Shared, order: &Order, go_on: &dyn Fn() -> bool) -> Result<PutBack, CacheError> {
+fn put_back(
+    shared: &Shared,
+    order: &Order,
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Result<PutBack, CacheError> {
     let Order { id, kept, log } = order;
     let lost = |how| CacheError::Lost { path: shared.keeper.dir(), how };
     let cache = shared.keeper.cache().ok_or_else(|| lost("missing"))?;
@@ -209,7 +213,7 @@ fn put_files_back(
     cache: &cache::Cache,
     id: TaskId,
     kept: &Kept,
-    go_on: &dyn Fn() -> bool,
+    go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<FileRow>, CacheError> {
     check(shared, id, &kept.files)?;
     let present = look(shared, id)?;
