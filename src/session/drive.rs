@@ -638,7 +638,7 @@ impl Driver {
         self.saver.finish(last).await;
         drop(leaving);
         if run.shared.keeper.is_due() {
-            // Nobody waits for it.
+            // Who closes the session waits for it, and nobody else.
             drop(tokio::task::spawn_blocking(move || prune::prune_if_due(&run.shared)));
         }
         self.answer().await;

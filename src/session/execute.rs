@@ -1,5 +1,7 @@
 //! Executing one task from its snapshot to its record (spec section 4.3).
 //!
+//! What another run has done meanwhile, what its `status` says is done, and what can come back is not executed. Else:
+//!
 //! 1. Fingerprint the inputs.
 //! 2. Say that it has begun, in a way that neither a kill nor a power cut takes back.
 //! 3. Run it.

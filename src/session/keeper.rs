@@ -1,8 +1,8 @@
 //! What tasks left, taken into the cache while the runs go on (spec section 4.5).
 //!
 //! One thread does it, one result after the other, and is there only while there is something to do. Nobody waits for
-//! it but who is about to execute the same task again, who wants to know whether its earlier results come back, and who
-//! closes the session. Whatever goes wrong here costs executing.
+//! it but who is about to execute the same task again, who wants to know whether its earlier results come back, who
+//! prunes or cleans, and who closes the session. Whatever goes wrong here costs executing.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -16,6 +16,9 @@
 //! | `crew`, `calls` | nested runs: who waits for whom, and what a task has called (spec section 3) |
 //! | `commons`, `ledger` | what runs beside each other have in common: claims, slots, locks; the journal |
 //! | `admit`, `execute` | one task by the record protocol (hazards, section 0) |
+//! | `keeper`, `ownership` | what tasks left is kept beside the runs; which files are whose (spec section 4.5) |
+//! | `restore`, `foresee` | what comes back instead of an execution; what that would make of things (spec section 4.5) |
+//! | `prune`, `clean` | what is kept and remembered goes: by limits, by name (spec section 4.5) |
 //! | `uses` | a process in a run: started if it is not up, used, given back (spec section 6) |
 //! | `processes` | processes, which outlive runs: who is up, what is done for one |
 //! | `results` | what is handed on, and who sees it (spec section 3) |

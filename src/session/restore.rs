@@ -1,6 +1,6 @@
 //! What an earlier success left comes back instead of an execution (spec section 4.5).
 //!
-//! Nothing here can make a task wrongly fresh: what comes back is recorded only once all of it was seen in its place,
+//! Nothing here can make a task wrongly fresh: what comes back is recorded only once all contents were seen in their places,
 //! and whatever else happens, the outputs are looked at again with the next verdict. So, unlike an execution, it need
 //! not be announced in the store: a kill half-way leaves outputs that are nobody's result.
 
