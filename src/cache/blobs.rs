@@ -238,7 +238,11 @@ impl Aside<'_> {
         let near = format!(".devtask-{}-{}", std::process::id(), self.name);
         let made = match rustix::fs::readlinkat(&self.blobs.aside, &self.name, Vec::new()) {
             Ok(text) => rustix::fs::symlinkat(text.as_c_str(), dir, &near),
-            Err(_) => self.copy_to(dir, &near),
+            Err(_) => match self.copy_unseen(dir, &near) {
+                // Not every file system can do that.
+                Err(_) => self.copy_to(dir, &near),
+                done => done,
+            },
         };
         let placed = made.and_then(|()| rustix::fs::renameat(dir, &near, dir, OsStr::from_bytes(name)));
         if placed.is_err() {
@@ -246,6 +250,26 @@ impl Aside<'_> {
             let _ = rustix::fs::unlinkat(dir, &near, AtFlags::empty());
         }
         placed
+    }
+
+    /// Copies it into a file that has no name before it is whole: a kill in between leaves nothing.
+    #[cfg(target_os = "linux")]
+    fn copy_unseen(&self, dir: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+        use std::os::fd::AsRawFd as _;
+        let mut from = open_regular(self.blobs.aside.as_fd(), self.name.as_bytes())?;
+        let stat = rustix::fs::fstat(&from)?;
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let mut to = File::from(rustix::fs::openat(dir, ".", flags, Mode::RUSR | Mode::WUSR)?);
+        io::copy(&mut from, &mut to).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode & 0o777))?;
+        let open = format!("/proc/self/fd/{}", to.as_raw_fd());
+        rustix::fs::linkat(rustix::fs::CWD, open, dir, name, AtFlags::SYMLINK_FOLLOW)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "elsewhere it is asked")]
+    const fn copy_unseen(&self, _dir: BorrowedFd<'_>, _name: &str) -> Result<(), Errno> {
+        Err(Errno::NOTSUP)
     }
 
     fn copy_to(&self, dir: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {

@@ -219,6 +219,11 @@ impl<'a> Restoring<'a> {
                 self.remove_empty(left)?;
             }
             let Some(stat) = self.found(path)? else { continue };
+            // A look takes a link to a directory for one.
+            let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+            if is_link && self.names.contains(&**path) {
+                continue;
+            }
             let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             match self.remove(path, is_directory)? {
                 true => self.done.removed += 1,

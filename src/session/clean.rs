@@ -146,7 +146,7 @@ impl List {
             let done = match cache {
                 _ if only_look => Ok(true),
                 Some(cache) => cache.remove(&row.path, &base),
-                None => Err(CacheError::Stopped),
+                None => Err(CacheError::Lost { path: shared.keeper.dir(), how: "not to be used" }),
             };
             match done {
                 Ok(true) => cleaned.removed.push(path),
@@ -169,7 +169,8 @@ fn paths(files: &FileSet) -> BTreeSet<Arc<Path>> {
 /// its own, but for what was there before.
 fn ownership_of(shared: &Shared, id: TaskId) -> impl Fn(&[u8]) -> bool {
     let (record, explanation) = (shared.record(id), shared.explanation(id));
-    let is_settled = record.is_some_and(|record| record.state == RecordState::Fresh);
+    // Of what nobody has seen made everything may be somebody's own.
+    let is_settled = record.is_none_or(|record| record.state == RecordState::Fresh);
     let own = ownership::own(&explanation).map(|row| row.path.clone());
     let kept = shared.keeper.all_of(shared.graph.name(id));
     let kept = kept.iter().flat_map(|kept| kept.files.iter().map(|file| file.path.clone()));

@@ -11,7 +11,6 @@
 //! Everything that can go wrong on the way is a [`Failure`] of the task, never an error of the library.
 
 use std::{
-    collections::BTreeSet,
     fs,
     path::PathBuf,
     sync::Arc,
@@ -30,7 +29,7 @@ use super::{
     judge::{self, InputSnapshot, Question},
     launch::{LISTED, Way},
     memory::{Explanation, NotSaved},
-    ownership,
+    ownership::{Scene, Whose},
     restore::{CameBack, Restorable},
     results::HandedOn,
     watching::Looked,
@@ -498,7 +497,7 @@ impl Execution {
         };
         let outputs = left.as_ref().and_then(|l| l.outputs.as_ref());
         let rows = outputs.map(|set| judge::rows(&self.run.shared, set));
-        let foreign = outputs.map(|set| self.foreign(set)).unwrap_or_default();
+        let whose = outputs.map(|set| self.whose(set)).unwrap_or_default();
         let files = rows.as_deref().map(judge::digest_of_rows);
         let before = self.start.snapshot.as_ref().map(|s| s.looked.clone()).unwrap_or_default();
         let found = left.as_ref().and_then(|left| left.looked.clone());
@@ -507,7 +506,7 @@ impl Execution {
         let record = match &came_back {
             Some(came_back) => Some(self.record_of(came_back)),
             None => {
-                let outputs = (rows.unwrap_or_default(), foreign);
+                let outputs = (rows.unwrap_or_default(), whose.foreign);
                 self.record(outcome, left.as_ref(), not_fresh.as_ref(), outputs, files)
             }
         };
@@ -532,7 +531,7 @@ impl Execution {
             }
             self.run.shared.commons.remember(self.id, record.clone(), explanation.clone());
             if came_back.is_none() {
-                self.keep(&record, explanation.as_deref(), log);
+                self.keep(&record, explanation.as_deref(), &whose.left_alone, log);
             }
             if self.task().can_be_fresh() {
                 if let Some(ledger) = self.run.known_ledger() {
@@ -560,10 +559,17 @@ impl Execution {
         executed
     }
 
-    /// The paths among its declared outputs that it has not made.
-    fn foreign(&self, after: &FileSet) -> BTreeSet<Vec<u8>> {
-        let before = self.start.snapshot.as_ref().and_then(|snapshot| snapshot.outputs.as_deref());
-        ownership::foreign(&self.run.shared.root, before, after, &self.earlier)
+    /// Whose is what is at its declared outputs now.
+    fn whose(&self, after: &FileSet) -> Whose {
+        let snapshot = self.start.snapshot.as_ref();
+        let scene = Scene {
+            root: &self.run.shared.root,
+            before: snapshot.and_then(|snapshot| snapshot.outputs.as_deref()),
+            inputs: snapshot.map(|snapshot| &*snapshot.files),
+            earlier: &self.earlier,
+        };
+        let others = self.run.shared.others_within(self.id);
+        scene.judge(after, |path| others.iter().any(|other| other.outputs.matches(path)))
     }
 
     /// Step 4: an input whose stat identity changed while the task ran (other than a declared output)

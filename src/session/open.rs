@@ -259,6 +259,7 @@ impl SessionBuilder {
         let keeper = Keeper::new(&root, &state_dir, Arc::clone(&memory), self.kept);
         let shared = Shared {
             patterns: graph.ids().map(|_| OnceLock::new()).collect(),
+            outputs: OnceLock::new(),
             graph,
             root,
             state_dir,

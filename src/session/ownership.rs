@@ -1,9 +1,12 @@
 //! Which of the files at a task's declared outputs the task has made, and which only lie there (spec section 4.5).
 //!
-//! A pattern may match more than its task makes: a picture somebody drew lies beside those that are rendered. Such a
-//! file is part of what the outputs are, so its change shows; but it is not put back, not written over and not removed.
-//! A file is a task's own if it was not there when the task began, if it is not what it was then, or if the task had
-//! made it before.
+//! A pattern may match more than its task makes: a picture somebody drew lies beside those that are rendered, or what
+//! another task makes. Such a file is part of what the outputs are, so its change shows; but it is not put back, not written
+//! over and not removed. A file is a task's own if it was not there when the task began, if it is not what it was then, or if
+//! the task had made it before, unless another task says more exactly that it is its.
+//!
+//! What comes back is less than that: what an execution left as it was may be of another key, and an execution in an empty
+//! place need not make it. So it is not kept; it has to be there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,34 +19,57 @@ use crate::{
     scan::{FileEntry, FileSet, relative_name},
 };
 
-/// The paths among `after` that a task has not made. `before` is what was there when it began, `earlier` what its last
-/// success left.
-pub(super) fn foreign(
-    root: &Path,
-    before: Option<&FileSet>,
-    after: &FileSet,
-    earlier: &Explanation,
-) -> BTreeSet<Vec<u8>> {
-    let entries = before.into_iter().flat_map(|set| &set.entries);
-    let before: BTreeMap<&Path, &FileEntry> = entries.map(|entry| (&*entry.path, entry)).collect();
-    let made: BTreeMap<&[u8], &FileRow> = own(earlier).map(|row| (&*row.path, row)).collect();
-    let is_foreign = |entry: &&FileEntry| before.get(&*entry.path).is_some_and(|then| then == entry);
-    let name = |entry: &FileEntry| relative_name(root, &entry.path);
-    let was_made = |name: &Vec<u8>, entry: &FileEntry| {
-        made.get(&**name).is_some_and(|row| (row.kind, row.digest) == (entry.kind, entry.digest))
-    };
-    let untouched = after.entries.iter().filter(is_foreign).map(|entry| (name(entry), entry));
-    untouched.filter(|(name, entry)| !was_made(name, entry)).map(|(name, _)| name).collect()
+/// Paths among what is at the declared outputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Whose {
+    /// What the task has not made.
+    pub(super) foreign: BTreeSet<Vec<u8>>,
+    /// What it has not made this time: with the others.
+    pub(super) left_alone: BTreeSet<Vec<u8>>,
+}
+
+/// What there is to know of an execution.
+pub(super) struct Scene<'a> {
+    pub(super) root: &'a Path,
+    /// What was there when it began.
+    pub(super) before: Option<&'a FileSet>,
+    /// What it read.
+    pub(super) inputs: Option<&'a FileSet>,
+    /// What its last success left.
+    pub(super) earlier: &'a Explanation,
+}
+
+impl Scene<'_> {
+    /// Whose is what is there `after` it. `is_anothers` says what other tasks declare more exactly.
+    pub(super) fn judge(&self, after: &FileSet, is_anothers: impl Fn(&Path) -> bool) -> Whose {
+        let by_path = |set: Option<&'_ FileSet>| -> BTreeMap<Vec<u8>, FileEntry> {
+            let entries = set.into_iter().flat_map(|set| &set.entries);
+            entries.map(|entry| (relative_name(self.root, &entry.path), entry.clone())).collect()
+        };
+        let (before, inputs) = (by_path(self.before), by_path(self.inputs));
+        let made: BTreeMap<&[u8], &FileRow> = own(self.earlier).map(|row| (&*row.path, row)).collect();
+        let mut whose = Whose::default();
+        for entry in &after.entries {
+            let name = relative_name(self.root, &entry.path);
+            let is_untouched = before.get(&name) == Some(entry);
+            let was_made =
+                made.get(&*name).is_some_and(|row| (row.kind, row.digest) == (entry.kind, entry.digest));
+            let is_anothers = is_anothers(&entry.path);
+            // Who rewrites what it reads is given a text by somebody else.
+            if is_untouched || is_anothers || inputs.contains_key(&name) {
+                whose.left_alone.insert(name.clone());
+            }
+            if is_untouched && !was_made || is_anothers {
+                whose.foreign.insert(name);
+            }
+        }
+        whose
+    }
 }
 
 /// What a success left that its task had made.
 pub(super) fn own(explanation: &Explanation) -> impl Iterator<Item = &FileRow> {
     explanation.outputs.iter().filter(|row| !explanation.foreign.contains(&row.path))
-}
-
-/// What was there beside it.
-pub(super) fn others(explanation: &Explanation) -> impl Iterator<Item = &FileRow> {
-    explanation.outputs.iter().filter(|row| explanation.foreign.contains(&row.path))
 }
 
 #[cfg(test)]
@@ -89,13 +115,29 @@ mod tests {
             ("by hand", 5, 6),
             ("new", 9, 9),
         ]);
-        let foreign = |before, earlier: &Explanation| {
-            let names = foreign(Path::new("/r"), before, &after, earlier);
-            names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>().join(" ")
+        let read = set(&[("again", 3, 3)]);
+        let whose = |before, earlier: &Explanation, other: &str| {
+            let scene = Scene { root: Path::new("/r"), before, inputs: Some(&read), earlier };
+            let whose = scene.judge(&after, |path| path.ends_with(other));
+            let told = |names: &BTreeSet<Vec<u8>>| {
+                names
+                    .iter()
+                    .map(|name| String::from_utf8_lossy(name).into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            (told(&whose.foreign), told(&whose.left_alone))
         };
-        assert_eq!(foreign(Some(&before), &Explanation::default()), "by hand drawn was");
-        assert_eq!(foreign(Some(&before), &left(&[("was", 4), ("by hand", 5)], &[])), "by hand drawn");
-        assert_eq!(foreign(Some(&before), &left(&[("was", 4), ("drawn", 1)], &["drawn"])), "by hand drawn");
-        assert_eq!(foreign(None, &Explanation::default()), "", "nothing was there");
+        let both = |foreign: &str, left_alone: &str| (foreign.to_owned(), left_alone.to_owned());
+        let (none, all) = (Explanation::default(), "again by hand drawn was");
+        assert_eq!(whose(Some(&before), &none, "-"), both("by hand drawn was", all));
+        assert_eq!(
+            whose(Some(&before), &left(&[("was", 4), ("by hand", 5)], &[]), "-"),
+            both("by hand drawn", all)
+        );
+        let drawn = left(&[("was", 4), ("drawn", 1)], &["drawn"]);
+        assert_eq!(whose(Some(&before), &drawn, "-"), both("by hand drawn", all));
+        assert_eq!(whose(None, &none, "-"), both("", "again"), "nothing was there");
+        assert_eq!(whose(None, &none, "new"), both("new", "again new"), "another task's");
     }
 }

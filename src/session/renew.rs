@@ -52,6 +52,7 @@ impl Session {
         let graph = anchored(&with.graph, &old.root);
         let shared = Shared {
             patterns: graph.ids().map(|_| OnceLock::new()).collect(),
+            outputs: OnceLock::new(),
             graph,
             root: old.root.clone(),
             state_dir: old.state_dir.clone(),

@@ -140,6 +140,7 @@ impl Execution {
         &self,
         record: &TaskRecord,
         explanation: Option<&Explanation>,
+        left_alone: &BTreeSet<Vec<u8>>,
         log: Option<(PathBuf, u64)>,
     ) {
         let (RecordState::Fresh, Some(success), Some(streak)) =
@@ -148,14 +149,22 @@ impl Execution {
             return;
         };
         if self.task().is_kept() && self.executed {
+            let all = explanation.map(|explanation| explanation.outputs.clone()).unwrap_or_default();
+            // What it made when it had this key before, it makes of it.
+            let find = || self.run.shared.keeper.find(&self.task().name, success.key);
+            let before = if left_alone.is_empty() { None } else { find() };
+            let before = before.filter(|kept| kept.streak == streak);
+            let made: Vec<FileRow> = before.iter().flat_map(|kept| &kept.files).map(row_of_kept).collect();
+            let is_own = |row: &FileRow| !left_alone.contains(&row.path) || made.contains(row);
+            let (rows, others): (Vec<FileRow>, Vec<FileRow>) = all.into_iter().partition(is_own);
             self.run.shared.keeper.keep(Leaving {
                 task: self.task().name.clone(),
                 id: self.id,
                 run: Arc::downgrade(&self.run),
                 streak,
                 success: success.clone(),
-                rows: explanation.map(|all| ownership::own(all).cloned().collect()).unwrap_or_default(),
-                others: explanation.map(|all| ownership::others(all).cloned().collect()).unwrap_or_default(),
+                rows,
+                others,
                 log,
             });
         }

@@ -1,6 +1,7 @@
 //! What everything in a session looks at: the graph, the directories, the file table, the store.
 
 use std::{
+    collections::BTreeSet,
     ffi::{OsStr, OsString},
     num::NonZero,
     os::unix::ffi::OsStrExt as _,
@@ -73,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) scanner: Scanner,
     pub(crate) table: FileTable,
     pub(crate) patterns: Vec<OnceLock<Arc<Patterns>>>,
+    /// Where outputs of tasks begin, and whose they are, in order.
+    pub(crate) outputs: OnceLock<Vec<(PathBuf, TaskId)>>,
     /// What is known of the tree while it is watched.
     pub(crate) watching: OnceLock<Watching>,
     /// What its runs have in common.
@@ -97,6 +100,32 @@ impl Shared {
     /// The compiled patterns of a task, compiled when they are first needed.
     pub(crate) fn patterns(&self, id: TaskId) -> Arc<Patterns> {
         Arc::clone(self.patterns[id.index()].get_or_init(|| Arc::new(Patterns::compile(self.graph.task(id)))))
+    }
+
+    /// The patterns of other tasks whose outputs lie where those of this one do, or deeper: what they match is theirs.
+    pub(crate) fn others_within(&self, id: TaskId) -> Vec<Arc<Patterns>> {
+        let index = self.outputs.get_or_init(|| {
+            let with_outputs = self.graph.ids().filter(|id| !self.graph.task(*id).outputs.is_empty());
+            let mut all: Vec<(PathBuf, TaskId)> = with_outputs
+                .flat_map(|id| self.beginnings(id).into_iter().map(move |beginning| (beginning, id)))
+                .collect();
+            all.sort();
+            all
+        });
+        let mut others = BTreeSet::new();
+        for own in self.beginnings(id) {
+            let from = index.partition_point(|(beginning, _)| *beginning < own);
+            let within = index[from..].iter().take_while(|(beginning, _)| beginning.starts_with(&own));
+            others.extend(within.map(|(_, other)| *other).filter(|other| *other != id));
+        }
+        others.into_iter().map(|other| self.patterns(other)).collect()
+    }
+
+    /// Where the outputs of a task begin.
+    fn beginnings(&self, id: TaskId) -> Vec<PathBuf> {
+        let patterns = self.patterns(id);
+        let positive = patterns.outputs.globs().iter().filter(|glob| !glob.is_negated());
+        positive.map(|glob| glob.prefix().to_owned()).collect()
     }
 
     /// The kinds of patterns a task has.

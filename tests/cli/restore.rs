@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::support::{Output, Sandbox, gate::Gate, set};
+use super::support::{Output, Sandbox, eventually, gate::Gate, set};
 
 /// A chain of tasks, each with files, output and exports, and one that makes nothing.
 fn chain() -> Sandbox {
@@ -227,9 +227,96 @@ fn what_a_task_left_alone_after_a_failure_is_still_its_own() {
     tree.expect(1, "run a:t");
     tree.write("in.txt", "good again");
     runs(&tree, "run a:t", "a:t");
+    let clean = tree.ok("clean a:t -n");
+    assert!(clean.out.contains("Would remove      out/slow\n"), "it has made that: {clean}");
+    // But not this time: whether it would in an empty place nobody has seen yet.
+    tree.remove("out");
+    runs(&tree, "run a:t", "a:t");
     tree.remove("out");
     runs(&tree, "run a:t", "");
     assert_eq!((tree.read("out/slow").as_str(), tree.read("out/quick").as_str()), ("slow\n", "good again"));
+}
+
+#[test]
+fn what_another_key_left_does_not_come_back_with_this_one() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:cc"]
+        exec = "mkdir -p out; for f in src/*; do cp $f out/${f##*/}.o; done"
+        execIfModified = ["src/*"]
+        outputs = ["out/**"]
+        "#,
+    );
+    tree.write("src/x", "x");
+    tree.write("src/y", "y");
+    tree.ok("run a:cc");
+    tree.remove("src/y");
+    tree.ok("run a:cc");
+    tree.remove("out");
+    runs(&tree, "run a:cc", "a:cc");
+    assert!(tree.exists("out/x.o") && !tree.exists("out/y.o"));
+    tree.write("src/y", "y");
+    runs(&tree, "run a:cc", "");
+    assert!(tree.exists("out/x.o") && tree.exists("out/y.o"));
+}
+
+#[test]
+fn a_file_that_another_task_declares_more_exactly_is_that_tasks() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    tree.write(
+        "devtask.toml",
+        format!(
+            "[tasks.\"p:a\"]\nexec = 'mkdir -p out; {}; cp ina out/a'\nexecIfModified = ['ina']\noutputs = ['out/**']\n\
+             [tasks.\"p:b\"]\nexec = 'mkdir -p out/b; cp inb out/b/f'\nexecIfModified = ['inb']\noutputs = ['out/b/**']\n",
+            gate.script()
+        ),
+    );
+    tree.write("ina", "1");
+    tree.write("inb", "1");
+    let both = tree.devtask(["run", "-j2", "p:a", "p:b"]).start();
+    gate.wait();
+    eventually("the other task is done", || tree.exists("out/b/f"));
+    gate.open();
+    assert_eq!(both.finish().code, Some(0));
+    tree.write("inb", "2");
+    tree.ok("run p:b");
+    assert_eq!(tree.read("out/b/f"), "2");
+    let again = tree.devtask(["run", "p:a"]).start();
+    // What is not its own has changed: it executes.
+    gate.wait();
+    gate.open();
+    again.finish();
+    runs(&tree, "run p:a p:b", "");
+    assert_eq!(tree.read("out/b/f"), "2");
+}
+
+#[test]
+fn who_rewrites_what_it_reads_is_not_put_back_over_it() {
+    let tree = Sandbox::new();
+    let mut gate = Gate::new(tree.home().join("gate"));
+    tree.write(
+        "devtask.toml",
+        format!(
+            "[tasks.\"a:fmt\"]\nexec = '{}; tr A a < src/a > new; cmp -s new src/a || cp new src/a; rm new'\n\
+             execIfModified = ['src/*']\noutputs = ['src/*']\n",
+            gate.script()
+        ),
+    );
+    tree.write("src/a", "A");
+    tree.write("src/b", "first");
+    let running = tree.devtask(["run", "a:fmt"]).start();
+    gate.wait();
+    tree.write("src/b", "saved meanwhile");
+    gate.open();
+    running.finish();
+    tree.write("src/a", "A");
+    tree.write("src/b", "first");
+    let running = tree.devtask(["run", "a:fmt"]).start();
+    gate.wait();
+    gate.open();
+    running.finish();
+    assert_eq!((tree.read("src/a").as_str(), tree.read("src/b").as_str()), ("a", "first"));
 }
 
 #[test]
@@ -334,6 +421,15 @@ fn clean_removes_what_was_made_and_forgets_it() {
 }
 
 #[test]
+fn clean_removes_nothing_that_nobody_has_seen_made() {
+    let tree = chain();
+    tree.write("gen/committed", "by hand");
+    let clean = tree.ok("clean --all");
+    assert!(clean.out.contains("gen/committed   because the task has not made it"), "{clean}");
+    assert_eq!(tree.read("gen/committed"), "by hand");
+}
+
+#[test]
 fn clean_spares_what_a_task_reads_itself() {
     let tree = Sandbox::with(
         "[tasks.\"a:fmt\"]\nexec = 'tr a b < src/x > new; cp new src/x; rm new'\nexecIfModified = [\"src/*\"]\noutputs = [\"src/*\"]\n",
@@ -379,6 +475,46 @@ fn prune_keeps_to_its_limits_and_so_does_a_run() {
     runs(&tree, "run a:t", "a:t");
     let refused = tree.expect(2, "prune --cache-size lots");
     assert!(refused.err.contains("write for example 500MiB or 1GiB"), "{refused}");
+}
+
+#[test]
+fn a_link_beneath_a_declared_directory_stays_a_link() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:t"]
+        exec = "rm -rf out; mkdir -p out/lib; cp in.txt out/lib/page; ln -s lib out/lib64"
+        execIfModified = ["in.txt"]
+        outputs = ["out"]
+        "#,
+    );
+    for (text, executed) in [("1", "a:t"), ("2", "a:t"), ("1", ""), ("2", "")] {
+        tree.write("in.txt", text);
+        runs(&tree, "run a:t", executed);
+        assert_eq!(fs::read_link(tree.path("out/lib64")).unwrap().to_str(), Some("lib"));
+        assert_eq!(tree.read("out/lib64/page"), text);
+    }
+    tree.remove("out");
+    runs(&tree, "run a:t", "");
+    assert_eq!(tree.read("out/lib64/page"), "2");
+}
+
+#[test]
+fn a_link_to_what_is_no_output_comes_back_only_with_what_it_led_to() {
+    let tree = Sandbox::with(
+        r#"
+        [tasks."a:make"]
+        exec = "mkdir -p store; cp in.txt store/object; ln -sfn store/object out"
+        execIfModified = ["in.txt"]
+        outputs = ["out"]
+        "#,
+    );
+    for text in ["1", "2", "1"] {
+        tree.write("in.txt", text);
+        runs(&tree, "run a:make", "a:make");
+        assert_eq!(tree.read("out"), text);
+    }
+    tree.remove("out");
+    runs(&tree, "run a:make", "");
 }
 
 #[test]

@@ -122,7 +122,9 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 /// devenv's form: two decimals in the largest unit that fits.
 pub(crate) fn duration(ms: f64) -> String {
-    format!("{:.2?}", Duration::from_secs_f64(ms.max(0.0) / 1000.0))
+    // What a damaged log says may be anything.
+    let duration = Duration::try_from_secs_f64(ms.max(0.0) / 1000.0).unwrap_or(Duration::MAX);
+    format!("{duration:.2?}")
 }
 
 /// A duration that was kept in whole milliseconds, no more exact than that.
