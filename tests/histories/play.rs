@@ -302,16 +302,15 @@ impl Player {
         };
         let layers = list(&self.place.root.join(".devtask/outputs")).into_iter().filter(|path| path.is_dir());
         let contents: Vec<PathBuf> = layers.flat_map(|layer| list(&layer)).collect();
-        if contents.is_empty() {
-            return;
-        }
-        let content = &contents[which % contents.len()];
-        match how {
-            Harm::Remove => fs::remove_file(content).unwrap(),
-            Harm::Empty => fs::write(content, "").unwrap(),
-            Harm::Alter => {
-                let altered: Vec<u8> = fs::read(content).unwrap().iter().map(|byte| byte ^ 1).collect();
-                fs::write(content, altered).unwrap();
+        // Every so-manieth, so that what is needed later is among them often enough.
+        for content in contents.iter().step_by(1 + which % 2) {
+            match how {
+                Harm::Remove => fs::remove_file(content).unwrap(),
+                Harm::Empty => fs::write(content, "").unwrap(),
+                Harm::Alter => {
+                    let altered: Vec<u8> = fs::read(content).unwrap().iter().map(|byte| byte ^ 1).collect();
+                    fs::write(content, altered).unwrap();
+                }
             }
         }
         self.is_harmed = true;

@@ -67,7 +67,7 @@ pub(crate) enum Step {
     Move,
     /// The state directory is lost, or its file damaged at so many thousandths of its length.
     LoseState(Option<u32>),
-    /// Something that was kept of results is lost or damaged: one of these, of all there are.
+    /// What was kept of results is lost or damaged: all of it, or every other content.
     Harm(usize, Harm),
     /// Everything is repaired; those who only look (`list`, `why`, a dry run) are asked, then it is run.
     Ask(usize),
@@ -353,7 +353,7 @@ impl fmt::Display for Step {
             Self::Move => write!(f, "the tree gets another name"),
             Self::LoseState(None) => write!(f, "the state directory is removed"),
             Self::LoseState(Some(at)) => write!(f, "the state file is damaged at {at} of 1000"),
-            Self::Harm(_, how) => write!(f, "something that is kept: {how:?}"),
+            Self::Harm(_, how) => write!(f, "what is kept: {how:?}"),
             Self::Ask(task) => {
                 write!(f, "all repaired; devtask list; devtask why t{task}; devtask run -n; devtask run")
             }

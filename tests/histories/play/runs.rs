@@ -63,6 +63,8 @@ impl Player {
             Some(5) if !told.contains("Would run") => {
                 told.contains("Would restore") && (!keyed || self.is_harmed || !knows_all)
             }
+            // What a status brings about may be what was there when another result was kept.
+            Some(5) if told.contains("Would restore") && !knows_all => true,
             Some(5) => keyed || half_done.iter().any(|id| !knows(*id)),
             Some(0) => !keyed || !knows_all,
             _ => false,
