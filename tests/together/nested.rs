@@ -360,7 +360,8 @@ fn what_changed_after_a_call_was_not_seen_by_all_of_its_caller() {
     calls.gate.open();
     assert_eq!(outer.outcomes(), "a:t succeeded");
     drop(host);
-    assert_eq!(calls.run(), "a:t succeeded, a:x succeeded");
+    // What the called one had left comes back.
+    assert_eq!(calls.run(), "a:t succeeded, a:x cached");
     assert_eq!(calls.tree.read("t.out"), "1");
     assert_eq!(calls.run(), "a:t cached, a:x cached");
 }
