@@ -32,7 +32,7 @@ use play::Divergence;
 use steps::History;
 
 /// How many histories a plain `cargo test` plays.
-const PORTION: u64 = if cfg!(feature = "planted-faults") { 40 } else { 300 };
+const PORTION: u64 = if cfg!(feature = "planted-faults") { 40 } else { 200 };
 /// How many that failed are told of in full.
 const TOLD: usize = 3;
 
