@@ -5,7 +5,7 @@ use std::fmt;
 use fastrand::Rng;
 
 use crate::{
-    tree::{OUTSIDE, Op, universe},
+    tree::{NAMES, OUTSIDE, Op, universe},
     world::{Declared, VALUES, Wait, World, random_patterns},
 };
 
@@ -232,6 +232,12 @@ impl Maker<'_> {
         }
     }
 
+    /// Another name in the same directory.
+    fn sibling(&mut self, path: &str) -> String {
+        let (dir, _) = path.rsplit_once('/').unwrap_or_default();
+        format!("{dir}/{}", NAMES[self.rng.usize(..NAMES.len())])
+    }
+
     fn dir(&mut self) -> String {
         ["src/d", "src/e", "lib/d", "far/d"][self.rng.usize(..4)].to_owned()
     }
@@ -254,7 +260,10 @@ impl Maker<'_> {
             11..=12 => Op::Save(path, value, self.rng.bool()),
             13..=14 => Op::Chmod(path),
             15..=16 => Op::Rename(path, self.path_of(task)),
-            17 => Op::Rename(path, self.path()),
+            17 => {
+                let sibling = self.sibling(&path);
+                Op::Rename(path, sibling)
+            }
             18..=19 => Op::Delete(path),
             20 => Op::ToDirectory(path, value),
             21 => Op::ToLink(path, OUTSIDE[self.rng.usize(..OUTSIDE.len())]),
