@@ -35,8 +35,6 @@ pub enum Fault {
     StreakForgotten,
     /// What other results left stays beside what comes back.
     ExtrasLeft,
-    /// What is kept is believed without being hashed.
-    ContentBelieved,
     /// A watch does not run again what was edited while it ran (hazard C1).
     DisturbedForgotten,
     /// A cycle of a watch is about the tasks whose files changed, and not about those downstream of them.
@@ -49,7 +47,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault with its name.
-    pub const ALL: [(&str, Self); 15] = [
+    pub const ALL: [(&str, Self); 14] = [
         ("record-kept", Self::RecordKept),
         ("no-second-look", Self::NoSecondLook),
         ("stat-cache-blind", Self::StatCacheBlind),
@@ -64,7 +62,6 @@ impl Fault {
         ("settled-blind", Self::SettledBlind),
         ("streak-forgotten", Self::StreakForgotten),
         ("extras-left", Self::ExtrasLeft),
-        ("content-believed", Self::ContentBelieved),
     ];
 
     /// Those of a watch, which only one of them can show.
